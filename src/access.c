@@ -1,0 +1,278 @@
+/*-------------------------------------------------------------------------
+ *
+ * access.c
+ *	  Which role may act for which tenants.
+ *
+ * Access has three parts that these functions keep together: the row of
+ * tenancy.access, which the context functions check; EXECUTE on the context
+ * functions themselves; and what lets the role reach the places where tenants
+ * live (USAGE on their schemas or the model's, CONNECT on their databases).  Privileges on
+ * the tables are the application's business, and come with the model.
+ *
+ * A role that row security does not bind, or that can become the owner of the
+ * tables, is refused: nothing here would hold it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "context.h"
+#include "database.h"
+#include "exec.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "policy.h"
+#include "registry.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(tenancy_access_grant);
+PG_FUNCTION_INFO_V1(tenancy_access_revoke);
+
+/* The rows of tenancy.tenant that a call is about: one tenant's, or all. */
+static char *
+tenant_condition(const TenancyTenant *tenant)
+{
+	if (tenant == NULL)
+		return "true";
+	return psprintf("t.id OPERATOR(pg_catalog.=) '%s'",
+					tenancy_ident_uuid_text(&tenant->id));
+}
+
+/* The role's name, quoted; an error if there is no such role. */
+static const char *
+role_identifier(Oid role)
+{
+	char	   *name = GetUserNameFromId(role, true);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role with OID %u does not exist", role)));
+	return quote_identifier(name);
+}
+
+static void
+refuse_grant(const char *name, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_GRANT_OPERATION),
+			 errmsg("cannot grant access to role %s", name),
+			 errdetail("%s", reason),
+			 errhint("Grant access to the ordinary role that the application connects as.")));
+}
+
+/* Refuse a role that nothing here would hold. */
+static void
+check_grantee(Oid role, const char *name)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool		bypassrls = ((Form_pg_authid) GETSTRUCT(tuple))->rolbypassrls;
+	TenancyExec exec;
+	List	   *owners;
+	ListCell   *lc;
+
+	ReleaseSysCache(tuple);
+	if (superuser_arg(role))
+		refuse_grant(name, "It is a superuser, which row security does not bind.");
+	if (bypassrls)
+		refuse_grant(name, "It has BYPASSRLS, so that row security does not bind it.");
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	owners = tenancy_exec_text_list(&exec,
+									"SELECT n.nspowner FROM tenancy.module m"
+									" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
+									" UNION SELECT c.relowner FROM tenancy.protected_table p"
+									" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation");
+	tenancy_exec_end(&exec);
+	foreach(lc, owners)
+	{
+		if (is_member_of_role(role, atooid(lfirst(lc))))
+			refuse_grant(name, "It owns the tenants' tables or is a member of the role that does, and can switch row security off.");
+	}
+}
+
+/*
+ * Let the role into the model schemas, where shared tenants live.  This is not
+ * taken back: a session that has the schema on its path would go on to a table
+ * of the same name in the next one, where the policies would have refused it.
+ */
+static void
+grant_models(const char *role)
+{
+	TenancyExec exec;
+	ListCell   *lc;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s",
+							quote_identifier(module->model_schema), role);
+	}
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * Grant or revoke what lets the role reach the tenants: verb and preposition
+ * are GRANT and TO, or REVOKE and FROM.
+ */
+static void
+change_reach(const char *verb, const char *preposition, const char *role,
+			 const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	char	   *names;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	names = tenancy_exec_text_format(&exec,
+									 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(n.nspname), ', ')"
+									 " FROM tenancy.tenant t"
+									 " LEFT JOIN tenancy.tenant_module i ON i.tenant_id OPERATOR(pg_catalog.=) t.id,"
+									 " LATERAL (VALUES (t.schema_name), (t.schema_name OPERATOR(pg_catalog.||) '_plugin_' OPERATOR(pg_catalog.||) i.module)) s (name)"
+									 " JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) s.name::name"
+									 " WHERE t.schema_name IS NOT NULL AND %s",
+									 tenant_condition(tenant));
+	if (names != NULL)
+		tenancy_exec_format("%s USAGE ON SCHEMA %s %s %s", verb, names, preposition, role);
+
+	names = tenancy_exec_text_format(&exec,
+									 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(d.datname), ', ')"
+									 " FROM tenancy.tenant t"
+									 " JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) t.database_name"
+									 " WHERE %s", tenant_condition(tenant));
+	if (names != NULL)
+		tenancy_exec_format("%s CONNECT, TEMPORARY ON DATABASE %s %s %s",
+							verb, names, preposition, role);
+	tenancy_exec_end(&exec);
+}
+
+/* grant_access(role regrole, tenant text) */
+Datum
+tenancy_access_grant(PG_FUNCTION_ARGS)
+{
+	TenancyExec exec;
+	TenancyTenant found;
+	TenancyTenant *tenant = NULL;
+	Oid			role;
+	const char *name;
+
+	tenancy_require_arg(fcinfo, 0, "role");
+	tenancy_registry_refuse_home();
+	role = PG_GETARG_OID(0);
+	name = role_identifier(role);
+	check_grantee(role, name);
+	if (!PG_ARGISNULL(1))
+	{
+		tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
+		tenant = &found;
+	}
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("INSERT INTO tenancy.access (role, tenant_id) VALUES (%u, %s)"
+						" ON CONFLICT DO NOTHING", role,
+						tenant ? quote_literal_cstr(tenancy_ident_uuid_text(&tenant->id)) : "NULL");
+	tenancy_exec_format("GRANT USAGE ON SCHEMA tenancy TO %s;"
+						"GRANT EXECUTE ON FUNCTION " TENANCY_CONTEXT_FUNCTIONS " TO %s",
+						name, name);
+	tenancy_exec_end(&exec);
+	change_reach("GRANT", "TO", name, tenant);
+	if (tenant == NULL || tenant->mode == TENANCY_SHARED)
+		grant_models(name);
+	tenancy_policy_restrict_role(role);
+	PG_RETURN_VOID();
+}
+
+/* Delete access rows; warns if there are none. */
+static void
+delete_access(Oid role, const char *name, const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	uint64		deleted;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	if (tenant != NULL &&
+		tenancy_exec_format("SELECT FROM tenancy.access"
+							" WHERE role OPERATOR(pg_catalog.=) %u AND tenant_id IS NULL", role) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("role %s may act for all tenants", name),
+				 errhint("Revoke its access to all tenants, and grant access to the tenants that it needs.")));
+	deleted = tenancy_exec_format("DELETE FROM tenancy.access WHERE role OPERATOR(pg_catalog.=) %u AND %s",
+								  role,
+								  tenant ? psprintf("tenant_id OPERATOR(pg_catalog.=) '%s'",
+													tenancy_ident_uuid_text(&tenant->id)) : "true");
+	if (deleted == 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("role %s had no such access", name)));
+	tenancy_exec_end(&exec);
+}
+
+/* If nothing is left to act for, take the context functions back. */
+static void
+revoke_functions(Oid role, const char *name)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	if (tenancy_exec_format("SELECT FROM tenancy.access WHERE role OPERATOR(pg_catalog.=) %u",
+							role) == 0)
+		tenancy_exec_format("REVOKE EXECUTE ON FUNCTION " TENANCY_CONTEXT_FUNCTIONS " FROM %s;"
+							"REVOKE USAGE ON SCHEMA tenancy FROM %s", name, name);
+	tenancy_exec_end(&exec);
+}
+
+/* End the sessions that are in databases which the role may no longer enter. */
+static void
+disconnect_databases(const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	List	   *slugs;
+	ListCell   *lc;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	slugs = tenancy_exec_text_list(&exec,
+								   psprintf("SELECT t.slug FROM tenancy.tenant t"
+											" WHERE t.database_name IS NOT NULL AND %s",
+											tenant_condition(tenant)));
+	tenancy_exec_end(&exec);
+	foreach(lc, slugs)
+	{
+		TenancyTenant database_tenant;
+
+		tenancy_registry_get(lfirst(lc), &database_tenant);
+		tenancy_database_disconnect(&database_tenant);
+	}
+}
+
+/* revoke_access(role regrole, tenant text) */
+Datum
+tenancy_access_revoke(PG_FUNCTION_ARGS)
+{
+	TenancyTenant found;
+	TenancyTenant *tenant = NULL;
+	Oid			role;
+	const char *name;
+
+	tenancy_require_arg(fcinfo, 0, "role");
+	tenancy_registry_refuse_home();
+	role = PG_GETARG_OID(0);
+	name = role_identifier(role);
+	if (!PG_ARGISNULL(1))
+	{
+		tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
+		tenant = &found;
+	}
+
+	delete_access(role, name, tenant);
+	change_reach("REVOKE", "FROM", name, tenant);
+	disconnect_databases(tenant);
+	revoke_functions(role, name);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,80 @@
+/*
+ * The catalog: types and tables.  Ordinary roles read none of them: the
+ * functions of the library do, with the rights of the extension's owner.
+ */
+
+CREATE TYPE tenancy.isolation_mode AS ENUM ('shared', 'schema', 'database');
+COMMENT ON TYPE tenancy.isolation_mode IS 'Where a tenant''s rows live: in shared tables, a schema of its own, or a database of its own';
+
+CREATE TABLE tenancy.module (
+	name			text COLLATE "C" PRIMARY KEY,
+	model_schema	name NOT NULL UNIQUE,
+	position		integer NOT NULL UNIQUE CHECK (position OPERATOR(pg_catalog.>=) 1)
+);
+COMMENT ON TABLE tenancy.module IS 'Named sets of tenant tables, each defined by a model schema';
+COMMENT ON COLUMN tenancy.module.position IS '1 is the main module; the others are plug-ins, in their order on the search path';
+
+CREATE TABLE tenancy.tenant (
+	id				uuid PRIMARY KEY,
+	slug			text COLLATE "C" NOT NULL UNIQUE,
+	mode			tenancy.isolation_mode NOT NULL,
+	status			text COLLATE "C" NOT NULL DEFAULT 'active'
+					CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['active', 'suspended', 'dropping'])),
+	schema_name		name UNIQUE,
+	database_name	name UNIQUE,
+	display_name	text,
+	metadata		jsonb NOT NULL DEFAULT '{}'
+					CHECK (pg_catalog.jsonb_typeof(metadata) OPERATOR(pg_catalog.=) 'object'),
+	status_reason	text,
+	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	status_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CHECK ((mode OPERATOR(pg_catalog.=) 'schema') OPERATOR(pg_catalog.=) (schema_name IS NOT NULL)),
+	CHECK ((mode OPERATOR(pg_catalog.=) 'database') OPERATOR(pg_catalog.=) (database_name IS NOT NULL))
+);
+COMMENT ON TABLE tenancy.tenant IS 'Customer organisations; rows of shared tables refer to them by id';
+COMMENT ON COLUMN tenancy.tenant.status_reason IS 'Why the tenant was suspended';
+
+CREATE TABLE tenancy.tenant_module (
+	tenant_id		uuid REFERENCES tenancy.tenant ON DELETE CASCADE,
+	module			text COLLATE "C" REFERENCES tenancy.module,
+	PRIMARY KEY (tenant_id, module)
+);
+COMMENT ON TABLE tenancy.tenant_module IS 'Plug-ins that are installed for a tenant; the main module always is';
+
+CREATE TABLE tenancy.access (
+	role			regrole NOT NULL,
+	tenant_id		uuid REFERENCES tenancy.tenant ON DELETE CASCADE,
+	UNIQUE NULLS NOT DISTINCT (tenant_id, role)
+);
+COMMENT ON TABLE tenancy.access IS 'Which role may act for which tenant; a null tenant_id stands for all, those to come included';
+
+CREATE TABLE tenancy.protected_table (
+	relation			regclass PRIMARY KEY,
+	tenant_column		name NOT NULL,
+	had_row_security	boolean NOT NULL,
+	had_force			boolean NOT NULL
+);
+COMMENT ON TABLE tenancy.protected_table IS 'Shared tables under the tenant policies, and the row security flags that they had before';
+
+/*
+ * A database is created and dropped outside the transaction that asks for
+ * it.  A row here, committed before the database is touched, says what to do
+ * about it should that transaction or the server die: see database.c.
+ */
+CREATE TABLE tenancy.pending_database (
+	tenant_id		uuid NOT NULL,
+	action			text COLLATE "C" NOT NULL
+					CHECK (action OPERATOR(pg_catalog.=) ANY (ARRAY['create', 'drop', 'disconnect', 'rename'])),
+	database_oid	oid NOT NULL,
+	xid				xid8 NOT NULL,
+	PRIMARY KEY (tenant_id, action)
+);
+COMMENT ON TABLE tenancy.pending_database IS 'Work on tenants'' databases that a transaction began and whose end decides about it';
+
+REVOKE ALL ON ALL TABLES IN SCHEMA tenancy FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('tenancy.module', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_module', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.access', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table', '');

@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * clone.h
+ *	  A model schema's definition as DDL, and its copy for a tenant.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_CLONE_H
+#define TENANCY_CLONE_H
+
+#include "nodes/pg_list.h"
+#include "registry.h"
+
+extern List *tenancy_clone_statements(const TenancyModule *module, const pg_uuid_t *tenant);
+extern void tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module);
+extern char *tenancy_clone_fingerprint(void);
+
+#endif							/* TENANCY_CLONE_H */

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Every difference between PostgreSQL versions, each with its reason.
+ *
+ * No other file looks at PG_VERSION_NUM.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_COMPAT_H
+#define TENANCY_COMPAT_H
+
+#include "utils/acl.h"
+#include "utils/guc.h"
+
+#if PG_VERSION_NUM < 150000
+#error "tenancy needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_database.h"
+#endif
+
+/*
+ * From 16 on, what a check hook leaves in *extra is freed by guc_free() and
+ * lives in the GUC memory context; before, it is malloc'd.
+ */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_guc_malloc(size) guc_malloc(LOG, (size))
+#else
+#define tenancy_guc_malloc(size) malloc(size)
+#endif
+
+/* 16 replaced the pg_xxx_aclcheck() family by object_aclcheck(). */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_namespace_aclcheck(nsp, role, mode) \
+	object_aclcheck(NamespaceRelationId, (nsp), (role), (mode))
+#define tenancy_database_aclcheck(db, role, mode) \
+	object_aclcheck(DatabaseRelationId, (db), (role), (mode))
+#else
+#define tenancy_namespace_aclcheck(nsp, role, mode) \
+	pg_namespace_aclcheck((nsp), (role), (mode))
+#define tenancy_database_aclcheck(db, role, mode) \
+	pg_database_aclcheck((db), (role), (mode))
+#endif
+
+/*
+ * Our workers log in as the extension's owner, into databases that take no
+ * connections too.  From 17 on, a role without LOGIN needs a flag as well.
+ */
+#if PG_VERSION_NUM >= 170000
+#define TENANCY_WORKER_CONNECTION_FLAGS \
+	(BGWORKER_BYPASS_ALLOWCONN | BGWORKER_BYPASS_ROLELOGINCHECK)
+#else
+#define TENANCY_WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ALLOWCONN
+#endif
+
+#endif							/* TENANCY_COMPAT_H */

@@ -1,0 +1,650 @@
+/*-------------------------------------------------------------------------
+ *
+ * context.c
+ *	  The tenant context: setting it, checking it, and what the policies call.
+ *
+ * The context is the value of tenancy.tenant_id (guc.c).  It is a claim, not
+ * a proof: whoever uses it, a policy above all, calls context_ensure() first,
+ * which checks it against the registry.
+ *
+ * Invariants:
+ *
+ * - A context is good for one statement of one role.  The check is repeated
+ *	 when the client's statement, the role, the setting, or anything that we
+ *	 know of the registry has changed, so that a tenant suspended or an access
+ *	 revoked in mid-session is noticed by the next statement.  Within a
+ *	 statement the check costs a few comparisons, because policies ask for
+ *	 every row.
+ * - The role that counts is the one the session acts as (SET ROLE included),
+ *	 never the owner of a SECURITY DEFINER function that is running: a function
+ *	 lends its rights on tables, not its tenants.
+ * - Once a transaction has used or set a context, it is pinned to that tenant
+ *	 until it ends, or until the subtransaction that pinned it aborts.  The pin
+ *	 is checked where the context is used, so that it does not matter by what
+ *	 way the setting changed.  Hence a scan or a deferred trigger never runs on
+ *	 under another tenant.
+ * - A cursor can outlive the pin: one WITH HOLD, or the loop of a procedure
+ *	 that commits, the transaction; one that was opened before a savepoint and
+ *	 read after it, the subtransaction.  What a policy has let see rows is noted
+ *	 therefore, and no other tenant can be acted for while it is open.
+ *
+ * In a parallel worker the setting, the role and the statement's start are
+ * the leader's, and the check reads the same registry.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/dbcommands.h"
+#include "compat.h"
+#include "context.h"
+#include "exec.h"
+#include "executor/execdesc.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "nodes/supportnodes.h"
+#include "registry.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(tenancy_context_set_by_name);
+PG_FUNCTION_INFO_V1(tenancy_context_set_by_id);
+PG_FUNCTION_INFO_V1(tenancy_context_reset);
+PG_FUNCTION_INFO_V1(tenancy_context_current_slug);
+PG_FUNCTION_INFO_V1(tenancy_context_current_id);
+PG_FUNCTION_INFO_V1(tenancy_context_is_current);
+PG_FUNCTION_INFO_V1(tenancy_context_policy_id);
+PG_FUNCTION_INFO_V1(tenancy_context_policy_is);
+PG_FUNCTION_INFO_V1(tenancy_context_policy_support);
+PG_FUNCTION_INFO_V1(tenancy_context_tenant_database);
+
+/* The context as it was last checked. */
+static struct
+{
+	bool		valid;
+	TimestampTz statement;		/* start of the client's statement */
+	Oid			role;
+	uint64		serial;			/* of the setting and the registry */
+	TenancyTenant tenant;
+}			checked;
+
+/* The tenant to which the current transaction is pinned. */
+static struct
+{
+	bool		valid;
+	pg_uuid_t	id;
+	SubTransactionId subxact;
+}			pin;
+
+/*
+ * A cursor, or another portal that a client or a function can go on reading,
+ * whose query a policy has let see rows of a tenant.  Kept in TopMemoryContext.
+ */
+typedef struct TenantPortal
+{
+	Portal		portal;
+	char	   *name;
+	TimestampTz created;
+	pg_uuid_t	id;
+} TenantPortal;
+
+static List *tenant_portals = NIL;
+
+static inline bool
+same_id(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return memcmp(a->data, b->data, UUID_LEN) == 0;
+}
+
+
+/* ----------------------------------------------------------------
+ * The pin
+ * ----------------------------------------------------------------
+ */
+
+static void
+forget_check(void)
+{
+	checked.valid = false;
+	tenancy_guc_serial++;
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			pin.valid = false;
+			forget_check();
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	if (!pin.valid || pin.subxact != subid)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		pin.subxact = parent;
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		pin.valid = false;
+		forget_check();
+	}
+}
+
+/* The tenant that the transaction is pinned to is not named: see check_access(). */
+static void
+check_pin(const TenancyTenant *tenant)
+{
+	if (pin.valid && !same_id(&pin.id, &tenant->id))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_ALREADY_SET),
+				 errmsg("cannot act for tenant \"%s\" in a transaction that has acted for another tenant",
+						tenant->slug),
+				 errhint("End the transaction first.")));
+}
+
+static void
+set_pin(const TenancyTenant *tenant)
+{
+	if (!pin.valid)
+	{
+		pin.valid = true;
+		pin.id = tenant->id;
+		pin.subxact = GetCurrentSubTransactionId();
+	}
+}
+
+/* Does the portal that we noted still exist? */
+static bool
+portal_exists(const TenantPortal *noted)
+{
+	Portal		portal = GetPortalByName(noted->name);
+
+	return PortalIsValid(portal) && portal == noted->portal &&
+		portal->creation_time == noted->created;
+}
+
+/*
+ * Note that the portal that is running reads rows of a tenant, and forget
+ * those that are gone.  The portal of a simple query cannot be left and
+ * returned to; it does not show in pg_cursors either.
+ */
+static void
+note_portal(const pg_uuid_t *id)
+{
+	TenantPortal *noted;
+	MemoryContext old;
+	ListCell   *lc;
+
+	if (ActivePortal == NULL || !ActivePortal->visible)
+		return;
+	foreach(lc, tenant_portals)
+	{
+		noted = lfirst(lc);
+		if (!portal_exists(noted))
+		{
+			tenant_portals = foreach_delete_current(tenant_portals, lc);
+			pfree(noted->name);
+			pfree(noted);
+		}
+		else if (noted->portal == ActivePortal && same_id(&noted->id, id))
+			return;
+	}
+
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	noted = palloc(sizeof(TenantPortal));
+	noted->portal = ActivePortal;
+	noted->name = pstrdup(ActivePortal->name);
+	noted->created = ActivePortal->creation_time;
+	noted->id = *id;
+	tenant_portals = lappend(tenant_portals, noted);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Refuse to act for a tenant while a cursor of another one is open.  The
+ * portal that is running is no danger: it called us.
+ */
+static void
+check_portals(const TenancyTenant *tenant)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenant_portals)
+	{
+		TenantPortal *noted = lfirst(lc);
+
+		if (noted->portal != ActivePortal && portal_exists(noted) &&
+			!same_id(&noted->id, &tenant->id))
+			ereport(ERROR,
+					(errcode(ERRCODE_TENANCY_ALREADY_SET),
+					 errmsg("cannot act for tenant \"%s\" while a cursor of another tenant is open",
+							tenant->slug),
+					 errhint("Close the cursor first.")));
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ * Checking
+ * ----------------------------------------------------------------
+ */
+
+static void
+refuse_role(const char *slug_or_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for tenant \"%s\"", tenancy_ident_clip(slug_or_id))));
+}
+
+static void
+check_status(const TenancyTenant *tenant)
+{
+	if (tenant->status == TENANCY_SUSPENDED)
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
+				 errmsg("tenant \"%s\" is suspended", tenant->slug)));
+	if (tenant->status == TENANCY_DROPPING)
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
+				 errmsg("tenant \"%s\" is being dropped", tenant->slug)));
+}
+
+/* A database tenant can only be acted for in its database. */
+static void
+check_location(const TenancyTenant *tenant)
+{
+	if (tenant->mode == TENANCY_DATABASE && !tenancy_registry_is_home(tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_ELSEWHERE),
+				 errmsg("tenant \"%s\" lives in database \"%s\"",
+						tenant->slug, tenant->database_name),
+				 errhint("Connect to that database.")));
+}
+
+/*
+ * The slow path of context_ensure(): check the context against the registry,
+ * raise an error unless it is good, and remember what was checked.
+ */
+static void
+context_check(void)
+{
+	TenancyTenant tenant;
+	Oid			role = GetOuterUserId();
+
+	checked.valid = false;
+
+	/* A lock that we hold already would not make us read these. */
+	AcceptInvalidationMessages();
+
+	if (!tenancy_registry_by_id(&tenancy_guc_tenant.id, &tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
+				 errmsg("the tenant of the current context does not exist")));
+	if (!tenancy_registry_may_act(role, &tenant))
+		refuse_role(tenant.slug);
+	check_status(&tenant);
+	check_location(&tenant);
+	check_pin(&tenant);
+	check_portals(&tenant);
+	set_pin(&tenant);
+
+	checked.tenant = tenant;
+	checked.statement = GetCurrentStatementStartTimestamp();
+	checked.role = role;
+	checked.serial = tenancy_guc_serial;
+	checked.valid = true;
+}
+
+/*
+ * Make sure that the context is good.  Returns false if there is none; any
+ * other flaw is an error.
+ */
+static inline bool
+context_ensure(void)
+{
+	if (!tenancy_guc_tenant.is_set)
+		return false;
+	if (unlikely(!checked.valid ||
+				 checked.serial != tenancy_guc_serial ||
+				 checked.statement != GetCurrentStatementStartTimestamp() ||
+				 checked.role != GetOuterUserId()))
+		context_check();
+	return true;
+}
+
+/*
+ * Is what the policy's query noted still good?  A policy asks for every row.
+ * Each execution of a query has a FmgrInfo of its own, where the first call
+ * notes the serial number under which it checked the context.  The role cannot
+ * change while a query runs, only between the fetches from a cursor, whose
+ * rows remain those that its opener may see.
+ */
+static inline bool
+policy_is_checked(FunctionCallInfo fcinfo)
+{
+	return likely((uintptr_t) fcinfo->flinfo->fn_extra == (uintptr_t) tenancy_guc_serial &&
+				  checked.statement == GetCurrentStatementStartTimestamp());
+}
+
+/*
+ * What a policy does when it is not: check, and note that.  Returns false if
+ * there is no context and the DBA chose that this be no error.
+ */
+static bool
+policy_check(FunctionCallInfo fcinfo)
+{
+	if (context_ensure())
+	{
+		note_portal(&checked.tenant.id);
+		fcinfo->flinfo->fn_extra = (void *) (uintptr_t) tenancy_guc_serial;
+		return true;
+	}
+	if (tenancy_guc_missing_tenant == TENANCY_MISSING_ERROR)
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_NO_TENANT),
+				 errmsg("no tenant context is set"),
+				 errhint("Call tenancy.set_tenant() first, in the same transaction.")));
+	return false;
+}
+
+
+/* ----------------------------------------------------------------
+ * Setting
+ * ----------------------------------------------------------------
+ */
+
+static void
+set_setting(const char *name, const char *value, bool is_local)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
+							 is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET,
+							 true, 0, false);
+}
+
+/*
+ * A schema on the path that is missing, or that the role may not use, would
+ * be skipped by PostgreSQL without a word, and a table of the same name in the
+ * next schema taken.
+ */
+static void
+check_schema(const TenancyTenant *tenant, const char *schema)
+{
+	Oid			nsp = get_namespace_oid(schema, true);
+
+	if (!OidIsValid(nsp))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" of tenant \"%s\" does not exist",
+						schema, tenant->slug)));
+	if (tenancy_namespace_aclcheck(nsp, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", schema),
+				 errhint("Grant USAGE on the schema to the role.")));
+}
+
+/*
+ * The tenant's search_path: its schemas, then tenancy.search_path.  Temporary
+ * objects come last, so that one left behind in a pooled session cannot take
+ * the place of a tenant's table.
+ */
+static char *
+tenant_search_path(const TenancyTenant *tenant)
+{
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	foreach(lc, tenancy_registry_schemas(tenant))
+	{
+		check_schema(tenant, lfirst(lc));
+		appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
+	}
+	if (tenancy_guc_search_path[0] != '\0')
+		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+/*
+ * Outside a transaction block a local context ends with the statement that
+ * set it, which nobody wants, unless that statement runs a function or a DO
+ * block of which this call is a part.  The call is the statement's own if its
+ * executor state is the portal's.
+ */
+static void
+warn_if_lost(FunctionCallInfo fcinfo, bool is_local)
+{
+	if (is_local && !IsTransactionBlock() &&
+		ActivePortal != NULL && ActivePortal->queryDesc != NULL &&
+		ActivePortal->queryDesc->estate->es_query_cxt == fcinfo->flinfo->fn_mcxt)
+		ereport(WARNING,
+				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
+				 errmsg("the tenant context ends with this statement"),
+				 errhint("Call tenancy.set_tenant() in a transaction block, or with is_local => false.")));
+}
+
+static Datum
+context_set(FunctionCallInfo fcinfo, const TenancyTenant *tenant)
+{
+	bool		is_local = PG_GETARG_BOOL(1);
+	char	   *path;
+	pg_uuid_t  *result;
+
+	check_status(tenant);
+	check_location(tenant);
+	check_pin(tenant);
+	check_portals(tenant);
+	path = tenant_search_path(tenant);
+	warn_if_lost(fcinfo, is_local);
+
+	set_setting(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(&tenant->id), is_local);
+	set_setting("search_path", path, is_local);
+	set_pin(tenant);
+
+	result = palloc(sizeof(pg_uuid_t));
+	*result = tenant->id;
+	PG_RETURN_UUID_P(result);
+}
+
+/*
+ * Refuse a tenant that the role may not act for.  Only a role that may act for
+ * all learns whether the tenant exists.
+ */
+static void
+check_access(const char *slug_or_id, const TenancyTenant *tenant)
+{
+	Oid			role = GetOuterUserId();
+	TenancyTenant home;
+
+	if (tenant != NULL && tenancy_registry_may_act(role, tenant))
+		return;
+	if (tenancy_registry_home(&home))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_ELSEWHERE),
+				 errmsg("this is the database of tenant \"%s\"", home.slug),
+				 errdetail("No other tenant can be set here.")));
+	if (tenant == NULL && tenancy_registry_may_act_for_all(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("tenant \"%s\" does not exist", tenancy_ident_clip(slug_or_id))));
+	refuse_role(slug_or_id);
+}
+
+/* set_tenant(tenant text, is_local boolean) */
+Datum
+tenancy_context_set_by_name(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	char	   *name;
+	bool		found;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	tenancy_require_arg(fcinfo, 1, "is_local");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	AcceptInvalidationMessages();
+	found = tenancy_registry_by_name(name, &tenant);
+	check_access(name, found ? &tenant : NULL);
+	return context_set(fcinfo, &tenant);
+}
+
+/* set_tenant(tenant uuid, is_local boolean) */
+Datum
+tenancy_context_set_by_id(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	pg_uuid_t  *id;
+	bool		found;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	tenancy_require_arg(fcinfo, 1, "is_local");
+	id = PG_GETARG_UUID_P(0);
+	AcceptInvalidationMessages();
+	found = tenancy_registry_by_id(id, &tenant);
+	check_access(tenancy_ident_uuid_text(id), found ? &tenant : NULL);
+	return context_set(fcinfo, &tenant);
+}
+
+/* reset_tenant() */
+Datum
+tenancy_context_reset(PG_FUNCTION_ARGS)
+{
+	set_setting(TENANCY_GUC_TENANT_ID, NULL, false);
+	set_setting("search_path", NULL, false);
+	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * Asking
+ * ----------------------------------------------------------------
+ */
+
+/* current_tenant() */
+Datum
+tenancy_context_current_slug(PG_FUNCTION_ARGS)
+{
+	if (!context_ensure())
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(checked.tenant.slug));
+}
+
+/* current_tenant_id() */
+Datum
+tenancy_context_current_id(PG_FUNCTION_ARGS)
+{
+	if (!context_ensure())
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(&checked.tenant.id);
+}
+
+/* is_current_tenant(tenant uuid) */
+Datum
+tenancy_context_is_current(PG_FUNCTION_ARGS)
+{
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	PG_RETURN_BOOL(context_ensure() &&
+				   same_id(PG_GETARG_UUID_P(0), &checked.tenant.id));
+}
+
+static pg_noinline Datum
+policy_id_unchecked(FunctionCallInfo fcinfo)
+{
+	if (!policy_check(fcinfo))
+		PG_RETURN_NULL();
+	if (checked.tenant.mode == TENANCY_SCHEMA)
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_ELSEWHERE),
+				 errmsg("tenant \"%s\" lives in schema \"%s\", not in the shared tables",
+						checked.tenant.slug, checked.tenant.schema_name),
+				 errhint("Do not qualify the table's name with the model schema.")));
+	PG_RETURN_UUID_P(&checked.tenant.id);
+}
+
+/*
+ * policy_tenant_id(): what the policies of shared tables compare the tenant
+ * column with.  Returns a pointer to static memory, which stays the same for
+ * as long as the statement runs: an allocation for every row would cost more
+ * than the rest.
+ */
+Datum
+tenancy_context_policy_id(PG_FUNCTION_ARGS)
+{
+	if (policy_is_checked(fcinfo))
+		PG_RETURN_UUID_P(&checked.tenant.id);
+	return policy_id_unchecked(fcinfo);
+}
+
+/* policy_is_tenant(tenant uuid): the policy of a schema tenant's tables */
+Datum
+tenancy_context_policy_is(PG_FUNCTION_ARGS)
+{
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	PG_RETURN_BOOL((policy_is_checked(fcinfo) || policy_check(fcinfo)) &&
+				   same_id(PG_GETARG_UUID_P(0), &checked.tenant.id));
+}
+
+/*
+ * Planner support of policy_is_tenant(): whoever queries a tenant's tables is
+ * that tenant, so the policy keeps every row.
+ */
+Datum
+tenancy_context_policy_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSelectivity))
+	{
+		((SupportRequestSelectivity *) request)->selectivity = 1.0;
+		PG_RETURN_POINTER(request);
+	}
+	PG_RETURN_POINTER(NULL);
+}
+
+/* tenant_database(tenant text) */
+Datum
+tenancy_context_tenant_database(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	NameData   *result;
+	char	   *name;
+	bool		found;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	AcceptInvalidationMessages();
+	found = tenancy_registry_by_name(name, &tenant);
+	check_access(name, found ? &tenant : NULL);
+
+	result = palloc0(sizeof(NameData));
+	namestrcpy(result, tenant.mode == TENANCY_DATABASE ?
+			   tenant.database_name : get_database_name(MyDatabaseId));
+	PG_RETURN_NAME(result);
+}
+
+void
+tenancy_context_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * context.h
+ *	  The tenant context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_CONTEXT_H
+#define TENANCY_CONTEXT_H
+
+/* For GRANT and REVOKE: what the policies and defaults of protected tables call */
+#define TENANCY_POLICY_FUNCTIONS \
+	"tenancy.policy_tenant_id(), tenancy.policy_is_tenant(uuid), tenancy.current_tenant_id()"
+
+/* ... and what a role needs to act for tenants. */
+#define TENANCY_CONTEXT_FUNCTIONS \
+	"tenancy.set_tenant(text, boolean), tenancy.set_tenant(uuid, boolean)," \
+	" tenancy.reset_tenant(), tenancy.current_tenant()," \
+	" tenancy.is_current_tenant(uuid), tenancy.tenant_database(text), " \
+	TENANCY_POLICY_FUNCTIONS
+
+extern void tenancy_context_init(void);
+
+#endif							/* TENANCY_CONTEXT_H */

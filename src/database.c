@@ -1,0 +1,865 @@
+/*-------------------------------------------------------------------------
+ *
+ * database.c
+ *	  Dedicated databases: the template, creation, removal, settling.
+ *
+ * A database tenant's database is a copy of the template database, which
+ * holds the model schemas and this extension.  The template is built when it
+ * is first needed, and again when the model's fingerprint says that the model
+ * has changed since.
+ *
+ * PostgreSQL creates and drops databases outside any transaction block, while
+ * the tenant that a database belongs to comes and goes with the caller's
+ * transaction.  What joins the two is a row of tenancy.pending_database for
+ * each piece of work, keyed by tenant, that names the database by OID and the
+ * (sub)transaction that asked for it.  "Settling" a tenant means to look at
+ * its rows once that transaction has ended, do what its end calls for, and
+ * delete them:
+ *
+ *	 create		 The row is committed by the worker, before the database is
+ *				 created.  Aborted: drop the database.  The creating transaction
+ *				 itself deletes the row, so that its commit leaves nothing to do.
+ *	 drop		 The row is the caller's own, as are those below, so that it
+ *				 exists only if the caller committed: drop the database.
+ *	 disconnect	 End the sessions that are in the database, and may not be.
+ *	 rename		 Tell the registry inside the database its tenant's new name.
+ *
+ * At the end of the transaction its backend launches a worker that settles,
+ * and lingers a moment for it, so that whoever looks next sees the result.
+ * If backend, worker or server die instead, the row stays, and repair()
+ * settles.  All of these settle in the same way; it may be repeated.
+ *
+ * Locks: the worker that creates a database holds its pending row's lock
+ * meanwhile, so that settling waits for it.  Whoever copies the template holds
+ * the template lock in share mode to the end of its transaction; whoever
+ * builds it, in exclusive mode.
+ *
+ * A database's OID is drawn before it is created.  A database that somebody
+ * else has under the name that ours would get thus is never taken for ours.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_database.h"
+#include "clone.h"
+#include "commands/dbcommands.h"
+#include "compat.h"
+#include "context.h"
+#include "database.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "guc.h"
+#include "ident.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "worker.h"
+
+#define Anum_pending_tenant_id	1
+
+/* How long the end of a transaction lingers for the worker that settles. */
+#define LINGER_MS 5000
+
+/* A tenant to be settled when the current transaction ends. */
+typedef struct Unsettled
+{
+	pg_uuid_t	tenant_id;
+	Oid			role;			/* the extension's owner */
+	bool		on_commit;		/* else on abort */
+	bool		linger;
+	SubTransactionId subxact;
+} Unsettled;
+
+/* What a settling worker is told. */
+typedef struct SettleArgs
+{
+	Oid			database;		/* the application's */
+	Oid			role;			/* the extension's owner */
+	pg_uuid_t	tenant_id;
+} SettleArgs;
+
+static List *unsettled = NIL;
+
+PGDLLEXPORT void tenancy_database_settle_main(Datum main_arg);
+
+
+/* ----------------------------------------------------------------
+ * The end of the transaction
+ * ----------------------------------------------------------------
+ */
+
+static void
+settle_at_end(const TenancyTenant *tenant, bool on_commit, bool linger)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	Unsettled  *entry = palloc(sizeof(Unsettled));
+
+	entry->tenant_id = tenant->id;
+	entry->role = tenancy_registry_owner();
+	entry->on_commit = on_commit;
+	entry->linger = linger;
+	entry->subxact = GetCurrentSubTransactionId();
+	unsettled = lappend(unsettled, entry);
+	MemoryContextSwitchTo(old);
+}
+
+static BackgroundWorkerHandle *
+launch_worker(const pg_uuid_t *tenant_id, Oid role)
+{
+	SettleArgs	args;
+
+	memset(&args, 0, sizeof(args));
+	args.database = MyDatabaseId;
+	args.role = role;
+	args.tenant_id = *tenant_id;
+	return tenancy_worker_launch("tenancy_database_settle_main",
+								 &args, sizeof(args));
+}
+
+/* Have a worker settle; nothing here may fail. */
+static void
+launch_settling(const Unsettled *entry)
+{
+	BackgroundWorkerHandle *handle = launch_worker(&entry->tenant_id, entry->role);
+
+	if (handle == NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free to finish the work on a tenant's database"),
+				 errhint("Call tenancy.repair() later, or increase max_worker_processes.")));
+	else if (entry->linger && !proc_exit_inprogress)
+		tenancy_worker_linger(handle, LINGER_MS);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	ListCell   *lc;
+
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			foreach(lc, unsettled)
+			{
+				Unsettled  *entry = lfirst(lc);
+
+				if (entry->on_commit == (event == XACT_EVENT_COMMIT))
+					launch_settling(entry);
+			}
+			unsettled = NIL;	/* freed with the transaction */
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			if (unsettled != NIL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has worked on a tenant's database")));
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(lc, unsettled)
+	{
+		Unsettled  *entry = lfirst(lc);
+
+		if (entry->subxact != subid)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+		{
+			entry->subxact = parent;
+			continue;
+		}
+		if (!entry->on_commit)
+			launch_settling(entry);
+		unsettled = foreach_delete_current(unsettled, lc);
+	}
+}
+
+void
+tenancy_database_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+/* Text of the current (sub)transaction's id, as xid8. */
+static char *
+current_xid_text(void)
+{
+	return psprintf(UINT64_FORMAT,
+					U64FromFullTransactionId(GetCurrentFullTransactionId()));
+}
+
+/*
+ * Delete the pending rows of a tenant that we, its creator, no longer need.
+ * The worker committed them after our snapshot was taken, perhaps, so that
+ * DELETE under REPEATABLE READ would not see them.
+ */
+static void
+forget_pending(const TenancyTenant *tenant)
+{
+	Relation	rel = table_open(tenancy_registry_relation("pending_database"),
+								 RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pending_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(&tenant->id));
+	scan = systable_beginscan(rel, tenancy_registry_relation("pending_database_pkey"),
+							  true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		simple_heap_delete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * Note work on a tenant's database for the case that the caller commits.  To
+ * linger makes no sense if the caller holds a lock that the work needs.
+ */
+static void
+add_pending(const TenancyTenant *tenant, const char *action, bool linger)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
+						" SELECT '%s', '%s', d.oid, '%s' FROM pg_catalog.pg_database d"
+						" WHERE d.datname OPERATOR(pg_catalog.=) %s"
+						" ON CONFLICT (tenant_id, action) DO UPDATE SET"
+						" database_oid = excluded.database_oid, xid = excluded.xid",
+						tenancy_ident_uuid_text(&tenant->id), action,
+						current_xid_text(),
+						quote_literal_cstr(tenant->database_name));
+	tenancy_exec_end(&exec);
+	settle_at_end(tenant, true, linger);
+}
+
+
+/* ----------------------------------------------------------------
+ * Settling
+ * ----------------------------------------------------------------
+ */
+
+typedef struct PendingRow
+{
+	char	   *action;
+	char	   *database;		/* NULL if there is no such database */
+	Oid			database_oid;
+	char	   *outcome;		/* of the transaction, see pg_xact_status() */
+} PendingRow;
+
+/*
+ * Lock and read a tenant's pending rows, in a transaction.  Waits for the
+ * worker that creates the database, should it be at it.
+ */
+static List *
+read_pending(const char *tenant_id)
+{
+	TenancyExec exec;
+	List	   *rows = NIL;
+	uint64		nrows;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("SELECT FROM tenancy.pending_database"
+						" WHERE tenant_id OPERATOR(pg_catalog.=) '%s' FOR UPDATE",
+						tenant_id);
+	nrows = tenancy_exec_format("SELECT p.action, d.datname, p.database_oid,"
+								" COALESCE(pg_catalog.pg_xact_status(p.xid),"
+								"  CASE WHEN t.id IS NULL THEN 'aborted' ELSE 'committed' END)"
+								" FROM tenancy.pending_database p"
+								" LEFT JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) p.tenant_id"
+								" LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) p.database_oid"
+								" WHERE p.tenant_id OPERATOR(pg_catalog.=) '%s' ORDER BY p.action",
+								tenant_id);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		PendingRow *row = palloc0(sizeof(PendingRow));
+		char	   *database = SPI_getvalue(tuple, desc, 2);
+
+		row->action = pstrdup(SPI_getvalue(tuple, desc, 1));
+		row->database = database ? pstrdup(database) : NULL;
+		row->database_oid = atooid(SPI_getvalue(tuple, desc, 3));
+		row->outcome = pstrdup(SPI_getvalue(tuple, desc, 4));
+		rows = lappend(rows, row);
+		MemoryContextSwitchTo(old);
+	}
+	tenancy_exec_end(&exec);
+	PopActiveSnapshot();
+	return rows;
+}
+
+static void
+delete_pending(const char *tenant_id, const char *action)
+{
+	TenancyExec exec;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("DELETE FROM tenancy.pending_database"
+						" WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+						" AND action OPERATOR(pg_catalog.=) '%s'",
+						tenant_id, action);
+	tenancy_exec_end(&exec);
+	PopActiveSnapshot();
+}
+
+/* End the sessions that are in the database but may not be. */
+static void
+disconnect(const PendingRow *row)
+{
+	TenancyExec exec;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("SELECT pg_catalog.pg_terminate_backend(a.pid)"
+						" FROM pg_catalog.pg_stat_activity a"
+						" JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) a.datid"
+						" WHERE d.oid OPERATOR(pg_catalog.=) %u"
+						" AND a.backend_type OPERATOR(pg_catalog.=) 'client backend'"
+						" AND (NOT d.datallowconn OR NOT"
+						"  pg_catalog.has_database_privilege(a.usesysid, d.oid, 'CONNECT'))",
+						row->database_oid);
+	tenancy_exec_end(&exec);
+	PopActiveSnapshot();
+}
+
+/* Tell the registry inside a tenant's database what its tenant is called now. */
+static void
+rename_inside(const char *tenant_id, const PendingRow *row)
+{
+	TenancyExec exec;
+	char	   *update;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	update = tenancy_exec_text_format(&exec,
+									  "SELECT pg_catalog.format('UPDATE tenancy.tenant SET slug = %%L,"
+									  " database_name = %%L WHERE id OPERATOR(pg_catalog.=) %%L',"
+									  " slug, database_name, id)"
+									  " FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
+									  tenant_id);
+	tenancy_exec_end(&exec);
+	PopActiveSnapshot();
+	if (update != NULL)
+	{
+		TenancyJob *job = tenancy_worker_job(row->database_oid);
+
+		tenancy_worker_add(job, "%s", update);
+		(void) tenancy_worker_run(job);
+	}
+}
+
+/*
+ * Settle one piece of work.  A row whose transaction has not ended is left to
+ * that transaction.
+ */
+static bool
+settle_row(const char *tenant_id, const PendingRow *row)
+{
+	bool		aborted = strcmp(row->outcome, "aborted") == 0;
+	bool		creation = strcmp(row->action, "create") == 0;
+
+	if (strcmp(row->outcome, "in progress") == 0)
+		return false;
+
+	if (row->database != NULL)
+	{
+		if (creation ? aborted : strcmp(row->action, "drop") == 0)
+			tenancy_worker_toplevel(psprintf("DROP DATABASE %s WITH (FORCE)",
+											 quote_identifier(row->database)));
+		else if (strcmp(row->action, "disconnect") == 0)
+			disconnect(row);
+		else if (strcmp(row->action, "rename") == 0)
+			rename_inside(tenant_id, row);
+	}
+	delete_pending(tenant_id, row->action);
+	return true;
+}
+
+/*
+ * A worker's entry point: settle a tenant.  One transaction for each row,
+ * because DROP DATABASE must be the first thing that cannot be undone.
+ */
+void
+tenancy_database_settle_main(Datum main_arg)
+{
+	SettleArgs	args;
+	int			left = 0;
+	bool		more = true;
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	tenancy_worker_connect(args.database, args.role);
+
+	while (more)
+	{
+		char	   *tenant_id;
+		List	   *rows;
+
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		tenant_id = tenancy_ident_uuid_text(&args.tenant_id);
+		rows = read_pending(tenant_id);
+		more = list_length(rows) > left;
+		if (more && !settle_row(tenant_id, list_nth(rows, left)))
+			left++;
+		CommitTransactionCommand();
+	}
+}
+
+/* Settle a tenant and wait until that is done. */
+void
+tenancy_database_settle(const pg_uuid_t *tenant_id)
+{
+	BackgroundWorkerHandle *handle = launch_worker(tenant_id, tenancy_registry_owner());
+
+	if (handle == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free"),
+				 errhint("Try again later, or increase max_worker_processes.")));
+	(void) WaitForBackgroundWorkerShutdown(handle);
+}
+
+
+/* ----------------------------------------------------------------
+ * The template
+ * ----------------------------------------------------------------
+ */
+
+static char *
+template_name(void)
+{
+	return psprintf("tenancy_template_%u", MyDatabaseId);
+}
+
+/*
+ * Creators of databases hold this lock in share mode, the builder of the
+ * template in exclusive mode, to the end of the transaction.
+ */
+static void
+lock_template(LOCKMODE mode)
+{
+	LockDatabaseObject(RelationRelationId,
+					   tenancy_registry_relation("pending_database"), 1, mode);
+}
+
+/*
+ * The template's comment, which tells what model it holds: NULL if there is
+ * no template.
+ */
+static char *
+template_state(void)
+{
+	Oid			database = get_database_oid(template_name(), true);
+	TenancyExec exec;
+	char	   *comment;
+
+	if (!OidIsValid(database))
+		return NULL;
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	comment = tenancy_exec_text_format(&exec,
+									   "SELECT COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '')"
+									   " FROM pg_catalog.pg_database"
+									   " WHERE oid OPERATOR(pg_catalog.=) %u"
+									   " AND datdba OPERATOR(pg_catalog.=) %u",
+									   database, tenancy_registry_owner());
+	tenancy_exec_end(&exec);
+	if (comment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_DATABASE),
+				 errmsg("database \"%s\" is not owned by the owner of extension \"tenancy\"",
+						template_name()),
+				 errdetail("The template of the tenants' databases needs this name."),
+				 errhint("Rename or drop the database.")));
+	return comment;
+}
+
+/* CREATE DATABASE's options for a database like this one, but empty. */
+static char *
+like_this_database(void)
+{
+	TenancyExec exec;
+	char	   *options;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	options = tenancy_exec_text_format(&exec,
+									   "SELECT pg_catalog.format('TEMPLATE template0 ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L',"
+									   " pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype)"
+									   " || CASE datlocprovider"
+									   "  WHEN 'i' THEN pg_catalog.format(' LOCALE_PROVIDER icu ICU_LOCALE %%L', locale)"
+									   "  WHEN 'b' THEN pg_catalog.format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %%L', locale)"
+									   "  ELSE ' LOCALE_PROVIDER libc' END"
+									   " || CASE WHEN rules IS NOT NULL THEN pg_catalog.format(' ICU_RULES %%L', rules) ELSE '' END"
+									   " FROM (SELECT d.*,"
+									   "  COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale') AS locale,"
+									   "  pg_catalog.to_jsonb(d) ->> 'daticurules' AS rules"
+									   "  FROM pg_catalog.pg_database d WHERE d.oid = %u) d",
+									   MyDatabaseId);
+	tenancy_exec_end(&exec);
+	return options;
+}
+
+static List *
+query_list(const char *sql)
+{
+	TenancyExec exec;
+	List	   *list;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	list = tenancy_exec_text_list(&exec, sql);
+	tenancy_exec_end(&exec);
+	return list;
+}
+
+static void
+add_statements(TenancyJob *job, List *statements)
+{
+	ListCell   *lc;
+
+	foreach(lc, statements)
+		(void) tenancy_worker_add(job, "%s", (char *) lfirst(lc));
+}
+
+/*
+ * The extensions of this database, as far as they can be had in another one:
+ * what the model's definitions need must be there, but an extension that, say,
+ * may only be in one database should not stop us.
+ */
+static void
+add_extensions(TenancyJob *job)
+{
+	add_statements(job, query_list("SELECT pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %I', n.nspname)"
+								   " FROM pg_catalog.pg_extension e"
+								   " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+								   " WHERE e.extname NOT IN ('tenancy', 'plpgsql')"
+								   " AND n.nspname <> 'pg_catalog' GROUP BY n.nspname"));
+	add_statements(job, query_list("SELECT pg_catalog.format("
+								   "'DO $do$ BEGIN CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I VERSION %L CASCADE;"
+								   " EXCEPTION WHEN OTHERS THEN"
+								   " RAISE WARNING USING MESSAGE = %L, DETAIL = SQLERRM; END $do$',"
+								   " e.extname, n.nspname, e.extversion,"
+								   " pg_catalog.format('extension \"%s\" cannot be installed in tenants'' databases', e.extname))"
+								   " FROM pg_catalog.pg_extension e"
+								   " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+								   " WHERE e.extname NOT IN ('tenancy', 'plpgsql') ORDER BY e.oid"));
+}
+
+/* The schema of a module, empty, with the model's privileges. */
+static void
+add_model_schema(TenancyJob *job, const TenancyModule *module)
+{
+	const char *schema = quote_identifier(module->model_schema);
+	Oid			owner = tenancy_registry_module_owner(module);
+	const char *role = quote_identifier(GetUserNameFromId(owner, false));
+
+	tenancy_worker_add(job, "CREATE SCHEMA IF NOT EXISTS %s; ALTER SCHEMA %s OWNER TO %s",
+					   schema, schema, role);
+	add_statements(job, query_list(psprintf("SELECT pg_catalog.format('GRANT %%s ON SCHEMA %%I TO %%s%%s', a.privilege_type, n.nspname,"
+											" CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END,"
+											" CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+											" FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a"
+											" WHERE n.nspname = %s AND a.grantee <> n.nspowner",
+											quote_literal_cstr(module->model_schema))));
+	tenancy_worker_add(job, "INSERT INTO tenancy.module VALUES (%s, %s, %d)",
+					   quote_literal_cstr(module->name),
+					   quote_literal_cstr(module->model_schema), module->position);
+	tenancy_worker_add(job, "GRANT USAGE ON SCHEMA tenancy TO %s;"
+					   "GRANT EXECUTE ON FUNCTION " TENANCY_POLICY_FUNCTIONS " TO %s;"
+					   "GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
+					   role, role, role);
+}
+
+static void
+add_model(TenancyJob *job, const TenancyModule *module)
+{
+	Oid			owner = tenancy_registry_module_owner(module);
+	char	   *path = psprintf("%s, pg_catalog, pg_temp",
+								quote_identifier(module->model_schema));
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_statements(module, NULL))
+	{
+		TenancyStep *step = tenancy_worker_add(job, "%s", (char *) lfirst(lc));
+
+		step->role = owner;
+		step->search_path = path;
+	}
+}
+
+/*
+ * Fill the template.  In a tenant's database the context functions are open
+ * to whoever may connect: CONNECT is the access right there.
+ */
+static void
+fill_template(const char *fingerprint)
+{
+	TenancyJob *job = tenancy_worker_job(get_database_oid(template_name(), false));
+	List	   *modules = tenancy_registry_modules();
+	ListCell   *lc;
+
+	tenancy_worker_add(job, "CREATE EXTENSION tenancy;"
+					   "GRANT USAGE ON SCHEMA tenancy TO PUBLIC;"
+					   "GRANT EXECUTE ON FUNCTION " TENANCY_CONTEXT_FUNCTIONS " TO PUBLIC");
+	foreach(lc, modules)
+		add_model_schema(job, lfirst(lc));
+	add_extensions(job);
+	foreach(lc, modules)
+		add_model(job, lfirst(lc));
+	add_statements(job, query_list("SELECT pg_catalog.format('INSERT INTO tenancy.protected_table VALUES (%L, %L, %L, %L)',"
+								   " p.relation::text, p.tenant_column, p.had_row_security, p.had_force)"
+								   " FROM tenancy.protected_table p"
+								   " JOIN pg_catalog.pg_class c ON c.oid = p.relation"
+								   " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+								   " JOIN tenancy.module m ON m.model_schema = n.nspname"));
+	/* The dependencies between policies, which are not part of their DDL. */
+	tenancy_worker_add(job, "SELECT tenancy.protect_table(relation, tenant_column, false)"
+					   " FROM tenancy.protected_table");
+	tenancy_worker_add(job, "COMMENT ON DATABASE %s IS %s",
+					   quote_identifier(template_name()),
+					   quote_literal_cstr(fingerprint));
+	(void) tenancy_worker_run(job);
+}
+
+/* Make sure that the template holds the model as it is now. */
+static void
+ensure_template(void)
+{
+	char	   *fingerprint = psprintf("template of tenants' databases, model %s",
+									   tenancy_clone_fingerprint());
+	char	   *state = template_state();
+	TenancyJob *job;
+
+	if (state != NULL && strcmp(state, fingerprint) == 0)
+	{
+		lock_template(ShareLock);
+		return;
+	}
+
+	lock_template(ExclusiveLock);
+	state = template_state();
+	if (state != NULL && strcmp(state, fingerprint) == 0)
+		return;
+
+	ereport(NOTICE,
+			(errmsg("building the template of tenants' databases")));
+	job = tenancy_worker_job(MyDatabaseId);
+	if (state != NULL)
+		tenancy_worker_add_toplevel(job, "DROP DATABASE %s WITH (FORCE)",
+									quote_identifier(template_name()));
+	tenancy_worker_commit(job);
+	tenancy_worker_add_toplevel(job, "CREATE DATABASE %s ALLOW_CONNECTIONS false %s",
+								quote_identifier(template_name()), like_this_database());
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "REVOKE ALL ON DATABASE %s FROM PUBLIC",
+					   quote_identifier(template_name()));
+	(void) tenancy_worker_run(job);
+	fill_template(fingerprint);
+}
+
+
+/* ----------------------------------------------------------------
+ * Databases of tenants
+ * ----------------------------------------------------------------
+ */
+
+static Oid
+draw_database_oid(void)
+{
+	Relation	rel = table_open(DatabaseRelationId, AccessShareLock);
+	Oid			oid = GetNewOidWithIndex(rel, DatabaseOidIndexId, Anum_pg_database_oid);
+
+	table_close(rel, AccessShareLock);
+	return oid;
+}
+
+/* The path of sessions in a tenant's database. */
+static char *
+database_search_path(const TenancyTenant *tenant)
+{
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	foreach(lc, tenancy_registry_schemas(tenant))
+		appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
+	if (tenancy_guc_search_path[0] != '\0')
+		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+/* The roles that may act for the tenant, as a list for GRANT; NULL if none. */
+static char *
+access_roles(const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	char	   *roles;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	roles = tenancy_exec_text_format(&exec,
+									 "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(r.rolname), ', ')"
+									 " FROM tenancy.access a"
+									 " JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.role"
+									 " WHERE a.tenant_id IS NULL OR a.tenant_id OPERATOR(pg_catalog.=) '%s'",
+									 tenancy_ident_uuid_text(&tenant->id));
+	tenancy_exec_end(&exec);
+	return roles;
+}
+
+/* Copy the template; until the tenant is in it, nobody may connect. */
+static void
+copy_template(const TenancyTenant *tenant, Oid oid)
+{
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+	char	   *id = tenancy_ident_uuid_text(&tenant->id);
+	const char *name = quote_identifier(tenant->database_name);
+	char	   *roles = access_roles(tenant);
+
+	tenancy_worker_add(job, "INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
+					   " VALUES ('%s', 'create', %u, '%s')", id, oid, current_xid_text());
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "SELECT FROM tenancy.pending_database"
+					   " WHERE tenant_id OPERATOR(pg_catalog.=) '%s' FOR UPDATE",
+					   id)->expectation = _("the transaction that asked for the database has ended");
+	tenancy_worker_add_toplevel(job, "CREATE DATABASE %s OID %u TEMPLATE %s ALLOW_CONNECTIONS false",
+								name, oid, quote_identifier(template_name()));
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "ALTER DATABASE %s SET tenancy.tenant_id = '%s';"
+					   "ALTER DATABASE %s SET search_path = %s;"
+					   "REVOKE ALL ON DATABASE %s FROM PUBLIC",
+					   name, id, name, database_search_path(tenant), name);
+	if (roles != NULL)
+		tenancy_worker_add(job, "GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s", name, roles);
+	(void) tenancy_worker_run(job);
+}
+
+/* Enter the tenant in the registry of its own database, and open it. */
+static void
+enter_tenant(const TenancyTenant *tenant, Oid oid)
+{
+	TenancyJob *job = tenancy_worker_job(oid);
+
+	tenancy_worker_add(job, "INSERT INTO tenancy.tenant (id, slug, mode, database_name)"
+					   " VALUES ('%s', %s, 'database', %s)",
+					   tenancy_ident_uuid_text(&tenant->id),
+					   quote_literal_cstr(tenant->slug),
+					   quote_literal_cstr(tenant->database_name));
+	tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
+					   quote_identifier(tenant->database_name));
+	(void) tenancy_worker_run(job);
+}
+
+/*
+ * Create the database of a tenant whose registry row the caller has just
+ * inserted.  If the caller's transaction does not commit, it is dropped again.
+ */
+void
+tenancy_database_create(const TenancyTenant *tenant)
+{
+	Oid			oid;
+
+	if (OidIsValid(get_database_oid(tenant->database_name, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_DATABASE),
+				 errmsg("database \"%s\" already exists", tenant->database_name)));
+
+	ensure_template();
+	oid = draw_database_oid();
+	settle_at_end(tenant, false, true);
+	copy_template(tenant, oid);
+	enter_tenant(tenant, oid);
+	forget_pending(tenant);
+}
+
+/* Drop the tenant's database when the caller's transaction commits. */
+void
+tenancy_database_drop(const TenancyTenant *tenant)
+{
+	add_pending(tenant, "drop", true);
+}
+
+static void
+alter_database(const TenancyTenant *tenant, const char *what)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("ALTER DATABASE %s %s",
+						quote_identifier(tenant->database_name), what);
+	tenancy_exec_end(&exec);
+}
+
+/* Let nobody in any more, and end the sessions when the caller commits. */
+void
+tenancy_database_suspend(const TenancyTenant *tenant)
+{
+	alter_database(tenant, "ALLOW_CONNECTIONS false");
+	add_pending(tenant, "disconnect", true);
+}
+
+void
+tenancy_database_resume(const TenancyTenant *tenant)
+{
+	alter_database(tenant, "ALLOW_CONNECTIONS true");
+}
+
+/* End the sessions of roles that may no longer connect, after a REVOKE. */
+void
+tenancy_database_disconnect(const TenancyTenant *tenant)
+{
+	add_pending(tenant, "disconnect", true);
+}
+
+/*
+ * Rename the tenant's database.  PostgreSQL does that only while nobody is
+ * connected to it, so its sessions end first.
+ */
+void
+tenancy_database_rename(const TenancyTenant *tenant, const char *new_name)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("SELECT pg_catalog.pg_terminate_backend(pid, 5000)"
+						" FROM pg_catalog.pg_stat_activity"
+						" WHERE datname OPERATOR(pg_catalog.=) %s"
+						" AND backend_type OPERATOR(pg_catalog.=) 'client backend'",
+						quote_literal_cstr(tenant->database_name));
+	tenancy_exec_end(&exec);
+	add_pending(tenant, "rename", false);
+	alter_database(tenant, psprintf("RENAME TO %s", quote_identifier(new_name)));
+}

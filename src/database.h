@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * database.h
+ *	  Dedicated databases: the template, creation, removal, settling.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_DATABASE_H
+#define TENANCY_DATABASE_H
+
+#include "nodes/pg_list.h"
+#include "registry.h"
+
+extern void tenancy_database_create(const TenancyTenant *tenant);
+extern void tenancy_database_drop(const TenancyTenant *tenant);
+extern void tenancy_database_rename(const TenancyTenant *tenant, const char *new_name);
+extern void tenancy_database_suspend(const TenancyTenant *tenant);
+extern void tenancy_database_resume(const TenancyTenant *tenant);
+extern void tenancy_database_disconnect(const TenancyTenant *tenant);
+extern void tenancy_database_init(void);
+
+/* For repair(): settle what a dead transaction left behind, and wait. */
+extern void tenancy_database_settle(const pg_uuid_t *tenant_id);
+
+#endif							/* TENANCY_DATABASE_H */

@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * exec.c
+ *	  Running SQL as another role, restricted, with a pinned path.
+ *
+ * Whatever the extension runs as SQL runs between tenancy_exec_begin() and
+ * tenancy_exec_end(): as a role that is named each time (the module owner
+ * for DDL and bulk data work, the extension's owner for the registry and for
+ * what only a superuser can create), as a security-restricted operation, so
+ * that nothing in it can SET ROLE, leave a cursor or a temporary object
+ * behind or queue a deferred trigger that fires later with more rights, and
+ * with the settings that decide what a statement means pinned, search_path
+ * first.
+ *
+ * On an error, there is nothing to do: the abort of the transaction or
+ * subtransaction restores the role, the settings and SPI.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+/*
+ * Settings that change what a statement or a deparsed definition means.  What
+ * is deparsed in one session may be run in another (a worker in a tenant's
+ * database), so both sides must agree.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			pinned_settings[] =
+{
+	{"check_function_bodies", "off"},	/* bodies may name what comes later */
+	{"DateStyle", "ISO"},
+	{"default_table_access_method", "heap"},
+	{"default_tablespace", ""},
+	{"extra_float_digits", "3"},
+	{"IntervalStyle", "postgres"},
+	{"quote_all_identifiers", "off"},
+	{"row_security", "on"},
+	{"standard_conforming_strings", "on"},
+	{"TimeZone", "UTC"},
+	{"transform_null_equals", "off"},
+};
+
+/*
+ * Change a setting until tenancy_exec_end(), with the rights of a superuser:
+ * session_replication_role, say, where user triggers must not fire.
+ */
+void
+tenancy_exec_set(const char *setting, const char *value)
+{
+	(void) set_config_option(setting, value,
+							 PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Become role, restricted, with search_path pinned.  Nothing else of the
+ * extension changes the current user.
+ */
+void
+tenancy_exec_begin(TenancyExec *exec, Oid role, const char *search_path)
+{
+	exec->caller_context = CurrentMemoryContext;
+	GetUserIdAndSecContext(&exec->save_userid, &exec->save_sec_context);
+	SetUserIdAndSecContext(role,
+						   exec->save_sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+
+	exec->save_nestlevel = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(pinned_settings); i++)
+		tenancy_exec_set(pinned_settings[i].name, pinned_settings[i].value);
+	tenancy_exec_set("search_path", search_path);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/*
+ * Let the current role, a table's owner, reach all rows of its table until
+ * tenancy_exec_end(), as PostgreSQL does for foreign key checks: FORCE ROW
+ * LEVEL SECURITY binds it otherwise.
+ */
+void
+tenancy_exec_noforce_rls(void)
+{
+	Oid			role;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&role, &sec_context);
+	SetUserIdAndSecContext(role, sec_context | SECURITY_NOFORCE_RLS);
+}
+
+/* Put back what tenancy_exec_begin() changed. */
+void
+tenancy_exec_end(TenancyExec *exec)
+{
+	SPI_finish();
+
+	/* Not even what a function in between has SET for the session stays. */
+	AtEOXact_GUC(false, exec->save_nestlevel);
+	SetUserIdAndSecContext(exec->save_userid, exec->save_sec_context);
+	MemoryContextSwitchTo(exec->caller_context);
+}
+
+/*
+ * Run one or several statements.  Returns the number of rows that the last
+ * one processed.
+ */
+uint64
+tenancy_exec_sql(const char *sql)
+{
+	int			ret = SPI_execute(sql, false, 0);
+
+	if (ret < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(ret));
+	return SPI_processed;
+}
+
+/* A statement put together printf-like, palloc'd. */
+char *
+tenancy_exec_vformat(const char *format, va_list args)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (;;)
+	{
+		va_list		copy;
+		int			needed;
+
+		va_copy(copy, args);
+		needed = appendStringInfoVA(&buf, format, copy);
+		va_end(copy);
+		if (needed == 0)
+			return buf.data;
+		enlargeStringInfo(&buf, needed);
+	}
+}
+
+/*
+ * The same for a statement put together printf-like; quote identifiers and
+ * literals with quote_identifier() and quote_literal_cstr().
+ */
+uint64
+tenancy_exec_format(const char *format,...)
+{
+	va_list		args;
+	char	   *sql;
+	uint64		processed;
+
+	va_start(args, format);
+	sql = tenancy_exec_vformat(format, args);
+	va_end(args);
+	processed = tenancy_exec_sql(sql);
+	pfree(sql);
+	return processed;
+}
+
+/*
+ * Run a query and return the text of its first row's first column, palloc'd
+ * in the caller's memory context, or NULL where that is null or there is no
+ * row.
+ */
+char *
+tenancy_exec_text(TenancyExec *exec, const char *sql)
+{
+	char	   *value = NULL;
+
+	if (tenancy_exec_sql(sql) > 0 && SPI_tuptable != NULL)
+	{
+		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		if (value != NULL)
+			value = MemoryContextStrdup(exec->caller_context, value);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return value;
+}
+
+char *
+tenancy_exec_text_format(TenancyExec *exec, const char *format,...)
+{
+	va_list		args;
+	char	   *sql;
+
+	va_start(args, format);
+	sql = tenancy_exec_vformat(format, args);
+	va_end(args);
+	return tenancy_exec_text(exec, sql);
+}
+
+/* The text of the first column of all rows, as a List in the caller's context. */
+List *
+tenancy_exec_text_list(TenancyExec *exec, const char *sql)
+{
+	List	   *list = NIL;
+	uint64		nrows = tenancy_exec_sql(sql);
+
+	for (uint64 i = 0; i < nrows && SPI_tuptable != NULL; i++)
+	{
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[i],
+										 SPI_tuptable->tupdesc, 1);
+		MemoryContext old = MemoryContextSwitchTo(exec->caller_context);
+
+		list = lappend(list, value == NULL ? NULL : pstrdup(value));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return list;
+}

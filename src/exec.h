@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * exec.h
+ *	  Running SQL as another role, restricted, with a pinned path.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_EXEC_H
+#define TENANCY_EXEC_H
+
+#include "lib/stringinfo.h"
+#include "utils/uuid.h"
+
+/* What tenancy_exec_begin() changed, for tenancy_exec_end() to put back. */
+typedef struct TenancyExec
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			save_nestlevel;
+	MemoryContext caller_context;
+} TenancyExec;
+
+/* The path for statements that qualify every name. */
+#define TENANCY_PATH_NONE "pg_catalog, pg_temp"
+
+extern void tenancy_exec_begin(TenancyExec *exec, Oid role, const char *search_path);
+extern void tenancy_exec_end(TenancyExec *exec);
+
+/* A function's argument that must not be null; "name" is the argument's. */
+#define tenancy_require_arg(fcinfo, n, name) \
+	do { \
+		if ((fcinfo)->args[n].isnull) \
+			ereport(ERROR, \
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), \
+					 errmsg("%s must not be null", (name)))); \
+	} while (0)
+
+extern char *tenancy_exec_vformat(const char *format, va_list args) pg_attribute_printf(1, 0);
+
+/* Between begin and end: */
+extern void tenancy_exec_noforce_rls(void);
+extern void tenancy_exec_set(const char *setting, const char *value);
+extern uint64 tenancy_exec_sql(const char *sql);
+extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1, 2);
+extern char *tenancy_exec_text(TenancyExec *exec, const char *sql);
+extern char *tenancy_exec_text_format(TenancyExec *exec, const char *format,...) pg_attribute_printf(2, 3);
+extern List *tenancy_exec_text_list(TenancyExec *exec, const char *sql);
+
+#endif							/* TENANCY_EXEC_H */

@@ -1,0 +1,125 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  The extension's settings.
+ *
+ * tenancy.tenant_id is the tenant context.  It is PGC_SUSET, so that no
+ * ordinary role can SET it in any way; the context functions set it after
+ * checking the registry.  PostgreSQL itself then rolls it back with a
+ * transaction or savepoint, clears it on DISCARD ALL and RESET ALL and hands
+ * it to parallel workers.  Its text is parsed once, here: the policies read
+ * the result for every row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "ident.h"
+#include "nodes/pg_list.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+uint64		tenancy_guc_serial = 1;
+TenancyTenantSetting tenancy_guc_tenant;
+int			tenancy_guc_missing_tenant = TENANCY_MISSING_ERROR;
+char	   *tenancy_guc_search_path = NULL;
+
+/* The text of tenancy.tenant_id; only the GUC machinery looks at it. */
+static char *tenant_id_text = NULL;
+
+static const struct config_enum_entry missing_tenant_options[] = {
+	{"error", TENANCY_MISSING_ERROR, false},
+	{"empty", TENANCY_MISSING_EMPTY, false},
+	{NULL, 0, false}
+};
+
+static bool
+check_tenant_id(char **newval, void **extra, GucSource source)
+{
+	pg_uuid_t	id;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+
+	if (!tenancy_ident_parse_uuid(*newval, &id))
+	{
+		GUC_check_errdetail("The value must be a tenant's id (a uuid), or empty.");
+		return false;
+	}
+	*extra = tenancy_guc_malloc(sizeof(id));
+	if (*extra == NULL)
+		return false;
+	memcpy(*extra, &id, sizeof(id));
+	return true;
+}
+
+static void
+assign_tenant_id(const char *newval, void *extra)
+{
+	tenancy_guc_serial++;
+	tenancy_guc_tenant.is_set = (extra != NULL);
+	if (extra != NULL)
+		tenancy_guc_tenant.id = *(pg_uuid_t *) extra;
+}
+
+static bool
+check_following_path(char **newval, void **extra, GucSource source)
+{
+	char	   *raw = pstrdup(*newval);
+	List	   *names;
+	bool		ok = SplitIdentifierString(raw, ',', &names);
+
+	if (!ok)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(names);
+	pfree(raw);
+	return ok;
+}
+
+static void
+define_context_settings(void)
+{
+	DefineCustomStringVariable(TENANCY_GUC_TENANT_ID,
+							   "The tenant context: the id of the tenant that the session acts for.",
+							   "Set by tenancy.set_tenant(); only a superuser can set it directly.",
+							   &tenant_id_text,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE,
+							   check_tenant_id,
+							   assign_tenant_id,
+							   NULL);
+
+	DefineCustomStringVariable("tenancy.search_path",
+							   "The schemas that follow the tenant's own on the search path.",
+							   NULL,
+							   &tenancy_guc_search_path,
+							   "public",
+							   PGC_USERSET,
+							   GUC_LIST_INPUT | GUC_NOT_IN_SAMPLE,
+							   check_following_path,
+							   NULL,
+							   NULL);
+
+	DefineCustomEnumVariable("tenancy.missing_tenant",
+							 "What protected tables do where there is no tenant context.",
+							 "\"error\" raises an error; \"empty\" shows no rows and takes none.",
+							 &tenancy_guc_missing_tenant,
+							 TENANCY_MISSING_ERROR,
+							 missing_tenant_options,
+							 PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE,
+							 NULL,
+							 NULL,
+							 NULL);
+}
+
+/* Define the settings, and refuse any other of our prefix from now on. */
+void
+tenancy_guc_init(void)
+{
+	define_context_settings();
+	MarkGUCPrefixReserved("tenancy");
+}

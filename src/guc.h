@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.h
+ *	  The extension's settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_GUC_H
+#define TENANCY_GUC_H
+
+#include "utils/uuid.h"
+
+/* tenancy.missing_tenant: what policies do when there is no tenant context */
+typedef enum TenancyMissing
+{
+	TENANCY_MISSING_ERROR,		/* raise TN001 */
+	TENANCY_MISSING_EMPTY		/* show no rows, take none */
+} TenancyMissing;
+
+/* tenancy.tenant_id, parsed */
+typedef struct TenancyTenantSetting
+{
+	bool		is_set;
+	pg_uuid_t	id;
+} TenancyTenantSetting;
+
+#define TENANCY_GUC_TENANT_ID "tenancy.tenant_id"
+
+/*
+ * Changes with each assignment to tenancy.tenant_id and with each change of
+ * the registry that we hear of: whoever derived something from these can tell
+ * by a single comparison that it is stale.
+ */
+extern uint64 tenancy_guc_serial;
+
+extern TenancyTenantSetting tenancy_guc_tenant;
+extern int	tenancy_guc_missing_tenant;
+extern char *tenancy_guc_search_path;
+
+extern void tenancy_guc_init(void);
+
+#endif							/* TENANCY_GUC_H */

@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * ident.c
+ *	  Names: slugs, module names, the schemas and databases made of them.
+ *
+ * A slug is part of the names of schemas and databases and of messages, so
+ * its alphabet is small enough to need no thought about quoting, case or
+ * encoding anywhere else.  It is never shaped like a uuid: where a function
+ * takes a slug or the text of an id, the two must not be confused.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "ident.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+/* How much of a user's bad value a message repeats. */
+#define CLIP_BYTES 64
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/*
+ * Parse a uuid in any form that uuid_in() takes: braces around it and a
+ * hyphen after each group of four digits are optional.  Unlike uuid_in(), it
+ * never throws, which a GUC's check hook may not do.
+ */
+bool
+tenancy_ident_parse_uuid(const char *str, pg_uuid_t *uuid)
+{
+	const char *p = str;
+	bool		braces = (*p == '{');
+
+	if (braces)
+		p++;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		int			high = hex_value(p[0]);
+		int			low = (high < 0) ? -1 : hex_value(p[1]);
+
+		if (low < 0)
+			return false;
+		uuid->data[i] = (unsigned char) (high << 4 | low);
+		p += 2;
+		if (*p == '-' && i % 2 == 1 && i < UUID_LEN - 1)
+			p++;
+	}
+
+	if (braces && *p++ != '}')
+		return false;
+	return *p == '\0';
+}
+
+/* The canonical text of a uuid, palloc'd. */
+char *
+tenancy_ident_uuid_text(const pg_uuid_t *uuid)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
+}
+
+/* A user's value for a message: never 10 MB of it, and never half a character. */
+char *
+tenancy_ident_clip(const char *str)
+{
+	int			len = strlen(str);
+	int			clipped = pg_mbcliplen(str, len, CLIP_BYTES);
+
+	if (clipped == len)
+		return pstrdup(str);
+	return psprintf("%.*s...", clipped, str);
+}
+
+static bool
+is_slug_edge(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* ^[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?$ */
+static bool
+is_slug_shaped(const char *str)
+{
+	size_t		len = strlen(str);
+
+	if (len == 0 || len > TENANCY_SLUG_MAX)
+		return false;
+	if (!is_slug_edge(str[0]) || !is_slug_edge(str[len - 1]))
+		return false;
+	for (size_t i = 0; i < len; i++)
+	{
+		if (!is_slug_edge(str[i]) && str[i] != '_' && str[i] != '-')
+			return false;
+	}
+	return true;
+}
+
+/* Refuse what is no slug. */
+void
+tenancy_ident_check_slug(const char *slug)
+{
+	pg_uuid_t	ignored;
+
+	if (!is_slug_shaped(slug))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid tenant slug: \"%s\"", tenancy_ident_clip(slug)),
+				 errdetail("A slug has 1 to %d lower-case ASCII letters, digits, hyphens and underscores, and begins and ends with a letter or digit.",
+						   TENANCY_SLUG_MAX)));
+
+	if (tenancy_ident_parse_uuid(slug, &ignored))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid tenant slug: \"%s\"", slug),
+				 errdetail("A slug must not have the form of a uuid, which would be taken for a tenant's id.")));
+}
+
+/* Refuse what is no module name: it becomes part of a schema's name. */
+void
+tenancy_ident_check_module(const char *module)
+{
+	if (!is_slug_shaped(module))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid module name: \"%s\"", tenancy_ident_clip(module)),
+				 errdetail("A module's name has 1 to %d lower-case ASCII letters, digits, hyphens and underscores, and begins and ends with a letter or digit.",
+						   TENANCY_SLUG_MAX)));
+}
+
+static char *
+check_length(char *name)
+{
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name \"%s\" would be longer than %d bytes",
+						name, NAMEDATALEN - 1),
+				 errhint("Choose a shorter slug or module name.")));
+	return name;
+}
+
+/* The schema of a tenant's main module (plugin is NULL), or of a plug-in. */
+char *
+tenancy_ident_schema(const char *slug, const char *plugin)
+{
+	if (plugin == NULL)
+		return check_length(psprintf("tenant_%s", slug));
+	return check_length(psprintf("tenant_%s_plugin_%s", slug, plugin));
+}
+
+/* The database of a database tenant. */
+char *
+tenancy_ident_database(const char *slug)
+{
+	return check_length(psprintf("tenant_%s", slug));
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *	  Protecting shared tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_POLICY_H
+#define TENANCY_POLICY_H
+
+#include "nodes/pg_list.h"
+#include "registry.h"
+
+#define TENANCY_POLICY_ISOLATION	"tenant_isolation"	/* restrictive: the wall */
+#define TENANCY_POLICY_ACCESS		"tenant_access" /* permissive: lets through */
+
+extern List *tenancy_policy_unprotected(const TenancyModule *module);
+extern void tenancy_policy_restrict_role(Oid role);
+extern bool tenancy_policy_tie(Oid relid);
+
+#endif							/* TENANCY_POLICY_H */

@@ -1,0 +1,78 @@
+/* policy.c: protecting shared tables */
+
+CREATE FUNCTION tenancy.protect_table(rel regclass, tenant_column name DEFAULT 'tenant_id',
+	foreign_key boolean DEFAULT true, assign_to text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_policy_protect_table'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tenancy.protect_table(regclass, name, boolean, text) IS
+'Makes a table, with its partitions and children, a shared table of which each tenant has its own rows';
+
+CREATE FUNCTION tenancy.protect_module(module text, tenant_column name DEFAULT 'tenant_id')
+RETURNS SETOF regclass
+AS 'MODULE_PATHNAME', 'tenancy_policy_protect_module'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tenancy.protect_module(text, name) IS
+'Protects all tables of a module; returns those for which there was something to do';
+
+CREATE FUNCTION tenancy.unprotect_table(rel regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_policy_unprotect_table'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tenancy.unprotect_table(regclass) IS
+'Undoes protect_table(), but keeps the tenant column, its index and the rows';
+
+CREATE FUNCTION tenancy.is_protected(rel regclass)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'tenancy_policy_is_protected'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tenancy.is_protected(regclass) IS
+'Whether row security is on and forced for this one table, and its isolation policy is unchanged';
+
+/*
+ * The row of a table that was dropped stays in tenancy.protected_table until
+ * repair() removes it, and is not shown.
+ */
+CREATE VIEW tenancy.protected_tables AS
+WITH RECURSIVE covered (root, relation) AS (
+	SELECT p.relation::oid, p.relation::oid
+	FROM tenancy.protected_table p
+	UNION
+	SELECT v.root, i.inhrelid
+	FROM covered v
+	JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) v.relation
+)
+SELECT n.nspname AS table_schema,
+	   c.relname AS table_name,
+	   p.relation,
+	   p.tenant_column,
+	   m.name AS module,
+	   s.tables,
+	   s.row_security,
+	   s.policies_intact
+FROM tenancy.protected_table p
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation::oid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+LEFT JOIN tenancy.module m ON m.model_schema OPERATOR(pg_catalog.=) n.nspname
+CROSS JOIN LATERAL (
+	SELECT pg_catalog.count(*) AS tables,
+		   pg_catalog.bool_and(t.relrowsecurity AND t.relforcerowsecurity) AS row_security,
+		   pg_catalog.bool_and(tenancy.is_protected(t.oid::regclass)) AS policies_intact
+	FROM covered v
+	JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) v.relation
+	WHERE v.root OPERATOR(pg_catalog.=) p.relation::oid
+) s;
+COMMENT ON VIEW tenancy.protected_tables IS 'Shared tables under the tenant policies';
+COMMENT ON COLUMN tenancy.protected_tables.table_schema IS 'The table''s schema';
+COMMENT ON COLUMN tenancy.protected_tables.table_name IS 'The table''s name';
+COMMENT ON COLUMN tenancy.protected_tables.relation IS 'The table: the root of its partitions or inheritance children';
+COMMENT ON COLUMN tenancy.protected_tables.tenant_column IS 'The column that says to which tenant a row belongs';
+COMMENT ON COLUMN tenancy.protected_tables.module IS 'The module whose model schema holds the table; null if none does';
+COMMENT ON COLUMN tenancy.protected_tables.tables IS 'How many tables are meant: the table itself and its partitions or inheritance children';
+COMMENT ON COLUMN tenancy.protected_tables.row_security IS 'Whether row security is on and forced for all of them';
+COMMENT ON COLUMN tenancy.protected_tables.policies_intact IS 'Whether all of them are protected as they should be; if not, call protect_table() again';
+
+REVOKE ALL ON FUNCTION tenancy.protect_table(regclass, name, boolean, text),
+	tenancy.protect_module(text, name), tenancy.unprotect_table(regclass),
+	tenancy.is_protected(regclass)
+	FROM PUBLIC;

@@ -1,0 +1,54 @@
+/* provision.c: tenants' lives */
+
+CREATE FUNCTION tenancy.create_tenant(slug text,
+									  mode tenancy.isolation_mode DEFAULT 'shared',
+									  id uuid DEFAULT NULL,
+									  display_name text DEFAULT NULL,
+									  metadata jsonb DEFAULT '{}')
+RETURNS uuid
+AS 'MODULE_PATHNAME', 'tenancy_provision_create_tenant'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.create_tenant(text, tenancy.isolation_mode, uuid, text, jsonb) IS
+'Creates a tenant, with its schema or database where the mode has one, and returns its id';
+
+CREATE FUNCTION tenancy.suspend_tenant(tenant text, reason text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_provision_suspend_tenant'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.suspend_tenant(text, text) IS
+'Lets nobody act for the tenant until it is resumed';
+
+CREATE FUNCTION tenancy.resume_tenant(tenant text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_provision_resume_tenant'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.resume_tenant(text) IS
+'Makes a suspended tenant active again';
+
+CREATE FUNCTION tenancy.rename_tenant(tenant text, new_slug text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_provision_rename_tenant'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.rename_tenant(text, text) IS
+'Gives a tenant another slug, and its schema or database the name that goes with it';
+
+CREATE FUNCTION tenancy.drop_tenant(tenant text, force boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_provision_drop_tenant'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.drop_tenant(text, boolean) IS
+'Drops a suspended tenant (or an active one, if forced) with all its rows';
+
+CREATE FUNCTION tenancy.repair(OUT object text, OUT problem text, OUT action text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'tenancy_provision_repair'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.repair() IS
+'Finishes or undoes what a crash left half done, and reports what needs a DBA';
+
+REVOKE ALL ON FUNCTION
+	tenancy.create_tenant(text, tenancy.isolation_mode, uuid, text, jsonb),
+	tenancy.suspend_tenant(text, text), tenancy.resume_tenant(text),
+	tenancy.rename_tenant(text, text), tenancy.drop_tenant(text, boolean),
+	tenancy.repair()
+	FROM PUBLIC;

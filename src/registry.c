@@ -1,0 +1,935 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *	  Tenants, modules and access: the rows, their cache, its invalidation.
+ *
+ * A backend keeps the tenants and access rights that it used.  A trigger on
+ * each registry table raises a relcache invalidation of tenancy.tenant, which
+ * reaches every backend of the database when the change commits; the callback
+ * here then declares the whole cache stale.  That is enough: the registry
+ * changes rarely, and a backend uses few tenants at a time.
+ *
+ * Invariants:
+ *
+ * - The registry is read as the system catalogs are: with a fresh snapshot
+ *	 whatever the transaction's isolation level, so that a suspended tenant is
+ *	 refused under REPEATABLE READ too, and without privilege checks, because
+ *	 an ordinary role may not read these tables.
+ * - Rows that the current transaction wrote are never cached, and neither is
+ *	 the absence of a row.  So a rollback leaves nothing wrong in the cache,
+ *	 and an INSERT need not invalidate anything.
+ * - Callers get copies, never pointers into the cache: any lock that they
+ *	 take can process an invalidation.
+ * - The callback only sets flags; the cache is emptied when it is next used.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "compat.h"
+#include "exec.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "registry.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(tenancy_registry_create_module);
+PG_FUNCTION_INFO_V1(tenancy_registry_invalidate);
+
+/* Column numbers, as in catalog.sql */
+#define Anum_module_name				1
+#define Anum_module_model_schema		2
+#define Anum_module_position			3
+#define Natts_module					3
+
+#define Anum_tenant_id					1
+#define Anum_tenant_slug				2
+#define Anum_tenant_mode				3
+#define Anum_tenant_status				4
+#define Anum_tenant_schema_name			5
+#define Anum_tenant_database_name		6
+
+#define Anum_tenant_module_tenant_id	1
+#define Anum_tenant_module_module		2
+
+#define Anum_access_role				1
+#define Anum_access_tenant_id			2
+
+/* Cached right of a role to act for a tenant; there is no entry for "no". */
+typedef struct AccessKey
+{
+	Oid			role;
+	pg_uuid_t	id;
+} AccessKey;
+
+StaticAssertDecl(sizeof(AccessKey) == sizeof(Oid) + UUID_LEN,
+				 "hash keys must have no padding");
+
+typedef struct SlugEntry
+{
+	char		slug[NAMEDATALEN];	/* hash key: must be first */
+	pg_uuid_t	id;
+} SlugEntry;
+
+/* The OIDs of our objects, looked up once. */
+static struct
+{
+	bool		valid;
+	Oid			schema;
+	Oid			owner;			/* the extension's owner */
+	Oid			tenant;
+	Oid			tenant_pkey;
+	Oid			tenant_slug_key;
+	Oid			tenant_database_key;
+	Oid			access;
+	Oid			access_key;
+	Oid			module;
+	Oid			tenant_module;
+	Oid			tenant_module_pkey;
+}			objects;
+
+static struct
+{
+	bool		valid;
+	MemoryContext context;
+	HTAB	   *by_id;			/* of TenancyTenant */
+	HTAB	   *by_slug;		/* of SlugEntry */
+	HTAB	   *access;			/* of AccessKey */
+	List	   *modules;		/* of TenancyModule, in order of position */
+	bool		modules_valid;
+	bool		home_valid;
+	bool		is_home;		/* this is the database of a tenant: */
+	TenancyTenant home;
+}			cache;
+
+
+/* ----------------------------------------------------------------
+ * Invalidation
+ * ----------------------------------------------------------------
+ */
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	if (relid != InvalidOid && relid != objects.tenant)
+		return;
+	cache.valid = false;
+	objects.valid = false;
+	tenancy_guc_serial++;
+}
+
+/* A role was altered or dropped, or its memberships changed. */
+static void
+role_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	cache.valid = false;
+	tenancy_guc_serial++;
+}
+
+void
+tenancy_registry_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, role_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_callback, (Datum) 0);
+}
+
+/* Trigger function of the registry's tables, for each statement. */
+Datum
+tenancy_registry_invalidate(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"tenancy.invalidate_registry")));
+	CacheInvalidateRelcacheByRelid(tenancy_registry_relation("tenant"));
+	return PointerGetDatum(NULL);
+}
+
+
+/* ----------------------------------------------------------------
+ * Our objects
+ * ----------------------------------------------------------------
+ */
+
+static Oid
+require_relation(const char *name)
+{
+	Oid			relid = get_relname_relid(name, objects.schema);
+
+	if (!OidIsValid(relid))
+		elog(ERROR, "relation tenancy.%s does not exist", name);
+	return relid;
+}
+
+/*
+ * Read our row of pg_extension: its owner, and whether its SQL is of this
+ * library's version.
+ */
+static Oid
+read_extension(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner;
+	bool		isnull;
+	char	   *version;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname,
+				BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("tenancy"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"tenancy\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION tenancy.")));
+
+	owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
+											   RelationGetDescr(rel), &isnull));
+	if (strcmp(version, TENANCY_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the library of extension \"tenancy\" is of version %s, its SQL objects are of version %s",
+						TENANCY_VERSION, version),
+				 errhint("Run ALTER EXTENSION tenancy UPDATE, and open a new session after a change of the library.")));
+
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owner;
+}
+
+static void
+find_objects(void)
+{
+	if (objects.valid)
+		return;
+
+	objects.owner = read_extension();
+	objects.schema = get_namespace_oid("tenancy", false);
+	objects.tenant = require_relation("tenant");
+	objects.tenant_pkey = require_relation("tenant_pkey");
+	objects.tenant_slug_key = require_relation("tenant_slug_key");
+	objects.tenant_database_key = require_relation("tenant_database_name_key");
+	objects.access = require_relation("access");
+	objects.access_key = require_relation("access_tenant_id_role_key");
+	objects.module = require_relation("module");
+	objects.tenant_module = require_relation("tenant_module");
+	objects.tenant_module_pkey = require_relation("tenant_module_pkey");
+	objects.valid = true;
+}
+
+/* The role that owns the extension, a superuser. */
+Oid
+tenancy_registry_owner(void)
+{
+	find_objects();
+	return objects.owner;
+}
+
+/* The OID of one of our tables. */
+Oid
+tenancy_registry_relation(const char *name)
+{
+	find_objects();
+	return require_relation(name);
+}
+
+
+/* ----------------------------------------------------------------
+ * Tenants
+ * ----------------------------------------------------------------
+ */
+
+/* Make the cache usable, emptying it where it is stale. */
+static void
+prepare_cache(void)
+{
+	HASHCTL		ctl;
+
+	find_objects();
+	if (cache.valid)
+		return;
+
+	if (cache.context != NULL)
+		MemoryContextDelete(cache.context);
+	memset(&cache, 0, sizeof(cache));
+	cache.context = AllocSetContextCreate(CacheMemoryContext,
+										  "tenancy registry",
+										  ALLOCSET_DEFAULT_SIZES);
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.hcxt = cache.context;
+	ctl.keysize = sizeof(pg_uuid_t);
+	ctl.entrysize = sizeof(TenancyTenant);
+	cache.by_id = hash_create("tenancy tenants by id", 64, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(SlugEntry);
+	cache.by_slug = hash_create("tenancy tenants by slug", 64, &ctl,
+								HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	ctl.keysize = sizeof(AccessKey);
+	ctl.entrysize = sizeof(AccessKey);
+	cache.access = hash_create("tenancy access", 64, &ctl,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	cache.valid = true;
+}
+
+/*
+ * May what this tuple says be cached?  Not if we wrote it ourselves, and not
+ * if the cache became stale since serial was taken.
+ */
+static bool
+may_cache(HeapTuple tuple, uint64 serial)
+{
+	return serial == tenancy_guc_serial &&
+		cache.valid &&
+		!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+}
+
+const char *
+tenancy_mode_text(TenancyMode mode)
+{
+	switch (mode)
+	{
+		case TENANCY_SHARED:
+			return "shared";
+		case TENANCY_SCHEMA:
+			return "schema";
+		case TENANCY_DATABASE:
+			return "database";
+	}
+	elog(ERROR, "unrecognized isolation mode: %d", (int) mode);
+	return NULL;				/* keep compiler quiet */
+}
+
+/* A value of tenancy.isolation_mode as TenancyMode. */
+TenancyMode
+tenancy_mode_from_datum(Datum value)
+{
+	HeapTuple	tuple = SearchSysCache1(ENUMOID, value);
+	TenancyMode mode;
+	const char *label;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for enum value %u", DatumGetObjectId(value));
+	label = NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel);
+	if (strcmp(label, "shared") == 0)
+		mode = TENANCY_SHARED;
+	else if (strcmp(label, "schema") == 0)
+		mode = TENANCY_SCHEMA;
+	else if (strcmp(label, "database") == 0)
+		mode = TENANCY_DATABASE;
+	else
+		elog(ERROR, "unrecognized isolation mode: \"%s\"", label);
+	ReleaseSysCache(tuple);
+	return mode;
+}
+
+static TenancyStatus
+status_from_text(const char *status)
+{
+	if (strcmp(status, "active") == 0)
+		return TENANCY_ACTIVE;
+	if (strcmp(status, "suspended") == 0)
+		return TENANCY_SUSPENDED;
+	if (strcmp(status, "dropping") == 0)
+		return TENANCY_DROPPING;
+	elog(ERROR, "unrecognized tenant status: \"%s\"", status);
+	return TENANCY_SUSPENDED;	/* keep compiler quiet */
+}
+
+static void
+read_tenant(HeapTuple tuple, TupleDesc desc, TenancyTenant *tenant)
+{
+	Datum		value;
+	bool		isnull;
+
+	memset(tenant, 0, sizeof(*tenant));
+	value = heap_getattr(tuple, Anum_tenant_id, desc, &isnull);
+	tenant->id = *DatumGetUUIDP(value);
+	value = heap_getattr(tuple, Anum_tenant_slug, desc, &isnull);
+	strlcpy(tenant->slug, TextDatumGetCString(value), sizeof(tenant->slug));
+	value = heap_getattr(tuple, Anum_tenant_mode, desc, &isnull);
+	tenant->mode = tenancy_mode_from_datum(value);
+	value = heap_getattr(tuple, Anum_tenant_status, desc, &isnull);
+	tenant->status = status_from_text(TextDatumGetCString(value));
+	value = heap_getattr(tuple, Anum_tenant_schema_name, desc, &isnull);
+	if (!isnull)
+		strlcpy(tenant->schema_name, NameStr(*DatumGetName(value)), NAMEDATALEN);
+	value = heap_getattr(tuple, Anum_tenant_database_name, desc, &isnull);
+	if (!isnull)
+		strlcpy(tenant->database_name, NameStr(*DatumGetName(value)), NAMEDATALEN);
+}
+
+/* Find the tenant whose column attno has the value of key, and cache it. */
+static bool
+fetch_tenant(Oid index, ScanKey key, TenancyTenant *tenant)
+{
+	uint64		serial = tenancy_guc_serial;
+	Relation	rel = table_open(objects.tenant, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, index, true, NULL, 1, key);
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tuple);
+
+	if (found)
+	{
+		read_tenant(tuple, RelationGetDescr(rel), tenant);
+		tenant->is_ours =
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+		if (may_cache(tuple, serial))
+		{
+			SlugEntry  *by_slug;
+
+			memcpy(hash_search(cache.by_id, &tenant->id, HASH_ENTER, NULL),
+				   tenant, sizeof(*tenant));
+			by_slug = hash_search(cache.by_slug, tenant->slug, HASH_ENTER, NULL);
+			by_slug->id = tenant->id;
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* Look a tenant up by its id. */
+bool
+tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant)
+{
+	TenancyTenant *cached;
+	ScanKeyData key;
+
+	prepare_cache();
+	cached = hash_search(cache.by_id, id, HASH_FIND, NULL);
+	if (cached != NULL)
+	{
+		*tenant = *cached;
+		return true;
+	}
+	ScanKeyInit(&key, Anum_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(id));
+	return fetch_tenant(objects.tenant_pkey, &key, tenant);
+}
+
+/* Look a tenant up by its slug, which may be any text. */
+bool
+tenancy_registry_by_slug(const char *slug, TenancyTenant *tenant)
+{
+	SlugEntry  *cached;
+	ScanKeyData key;
+
+	if (strlen(slug) > TENANCY_SLUG_MAX)
+		return false;
+	prepare_cache();
+	cached = hash_search(cache.by_slug, slug, HASH_FIND, NULL);
+	if (cached != NULL)
+		return tenancy_registry_by_id(&cached->id, tenant);
+	ScanKeyEntryInitialize(&key, 0, Anum_tenant_slug, BTEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(slug));
+	return fetch_tenant(objects.tenant_slug_key, &key, tenant);
+}
+
+/* Look a tenant up by its slug or the text of its id. */
+bool
+tenancy_registry_by_name(const char *slug_or_id, TenancyTenant *tenant)
+{
+	pg_uuid_t	id;
+
+	if (tenancy_ident_parse_uuid(slug_or_id, &id))
+		return tenancy_registry_by_id(&id, tenant);
+	return tenancy_registry_by_slug(slug_or_id, tenant);
+}
+
+/* The same for an administrator's call: an unknown tenant is an error. */
+void
+tenancy_registry_get(const char *slug_or_id, TenancyTenant *tenant)
+{
+	if (!tenancy_registry_by_name(slug_or_id, tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("tenant \"%s\" does not exist",
+						tenancy_ident_clip(slug_or_id))));
+}
+
+/* Is this a tenant's own database?  If so, return the tenant. */
+bool
+tenancy_registry_home(TenancyTenant *tenant)
+{
+	prepare_cache();
+	if (!cache.home_valid)
+	{
+		ScanKeyData key;
+		NameData	database;
+		uint64		serial = tenancy_guc_serial;
+		bool		found;
+
+		namestrcpy(&database, get_database_name(MyDatabaseId));
+		ScanKeyInit(&key, Anum_tenant_database_name, BTEqualStrategyNumber,
+					F_NAMEEQ, NameGetDatum(&database));
+		found = fetch_tenant(objects.tenant_database_key, &key, tenant);
+		if (serial == tenancy_guc_serial && !(found && tenant->is_ours))
+		{
+			cache.is_home = found;
+			if (found)
+				cache.home = *tenant;
+			cache.home_valid = true;
+		}
+		return found;
+	}
+	if (cache.is_home)
+		*tenant = cache.home;
+	return cache.is_home;
+}
+
+/* Is this database the tenant's own? */
+bool
+tenancy_registry_is_home(const TenancyTenant *tenant)
+{
+	TenancyTenant home;
+
+	return tenant->mode == TENANCY_DATABASE &&
+		tenancy_registry_home(&home) &&
+		memcmp(&home.id, &tenant->id, UUID_LEN) == 0;
+}
+
+/* Refuse an administrator's call in a tenant's own database. */
+void
+tenancy_registry_refuse_home(void)
+{
+	TenancyTenant home;
+
+	if (tenancy_registry_home(&home))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this is the database of tenant \"%s\"", home.slug),
+				 errhint("Call this function in the application's database.")));
+}
+
+
+/* ----------------------------------------------------------------
+ * Modules
+ * ----------------------------------------------------------------
+ */
+
+static int
+compare_modules(const ListCell *a, const ListCell *b)
+{
+	const TenancyModule *left = lfirst(a);
+	const TenancyModule *right = lfirst(b);
+
+	return left->position - right->position;
+}
+
+static List *
+read_modules(void)
+{
+	Relation	rel = table_open(objects.module, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	List	   *modules = NIL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TenancyModule *module = palloc0(sizeof(TenancyModule));
+		Datum		values[Natts_module];
+		bool		nulls[Natts_module];
+
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		strlcpy(module->name,
+				TextDatumGetCString(values[Anum_module_name - 1]), NAMEDATALEN);
+		strlcpy(module->model_schema,
+				NameStr(*DatumGetName(values[Anum_module_model_schema - 1])),
+				NAMEDATALEN);
+		module->position = DatumGetInt32(values[Anum_module_position - 1]);
+		modules = lappend(modules, module);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	list_sort(modules, compare_modules);
+	return modules;
+}
+
+static List *
+copy_modules(List *modules)
+{
+	List	   *copy = NIL;
+	ListCell   *lc;
+
+	foreach(lc, modules)
+	{
+		TenancyModule *module = palloc(sizeof(TenancyModule));
+
+		*module = *(TenancyModule *) lfirst(lc);
+		copy = lappend(copy, module);
+	}
+	return copy;
+}
+
+/*
+ * All modules, in their order on the path, as a List of TenancyModule.
+ *
+ * They are cached without regard to who wrote them: here an INSERT raises an
+ * invalidation too, and so does its rollback.
+ */
+List *
+tenancy_registry_modules(void)
+{
+	prepare_cache();
+	if (!cache.modules_valid)
+	{
+		uint64		serial = tenancy_guc_serial;
+		List	   *modules = read_modules();
+		MemoryContext old;
+
+		if (serial != tenancy_guc_serial)
+			return modules;
+		old = MemoryContextSwitchTo(cache.context);
+		cache.modules = copy_modules(modules);
+		MemoryContextSwitchTo(old);
+		cache.modules_valid = true;
+		return modules;
+	}
+	return copy_modules(cache.modules);
+}
+
+/* Look a module up by its name. */
+bool
+tenancy_registry_module(const char *name, TenancyModule *module)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *candidate = lfirst(lc);
+
+		if (strcmp(candidate->name, name) == 0)
+		{
+			*module = *candidate;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The role that owns the module's model schema. */
+Oid
+tenancy_registry_module_owner(const TenancyModule *module)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME,
+										CStringGetDatum(module->model_schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("model schema \"%s\" of module \"%s\" does not exist",
+						module->model_schema, module->name)));
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Is the module, a plug-in, installed for the tenant? */
+bool
+tenancy_registry_is_installed(const TenancyTenant *tenant,
+							  const TenancyModule *module)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	bool		found;
+
+	if (module->position == 1)
+		return true;
+
+	find_objects();
+	ScanKeyInit(&keys[0], Anum_tenant_module_tenant_id,
+				BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&tenant->id));
+	ScanKeyEntryInitialize(&keys[1], 0, Anum_tenant_module_module,
+						   BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+						   F_TEXTEQ, CStringGetTextDatum(module->name));
+	rel = table_open(objects.tenant_module, AccessShareLock);
+	scan = systable_beginscan(rel, objects.tenant_module_pkey, true, NULL, 2, keys);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * The schemas that hold the tenant's tables, main module first, as a List of
+ * char *: the model schemas, or the tenant's copies of them.
+ */
+List *
+tenancy_registry_schemas(const TenancyTenant *tenant)
+{
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (!tenancy_registry_is_installed(tenant, module))
+			continue;
+		if (tenant->mode != TENANCY_SCHEMA)
+			schemas = lappend(schemas, module->model_schema);
+		else if (module->position == 1)
+			schemas = lappend(schemas, pstrdup(tenant->schema_name));
+		else
+			schemas = lappend(schemas, tenancy_ident_schema(tenant->slug, module->name));
+	}
+	return schemas;
+}
+
+
+/* ----------------------------------------------------------------
+ * Access
+ * ----------------------------------------------------------------
+ */
+
+/* Has role the privileges of a role that was granted access by such a row? */
+static bool
+access_row_matches(Oid role, ScanKey key, bool *cacheable)
+{
+	Relation	rel = table_open(objects.access, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, objects.access_key, true, NULL, 1, key);
+	HeapTuple	tuple;
+	bool		found = false;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			grantee = DatumGetObjectId(heap_getattr(tuple, Anum_access_role,
+															RelationGetDescr(rel), &isnull));
+
+		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grantee)) &&
+			has_privs_of_role(role, grantee))
+		{
+			found = true;
+			*cacheable = !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static bool
+has_access_to_all(Oid role, bool *cacheable)
+{
+	ScanKeyData key;
+
+	ScanKeyEntryInitialize(&key, SK_ISNULL | SK_SEARCHNULL, Anum_access_tenant_id,
+						   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid,
+						   (Datum) 0);
+	return access_row_matches(role, &key, cacheable);
+}
+
+/* May role act for every tenant, those to come included? */
+bool
+tenancy_registry_may_act_for_all(Oid role)
+{
+	bool		cacheable;
+
+	find_objects();
+	return superuser_arg(role) || has_access_to_all(role, &cacheable);
+}
+
+/*
+ * May role act for the tenant?  In a tenant's own database, whoever may
+ * connect to it may: CONNECT is what grant_access() gives out for it.
+ */
+bool
+tenancy_registry_may_act(Oid role, const TenancyTenant *tenant)
+{
+	AccessKey	key;
+	ScanKeyData scankey;
+	uint64		serial;
+	bool		cacheable = false;
+
+	if (superuser_arg(role))
+		return true;
+	if (tenancy_registry_is_home(tenant))
+		return tenancy_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+
+	prepare_cache();
+	key.role = role;
+	key.id = tenant->id;
+	if (hash_search(cache.access, &key, HASH_FIND, NULL) != NULL)
+		return true;
+
+	serial = tenancy_guc_serial;
+	ScanKeyInit(&scankey, Anum_access_tenant_id, BTEqualStrategyNumber,
+				F_UUID_EQ, UUIDPGetDatum(&tenant->id));
+	if (!access_row_matches(role, &scankey, &cacheable) &&
+		!has_access_to_all(role, &cacheable))
+		return false;
+
+	if (cacheable && cache.valid && serial == tenancy_guc_serial)
+		(void) hash_search(cache.access, &key, HASH_ENTER, NULL);
+	return true;
+}
+
+
+/* ----------------------------------------------------------------
+ * create_module
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * Let the owner of protected tables use what their policies, defaults and
+ * foreign keys refer to.  Without SELECT, foreign keys would be validated row
+ * by row.
+ */
+void
+tenancy_registry_grant_owner(Oid owner)
+{
+	TenancyExec exec;
+	const char *role = quote_identifier(GetUserNameFromId(owner, false));
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("GRANT USAGE ON SCHEMA tenancy TO %s;"
+						"GRANT EXECUTE ON FUNCTION tenancy.policy_tenant_id(),"
+						" tenancy.policy_is_tenant(uuid), tenancy.current_tenant_id() TO %s;"
+						"GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
+						role, role, role);
+	tenancy_exec_end(&exec);
+}
+
+/* All DDL runs with the owner's rights, and row security must bind it. */
+static void
+check_module_owner(const char *schema, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
+	Form_pg_authid role;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for role %u", owner);
+	role = (Form_pg_authid) GETSTRUCT(tuple);
+	if (role->rolsuper || role->rolbypassrls)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model schema \"%s\" is owned by role \"%s\", which row security does not bind",
+						schema, NameStr(role->rolname)),
+				 errdetail("The module's DDL runs with the rights of the schema's owner, which must be neither a superuser nor have BYPASSRLS."),
+				 errhint("Use ALTER SCHEMA ... OWNER TO a role with NOLOGIN.")));
+	if (role->rolcanlogin)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("role \"%s\", the owner of model schema \"%s\", can log in",
+						NameStr(role->rolname), schema),
+				 errhint("The owner can switch row security off; use ALTER ROLE ... NOLOGIN.")));
+	ReleaseSysCache(tuple);
+}
+
+static void
+check_model_schema(const char *schema)
+{
+	TenancyModule probe;
+
+	if (IsReservedName(schema) ||
+		strcmp(schema, "information_schema") == 0 ||
+		strcmp(schema, "tenancy") == 0 ||
+		strncmp(schema, "tenant_", strlen("tenant_")) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schema \"%s\" cannot be a model schema", schema),
+				 errdetail("It belongs to the system, to this extension or to a tenant.")));
+
+	memset(&probe, 0, sizeof(probe));
+	strlcpy(probe.model_schema, schema, NAMEDATALEN);
+	if (!OidIsValid(get_namespace_oid(schema, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", schema),
+				 errhint("Create the model schema first, owned by a role with NOLOGIN; it may be empty.")));
+	check_module_owner(schema, tenancy_registry_module_owner(&probe));
+}
+
+/* create_module(name text, model_schema name) */
+Datum
+tenancy_registry_create_module(PG_FUNCTION_ARGS)
+{
+	TenancyExec exec;
+	TenancyModule module;
+	ListCell   *lc;
+	char	   *roles;
+
+	tenancy_require_arg(fcinfo, 0, "name");
+	tenancy_require_arg(fcinfo, 1, "model_schema");
+	tenancy_registry_refuse_home();
+
+	memset(&module, 0, sizeof(module));
+	tenancy_ident_check_module(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	strlcpy(module.name, text_to_cstring(PG_GETARG_TEXT_PP(0)), NAMEDATALEN);
+	strlcpy(module.model_schema, NameStr(*PG_GETARG_NAME(1)), NAMEDATALEN);
+	check_model_schema(module.model_schema);
+
+	/* Positions are handed out one after the other. */
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_sql("LOCK TABLE tenancy.module IN SHARE ROW EXCLUSIVE MODE");
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *other = lfirst(lc);
+
+		if (strcmp(other->name, module.name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("module \"%s\" already exists", module.name)));
+		if (strcmp(other->model_schema, module.model_schema) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("schema \"%s\" is already the model schema of module \"%s\"",
+							module.model_schema, other->name)));
+	}
+	tenancy_exec_format("INSERT INTO tenancy.module"
+						" SELECT %s, %s, COALESCE(pg_catalog.max(position), 0) OPERATOR(pg_catalog.+) 1"
+						" FROM tenancy.module",
+						quote_literal_cstr(module.name),
+						quote_literal_cstr(module.model_schema));
+
+	/* Shared tenants live here: let in the roles that may act for them. */
+	roles = tenancy_exec_text(&exec,
+							  "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(r.rolname), ', ')"
+							  " FROM tenancy.access a"
+							  " JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.role"
+							  " LEFT JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) a.tenant_id"
+							  " WHERE t.id IS NULL OR t.mode OPERATOR(pg_catalog.=) 'shared'");
+	if (roles != NULL)
+		tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s",
+							quote_identifier(module.model_schema), roles);
+	tenancy_exec_end(&exec);
+	tenancy_registry_grant_owner(tenancy_registry_module_owner(&module));
+	PG_RETURN_VOID();
+}

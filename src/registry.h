@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.h
+ *	  Tenants, modules and access: reading the registry.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_REGISTRY_H
+#define TENANCY_REGISTRY_H
+
+#include "nodes/pg_list.h"
+#include "utils/uuid.h"
+
+/* The version of the SQL objects that this library works with. */
+#define TENANCY_VERSION "1.0"
+
+/* Class TN: what an application must tell apart. */
+#define ERRCODE_TENANCY_NO_TENANT			MAKE_SQLSTATE('T','N','0','0','1')
+#define ERRCODE_TENANCY_NOT_ACTIVE			MAKE_SQLSTATE('T','N','0','0','2')
+#define ERRCODE_TENANCY_ELSEWHERE			MAKE_SQLSTATE('T','N','0','0','3')
+#define ERRCODE_TENANCY_ALREADY_SET			MAKE_SQLSTATE('T','N','0','0','4')
+
+typedef enum TenancyMode
+{
+	TENANCY_SHARED,
+	TENANCY_SCHEMA,
+	TENANCY_DATABASE
+} TenancyMode;
+
+typedef enum TenancyStatus
+{
+	TENANCY_ACTIVE,
+	TENANCY_SUSPENDED,
+	TENANCY_DROPPING
+} TenancyStatus;
+
+typedef struct TenancyTenant
+{
+	pg_uuid_t	id;				/* hash key: must be first */
+	char		slug[NAMEDATALEN];
+	TenancyMode mode;
+	TenancyStatus status;
+	char		schema_name[NAMEDATALEN];	/* "" but for schema tenants */
+	char		database_name[NAMEDATALEN]; /* "" but for database tenants */
+	bool		is_ours;		/* written by the current transaction */
+} TenancyTenant;
+
+typedef struct TenancyModule
+{
+	char		name[NAMEDATALEN];
+	char		model_schema[NAMEDATALEN];
+	int			position;		/* 1 is the main module */
+} TenancyModule;
+
+extern void tenancy_registry_init(void);
+
+/* Looking up; all of these read what is committed now, or done by ourselves. */
+extern bool tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant);
+extern bool tenancy_registry_by_slug(const char *slug, TenancyTenant *tenant);
+extern bool tenancy_registry_by_name(const char *slug_or_id, TenancyTenant *tenant);
+extern void tenancy_registry_get(const char *slug_or_id, TenancyTenant *tenant);
+extern bool tenancy_registry_home(TenancyTenant *tenant);
+extern bool tenancy_registry_is_home(const TenancyTenant *tenant);
+extern void tenancy_registry_refuse_home(void);
+extern List *tenancy_registry_modules(void);
+extern bool tenancy_registry_module(const char *name, TenancyModule *module);
+extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
+										  const TenancyModule *module);
+extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
+extern bool tenancy_registry_may_act(Oid role, const TenancyTenant *tenant);
+extern bool tenancy_registry_may_act_for_all(Oid role);
+extern Oid	tenancy_registry_owner(void);
+extern Oid	tenancy_registry_relation(const char *name);
+extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
+extern void tenancy_registry_grant_owner(Oid owner);
+
+extern const char *tenancy_mode_text(TenancyMode mode);
+extern TenancyMode tenancy_mode_from_datum(Datum value);
+
+#endif							/* TENANCY_REGISTRY_H */

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * tenancy.c
+ *	  The library's entry point: a table of contents.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "context.h"
+#include "database.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "registry.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	tenancy_guc_init();
+	tenancy_registry_init();
+	tenancy_context_init();
+	tenancy_database_init();
+}

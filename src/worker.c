@@ -1,0 +1,597 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  Background workers: what they run, waiting for them, their errors.
+ *
+ * A worker does what the caller's session or transaction cannot: commands
+ * like CREATE DATABASE, work in another database, and work that must commit
+ * whatever becomes of the caller.  It is handed a job, a list of steps of
+ * SQL, in a dynamic shared memory segment, and sends notices, its error or
+ * its success back through a queue in the same segment, in the form of the
+ * frontend protocol's messages, as parallel workers do.
+ *
+ * Invariants:
+ *
+ * - A worker logs in as the extension's owner.  Steps run as the role that
+ *	 they name, through exec.c; only top-level commands, which are ours and run
+ *	 no user's code, run with the owner's full rights.
+ * - Whoever waits for a worker goes on processing interrupts: CREATE and DROP
+ *	 DATABASE wait for every backend to pass a barrier, the waiting one
+ *	 included.
+ * - The lock manager does not know that the caller waits for the worker.  A
+ *	 worker that waits in turn for a lock of its caller would wait for ever, so
+ *	 the caller looks for that itself after deadlock_timeout.
+ * - When tenancy_worker_run() returns or throws, the worker is gone: a
+ *	 database can be copied or dropped that it was connected to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "exec.h"
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "libpq/pqmq.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "registry.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procsignal.h"
+#include "storage/shm_mq.h"
+#include "storage/shm_toc.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "worker.h"
+
+#define WORKER_MAGIC		0x74656e61
+#define WORKER_KEY_HEADER	1
+#define WORKER_KEY_STEPS	2
+#define WORKER_KEY_QUEUE	3
+#define WORKER_QUEUE_SIZE	((Size) 65536)
+
+/* The type of the message that reports success; 'E' and 'N' are the protocol's. */
+#define MESSAGE_DONE		'X'
+
+/* How deep to follow who waits for whom before giving up. */
+#define MAX_WAIT_CHAIN		16
+
+typedef struct WorkerHeader
+{
+	Oid			database;
+	Oid			role;
+	int			nsteps;
+} WorkerHeader;
+
+/* A step as it stands in shared memory, its strings behind it. */
+typedef struct StepHeader
+{
+	bool		toplevel;
+	bool		commit_before;
+	bool		noforce_rls;
+	Oid			role;
+	Size		path_size;		/* with the terminating zeros */
+	Size		sql_size;
+	Size		expectation_size;	/* 0 if there is none */
+} StepHeader;
+
+PGDLLEXPORT void tenancy_worker_main(Datum main_arg);
+
+
+/* ----------------------------------------------------------------
+ * Jobs
+ * ----------------------------------------------------------------
+ */
+
+/* A job without steps, in a database. */
+TenancyJob *
+tenancy_worker_job(Oid database)
+{
+	TenancyJob *job = palloc0(sizeof(TenancyJob));
+
+	job->database = database;
+	return job;
+}
+
+static TenancyStep *add_step(TenancyJob *job, bool toplevel,
+							 const char *format, va_list args) pg_attribute_printf(3, 0);
+
+static TenancyStep *
+add_step(TenancyJob *job, bool toplevel, const char *format, va_list args)
+{
+	TenancyStep *step = palloc0(sizeof(TenancyStep));
+
+	step->toplevel = toplevel;
+	step->commit_before = job->commit_next;
+	step->role = tenancy_registry_owner();
+	step->search_path = TENANCY_PATH_NONE;
+	step->sql = tenancy_exec_vformat(format, args);
+	job->commit_next = false;
+	job->steps = lappend(job->steps, step);
+	return step;
+}
+
+/*
+ * Add statements, run as the extension's owner with nothing on the path
+ * unless the caller changes that in the step returned.
+ */
+TenancyStep *
+tenancy_worker_add(TenancyJob *job, const char *format,...)
+{
+	TenancyStep *step;
+	va_list		args;
+
+	va_start(args, format);
+	step = add_step(job, false, format, args);
+	va_end(args);
+	return step;
+}
+
+/*
+ * Add a command that no transaction block takes.  It still commits together
+ * with the steps before it, up to tenancy_worker_commit(): that is for locks.
+ */
+TenancyStep *
+tenancy_worker_add_toplevel(TenancyJob *job, const char *format,...)
+{
+	TenancyStep *step;
+	va_list		args;
+
+	va_start(args, format);
+	step = add_step(job, true, format, args);
+	va_end(args);
+	return step;
+}
+
+/* Let what was added so far commit before what follows. */
+void
+tenancy_worker_commit(TenancyJob *job)
+{
+	job->commit_next = true;
+}
+
+
+/* ----------------------------------------------------------------
+ * Running steps
+ * ----------------------------------------------------------------
+ */
+
+/* Run a command as a client's own statement. */
+void
+tenancy_worker_toplevel(const char *sql)
+{
+	RawStmt    *raw = linitial_node(RawStmt, pg_parse_query(sql));
+	PlannedStmt *stmt = makeNode(PlannedStmt);
+
+	stmt->commandType = CMD_UTILITY;
+	stmt->canSetTag = true;
+	stmt->utilityStmt = raw->stmt;
+	stmt->stmt_location = raw->stmt_location;
+	stmt->stmt_len = raw->stmt_len;
+	ProcessUtility(stmt, sql, false, PROCESS_UTILITY_TOPLEVEL,
+				   NULL, NULL, None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+static uint64
+run_step(const TenancyStep *step)
+{
+	uint64		processed;
+	TenancyExec exec;
+
+	if (step->toplevel)
+	{
+		tenancy_worker_toplevel(step->sql);
+		return 0;
+	}
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_begin(&exec, step->role, step->search_path);
+	if (step->noforce_rls)
+		tenancy_exec_noforce_rls();
+	processed = tenancy_exec_sql(step->sql);
+	tenancy_exec_end(&exec);
+	PopActiveSnapshot();
+	if (step->expectation != NULL && processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_internal("%s", step->expectation)));
+	return processed;
+}
+
+/* Run a job's steps; returns what the last one processed. */
+static uint64
+run_job(TenancyJob *job)
+{
+	uint64		processed = 0;
+	ListCell   *lc;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	foreach(lc, job->steps)
+	{
+		TenancyStep *step = lfirst(lc);
+
+		if (step->commit_before)
+		{
+			CommitTransactionCommand();
+			SetCurrentStatementStartTimestamp();
+			StartTransactionCommand();
+		}
+		pgstat_report_activity(STATE_RUNNING, step->sql);
+		processed = run_step(step);
+	}
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return processed;
+}
+
+/* Connect a worker to a database, one that takes no connections included. */
+void
+tenancy_worker_connect(Oid database, Oid role)
+{
+	BackgroundWorkerInitializeConnectionByOid(database, role,
+											  TENANCY_WORKER_CONNECTION_FLAGS);
+}
+
+static List *
+read_steps(char *pos, int nsteps)
+{
+	List	   *steps = NIL;
+
+	for (int i = 0; i < nsteps; i++)
+	{
+		TenancyStep *step = palloc0(sizeof(TenancyStep));
+		StepHeader	header;
+
+		memcpy(&header, pos, sizeof(header));
+		pos += sizeof(header);
+		step->toplevel = header.toplevel;
+		step->commit_before = header.commit_before;
+		step->noforce_rls = header.noforce_rls;
+		step->role = header.role;
+		step->search_path = pos;
+		pos += header.path_size;
+		step->sql = pos;
+		pos += header.sql_size;
+		if (header.expectation_size > 0)
+			step->expectation = pos;
+		pos += header.expectation_size;
+		steps = lappend(steps, step);
+	}
+	return steps;
+}
+
+/* A worker's entry point; its argument is the segment with the job. */
+void
+tenancy_worker_main(Datum main_arg)
+{
+	dsm_segment *seg;
+	shm_toc    *toc;
+	shm_mq	   *queue;
+	WorkerHeader *header;
+	TenancyJob	job;
+	uint64		processed;
+	StringInfoData message;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext,
+												 "tenancy worker",
+												 ALLOCSET_DEFAULT_SIZES);
+
+	seg = dsm_attach(DatumGetUInt32(main_arg));
+	if (seg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not map dynamic shared memory segment")));
+	toc = shm_toc_attach(WORKER_MAGIC, dsm_segment_address(seg));
+	if (toc == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("invalid magic number in dynamic shared memory segment")));
+
+	/* From here on, errors and notices go to the caller. */
+	queue = shm_toc_lookup(toc, WORKER_KEY_QUEUE, false);
+	shm_mq_set_sender(queue, MyProc);
+	pq_redirect_to_shm_mq(seg, shm_mq_attach(queue, seg, NULL));
+
+	header = shm_toc_lookup(toc, WORKER_KEY_HEADER, false);
+	memset(&job, 0, sizeof(job));
+	job.database = header->database;
+	job.steps = read_steps(shm_toc_lookup(toc, WORKER_KEY_STEPS, false),
+						   header->nsteps);
+	tenancy_worker_connect(header->database, header->role);
+	processed = run_job(&job);
+
+	pq_beginmessage(&message, MESSAGE_DONE);
+	pq_sendint64(&message, (int64) processed);
+	pq_endmessage(&message);
+}
+
+
+/* ----------------------------------------------------------------
+ * Waiting
+ * ----------------------------------------------------------------
+ */
+
+/* Lay the job out in a new segment. */
+static dsm_segment *
+make_segment(TenancyJob *job, shm_mq_handle **mqh)
+{
+	shm_toc_estimator estimator;
+	StringInfoData steps;
+	dsm_segment *seg;
+	shm_toc    *toc;
+	Size		size;
+	WorkerHeader *header;
+	shm_mq	   *queue;
+	char	   *space;
+	ListCell   *lc;
+
+	initStringInfo(&steps);
+	foreach(lc, job->steps)
+	{
+		TenancyStep *step = lfirst(lc);
+		StepHeader	step_header;
+
+		memset(&step_header, 0, sizeof(step_header));
+		step_header.toplevel = step->toplevel;
+		step_header.commit_before = step->commit_before;
+		step_header.noforce_rls = step->noforce_rls;
+		step_header.role = step->role;
+		step_header.path_size = strlen(step->search_path) + 1;
+		step_header.sql_size = strlen(step->sql) + 1;
+		step_header.expectation_size =
+			step->expectation ? strlen(step->expectation) + 1 : 0;
+		appendBinaryStringInfo(&steps, (char *) &step_header, sizeof(step_header));
+		appendBinaryStringInfo(&steps, step->search_path, step_header.path_size);
+		appendBinaryStringInfo(&steps, step->sql, step_header.sql_size);
+		if (step->expectation != NULL)
+			appendBinaryStringInfo(&steps, step->expectation, step_header.expectation_size);
+	}
+
+	shm_toc_initialize_estimator(&estimator);
+	shm_toc_estimate_chunk(&estimator, sizeof(WorkerHeader));
+	shm_toc_estimate_chunk(&estimator, Max(steps.len, 1));
+	shm_toc_estimate_chunk(&estimator, WORKER_QUEUE_SIZE);
+	shm_toc_estimate_keys(&estimator, 3);
+	size = shm_toc_estimate(&estimator);
+
+	seg = dsm_create(size, 0);
+	toc = shm_toc_create(WORKER_MAGIC, dsm_segment_address(seg), size);
+
+	header = shm_toc_allocate(toc, sizeof(WorkerHeader));
+	header->database = job->database;
+	header->role = tenancy_registry_owner();
+	header->nsteps = list_length(job->steps);
+	shm_toc_insert(toc, WORKER_KEY_HEADER, header);
+
+	space = shm_toc_allocate(toc, Max(steps.len, 1));
+	memcpy(space, steps.data, steps.len);
+	shm_toc_insert(toc, WORKER_KEY_STEPS, space);
+	pfree(steps.data);
+
+	queue = shm_mq_create(shm_toc_allocate(toc, WORKER_QUEUE_SIZE), WORKER_QUEUE_SIZE);
+	shm_toc_insert(toc, WORKER_KEY_QUEUE, queue);
+	shm_mq_set_receiver(queue, MyProc);
+	*mqh = shm_mq_attach(queue, seg, NULL);
+	return seg;
+}
+
+static void
+init_worker(BackgroundWorker *worker, const char *function)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	worker->bgw_notify_pid = MyProcPid;
+	snprintf(worker->bgw_library_name, BGW_MAXLEN, "tenancy");
+	snprintf(worker->bgw_function_name, BGW_MAXLEN, "%s", function);
+	snprintf(worker->bgw_name, BGW_MAXLEN, "tenancy worker for PID %d", MyProcPid);
+	snprintf(worker->bgw_type, BGW_MAXLEN, "tenancy worker");
+}
+
+/* Does the process wait, by itself or through others, for one of our locks? */
+static bool
+waits_for_us(int pid, int depth)
+{
+	ArrayType  *blockers;
+	Datum	   *pids;
+	int			npids;
+
+	if (depth > MAX_WAIT_CHAIN)
+		return false;
+	blockers = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
+													  Int32GetDatum(pid)));
+	deconstruct_array(blockers, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &pids, NULL, &npids);
+	for (int i = 0; i < npids; i++)
+	{
+		int			blocker = DatumGetInt32(pids[i]);
+
+		if (blocker == MyProcPid ||
+			(blocker != 0 && waits_for_us(blocker, depth + 1)))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_deadlock(BackgroundWorkerHandle *handle)
+{
+	pid_t		pid;
+
+	if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STARTED &&
+		waits_for_us(pid, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+				 errmsg("deadlock detected"),
+				 errdetail("A background worker that does this transaction's work waits for a lock that the transaction holds."),
+				 errhint("Commit the transaction first, then call the function again.")));
+}
+
+/* Handle a message; returns true if it is the last one. */
+static bool
+handle_message(char *data, Size size, uint64 *processed)
+{
+	StringInfoData message;
+	char		type;
+
+	initStringInfo(&message);
+	appendBinaryStringInfo(&message, data, size);
+	type = pq_getmsgbyte(&message);
+	if (type == 'E' || type == 'N')
+	{
+		ErrorData	edata;
+
+		pq_parse_errornotice(&message, &edata);
+
+		/* A worker's death is not ours. */
+		edata.elevel = Min(edata.elevel, ERROR);
+		ThrowErrorData(&edata);
+	}
+	else if (type == MESSAGE_DONE)
+	{
+		*processed = (uint64) pq_getmsgint64(&message);
+		return true;
+	}
+	pfree(message.data);
+	return false;
+}
+
+/* Pass on what the worker sends until it has done its job. */
+static uint64
+wait_for_worker(BackgroundWorkerHandle *handle, shm_mq_handle *mqh)
+{
+	uint64		processed = 0;
+
+	for (;;)
+	{
+		Size		size;
+		void	   *data;
+		shm_mq_result result = shm_mq_receive(mqh, &size, &data, true);
+
+		if (result == SHM_MQ_SUCCESS)
+		{
+			if (handle_message(data, size, &processed))
+				return processed;
+			continue;
+		}
+		if (result == SHM_MQ_DETACHED)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("lost connection to the background worker"),
+					 errhint("The server's log may tell why it ended.")));
+
+		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					  DeadlockTimeout, PG_WAIT_EXTENSION) & WL_TIMEOUT)
+			check_deadlock(handle);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* End a worker whose caller failed, and wait until it is gone. */
+static void
+abandon_worker(int code, Datum arg)
+{
+	BackgroundWorkerHandle *handle = (BackgroundWorkerHandle *) DatumGetPointer(arg);
+
+	TerminateBackgroundWorker(handle);
+	tenancy_worker_linger(handle, 10000);
+}
+
+/*
+ * Run a job in a worker and wait for it.  The worker's error becomes ours.
+ * Returns the number of rows that the last step processed.
+ */
+uint64
+tenancy_worker_run(TenancyJob *job)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+	shm_mq_handle *mqh;
+	dsm_segment *seg = make_segment(job, &mqh);
+	uint64		processed = 0;
+
+	init_worker(&worker, "tenancy_worker_main");
+	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(seg));
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free"),
+				 errhint("Try again later, or increase max_worker_processes.")));
+	shm_mq_set_handle(mqh, handle);
+
+	PG_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
+	{
+		processed = wait_for_worker(handle, mqh);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
+
+	(void) WaitForBackgroundWorkerShutdown(handle);
+	dsm_detach(seg);
+
+	/* See what the worker committed. */
+	AcceptInvalidationMessages();
+	return processed;
+}
+
+/*
+ * Start a worker from a transaction's end, where nothing may fail; returns
+ * NULL if there is no room for one.  The function finds its argument in
+ * MyBgworkerEntry->bgw_extra.
+ */
+BackgroundWorkerHandle *
+tenancy_worker_launch(const char *function, const void *extra, Size size)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle = NULL;
+
+	init_worker(&worker, function);
+	Assert(size <= BGW_EXTRALEN);
+	memcpy(worker.bgw_extra, extra, size);
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		return NULL;
+	return handle;
+}
+
+/*
+ * Wait for a worker's end, but not for ever, and without throwing: for the
+ * end of a transaction, where interrupts are held off.  The barriers that
+ * CREATE and DROP DATABASE wait for must be passed all the same.
+ */
+void
+tenancy_worker_linger(BackgroundWorkerHandle *handle, int timeout_ms)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	pid_t		pid;
+
+	while (GetBackgroundWorkerPid(handle, &pid) != BGWH_STOPPED)
+	{
+		int			rc;
+
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), timeout_ms))
+			return;
+		rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
+					   10, PG_WAIT_EXTENSION);
+		if (rc & WL_POSTMASTER_DEATH)
+			return;
+		ResetLatch(MyLatch);
+		if (ProcSignalBarrierPending)
+			ProcessProcSignalBarrier();
+	}
+}

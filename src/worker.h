@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  Background workers: what they run, waiting for them, their errors.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_WORKER_H
+#define TENANCY_WORKER_H
+
+#include "nodes/pg_list.h"
+#include "postmaster/bgworker.h"
+
+/* One or several statements of a job. */
+typedef struct TenancyStep
+{
+	bool		toplevel;		/* a command that no transaction block takes */
+	bool		commit_before;	/* begins a new transaction */
+	const char *expectation;	/* if no row is processed, this is the error */
+	bool		noforce_rls;	/* the role reaches all rows of its tables */
+	Oid			role;			/* runs as this role, restricted */
+	const char *search_path;
+	const char *sql;
+} TenancyStep;
+
+/* What a worker does: steps in a database. */
+typedef struct TenancyJob
+{
+	Oid			database;
+	List	   *steps;
+	bool		commit_next;	/* the next step begins a new transaction */
+} TenancyJob;
+
+extern TenancyJob *tenancy_worker_job(Oid database);
+extern TenancyStep *tenancy_worker_add(TenancyJob *job, const char *format,...) pg_attribute_printf(2, 3);
+extern TenancyStep *tenancy_worker_add_toplevel(TenancyJob *job, const char *format,...) pg_attribute_printf(2, 3);
+extern void tenancy_worker_commit(TenancyJob *job);
+extern uint64 tenancy_worker_run(TenancyJob *job);
+
+/* A worker that nobody waits for, at the end of a transaction. */
+extern BackgroundWorkerHandle *tenancy_worker_launch(const char *function,
+													 const void *extra, Size size);
+extern void tenancy_worker_linger(BackgroundWorkerHandle *handle, int timeout_ms);
+
+/* For workers themselves. */
+extern void tenancy_worker_connect(Oid database, Oid role);
+extern void tenancy_worker_toplevel(const char *sql);
+
+#endif							/* TENANCY_WORKER_H */
