@@ -6,6 +6,7 @@ SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 CREATE ROLE regress_owner NOLOGIN;
 CREATE ROLE regress_app LOGIN;
+CREATE ROLE regress_super NOLOGIN SUPERUSER;
 CREATE EXTENSION tenancy;
 
 -- Before there is a module, a tenant can only be shared.
@@ -106,6 +107,45 @@ SELECT tenancy.resume_tenant('a');
 SELECT tenancy.resume_tenant('a');
 SELECT tenancy.resume_tenant('b');
 SELECT slug, status, status_reason FROM tenancy.tenants WHERE slug IN ('a', 'b') ORDER BY slug;
+
+-- A function's search_path that names the model names the copy in the copy,
+-- and follows a rename.
+SET ROLE regress_owner;
+CREATE FUNCTION regress_model.customers() RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = regress_model, "Odd ""name", pg_temp AS $$ BEGIN RETURN (SELECT count(*) FROM customer); END $$;
+GRANT EXECUTE ON FUNCTION regress_model.customers() TO regress_app;
+RESET ROLE;
+SELECT tenancy.create_tenant('d', 'schema', '00000000-0000-4000-8000-0000000000c2');
+SELECT proconfig FROM pg_proc WHERE oid = 'tenant_d.customers()'::regprocedure;
+SELECT tenancy.rename_tenant('d', 'e');
+SELECT proconfig FROM pg_proc WHERE oid = 'tenant_e.customers()'::regprocedure;
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('e') IS NULL;
+INSERT INTO customer VALUES (1, 'one'), (2, 'two');
+SELECT customers();
+COMMIT;
+RESET ROLE;
+
+-- The permissive policy of a tenant's table goes when the restrictive one does.
+DROP POLICY tenant_isolation ON tenant_e.customer;
+SELECT polname FROM pg_policy WHERE polrelid = 'tenant_e.customer'::regclass;
+
+-- What another role owns in the model belongs to the owner in the copy, unless
+-- it acts with its owner's rights.
+SET ROLE regress_super;
+CREATE TABLE regress_model.foreign_owned (id int);
+RESET ROLE;
+GRANT SELECT ON regress_model.foreign_owned TO regress_app;
+SELECT tenancy.protect_table('regress_model.foreign_owned');
+SELECT tenancy.create_tenant('f', 'schema', '00000000-0000-4000-8000-0000000000c3');
+SELECT relowner::regrole, has_table_privilege('regress_owner', oid, 'INSERT') AS owner_insert, has_table_privilege('regress_app', oid, 'SELECT') AS app_select, has_table_privilege('regress_app', oid, 'INSERT') AS app_insert FROM pg_class WHERE oid = 'tenant_f.foreign_owned'::regclass;
+SET ROLE regress_super;
+CREATE VIEW regress_model.foreign_view AS SELECT * FROM regress_model.foreign_owned;
+RESET ROLE;
+SELECT tenancy.create_tenant('g', 'schema', '00000000-0000-4000-8000-0000000000c4');
+DROP VIEW regress_model.foreign_view;
+DROP TABLE regress_model.foreign_owned;
 
 -- Renamed
 SELECT tenancy.rename_tenant('b', 'c');
@@ -210,4 +250,4 @@ SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%';
 SET client_min_messages = error;
 DROP EXTENSION tenancy CASCADE;
 DROP SCHEMA regress_model CASCADE;
-DROP ROLE regress_owner, regress_app;
+DROP ROLE regress_owner, regress_app, regress_super;

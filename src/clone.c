@@ -221,6 +221,7 @@ typedef struct Object
 	/* Parts only. */
 	bool		apart;			/* cannot be created with the whole */
 	bool		inlined;		/* is created with the whole */
+	bool		inherited;		/* comes from a parent's */
 	AttrNumber	attno;			/* a default's column */
 	Node	   *expr;			/* a default's expression */
 
@@ -280,11 +281,13 @@ typedef struct Model
 	bool		access_roles_read;
 	bool		has_extension_members;
 	bool		has_labels;
+	bool		has_other_owners;
 
 	Catalogs	catalogs;
 	HTAB	   *by_address;
 	List	   *objects;		/* wholes, in order of their OIDs */
 	List	   *statistics;		/* rows of pg_statistic_ext */
+	List	   *internal_functions; /* rows of pg_depend */
 	List	   *index_attachments;	/* statements */
 	List	   *foreign_keys;	/* to be added last */
 	List	   *revokes;		/* GrantGroups */
@@ -293,6 +296,7 @@ typedef struct Model
 
 	MemoryContext result_context;
 	List	   *statements;
+	List	   *open_tables;	/* names of those with our access policy */
 } Model;
 
 static bool place(Model *m, Object *object);
@@ -412,13 +416,20 @@ refuse(Model *m, Oid classid, Oid oid, const char *reason)
 {
 	ObjectAddress address;
 	char	   *description;
+	ListCell   *lc;
 
 	ObjectAddressSet(address, classid, oid);
 	description = getObjectDescription(&address, true);
 	if (description == NULL)
 		return;					/* dropped meanwhile */
-	m->refused = lappend(m->refused,
-						 reason ? psprintf("%s (%s)", description, reason) : description);
+	if (reason != NULL)
+		description = psprintf("%s (%s)", description, reason);
+	foreach(lc, m->refused)
+	{
+		if (strcmp(lfirst(lc), description) == 0)
+			return;
+	}
+	m->refused = lappend(m->refused, description);
 }
 
 static int
@@ -611,15 +622,32 @@ find_default(const Table *table, AttrNumber attno)
  */
 
 /*
- * Refuse what another role owns: its copy would belong to the module owner,
- * and views and functions would act with other rights.
+ * The copy of what another role owns belongs to the module owner, which is
+ * worth a warning.  Refuse it if it acts with its owner's rights: a view, a
+ * SECURITY DEFINER function, rules.
  */
 static void
-check_owner(Model *m, Oid classid, Oid oid, Oid owner)
+check_owner(Model *m, Oid classid, Oid oid, Oid owner, bool acts_as_owner)
 {
-	if (owner != m->owner)
+	if (owner == m->owner)
+		return;
+	if (acts_as_owner)
 		refuse(m, classid, oid,
 			   psprintf("owned by role %s", role_identifier(owner)));
+	else
+		m->has_other_owners = true;
+}
+
+static void
+warn_of_other_owners(const Model *m)
+{
+	if (m->has_other_owners)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("not all objects in model schema \"%s\" belong to role %s, which owns it",
+						m->module->model_schema, role_identifier(m->owner)),
+				 errdetail("Their copies do."),
+				 errhint("Use ALTER ... OWNER TO.")));
 }
 
 /* A security label's provider may refuse us, or know names of objects. */
@@ -628,6 +656,23 @@ check_labels(Model *m, Oid classid, Oid oid)
 {
 	if (m->has_labels && rows2(&m->catalogs, CAT_SECLABEL, oid, classid) != NIL)
 		refuse(m, classid, oid, "has a security label");
+}
+
+/*
+ * What PostgreSQL has made along with something else (a range type's functions
+ * and casts) comes with that.  Returns the dependency, or NULL.
+ */
+static HeapTuple
+find_internal_dependency(Model *m, Oid classid, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, rows2(&m->catalogs, CAT_DEPEND, classid, oid))
+	{
+		if (ROW(Form_pg_depend, lfirst(lc))->deptype == DEPENDENCY_INTERNAL)
+			return lfirst(lc);
+	}
+	return NULL;
 }
 
 /* Casts and transforms have no schema, but would be missing from the copy. */
@@ -641,6 +686,7 @@ check_type_users(Model *m, Oid type)
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
 
 		if ((dep->classid == CastRelationId || dep->classid == TransformRelationId) &&
+			find_internal_dependency(m, dep->classid, dep->objid) == NULL &&
 			!OidIsValid(getExtensionOfObject(dep->classid, dep->objid)))
 			refuse(m, dep->classid, dep->objid, NULL);
 	}
@@ -754,8 +800,8 @@ check_triggers(Model *m, Oid relid)
 		Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
 
 		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
-			refuse(m, TriggerRelationId, trigger->oid,
-				   "a constraint's trigger that is disabled");
+			refuse(m, ConstraintRelationId, trigger->tgconstraint,
+				   "its triggers are disabled");
 	}
 }
 
@@ -771,7 +817,7 @@ read_statistics(Model *m, Oid relid)
 
 		if (stat->stxnamespace != m->namespace)
 			refuse(m, StatisticExtRelationId, stat->oid, "in another schema than its table");
-		check_owner(m, StatisticExtRelationId, stat->oid, stat->stxowner);
+		check_owner(m, StatisticExtRelationId, stat->oid, stat->stxowner, false);
 		m->statistics = lappend(m->statistics, lfirst(lc));
 	}
 }
@@ -929,7 +975,8 @@ read_relation(Model *m, Oid relid)
 	}
 	if (class->relhasrules)
 		read_rules(m, find_table(m, relid));
-	check_owner(m, RelationRelationId, relid, class->relowner);
+	check_owner(m, RelationRelationId, relid, class->relowner,
+				class->relkind == RELKIND_VIEW || class->relhasrules);
 	check_labels(m, RelationRelationId, relid);
 }
 
@@ -952,6 +999,27 @@ read_domain_constraints(Model *m, Object *domain)
 	}
 }
 
+static Oid
+type_namespace(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	Oid			namespace;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", oid);
+	namespace = ROW(Form_pg_type, tuple)->typnamespace;
+	ReleaseSysCache(tuple);
+	return namespace;
+}
+
+/* A multirange comes with its range. */
+static void
+read_multirange(Model *m, Oid oid)
+{
+	if (type_namespace(get_multirange_range(oid)) != m->namespace)
+		refuse(m, TypeRelationId, oid, "its range type is in another schema");
+}
+
 /* A range's canonical function cannot exist before the range does. */
 static void
 read_range(Model *m, Object *type)
@@ -964,6 +1032,8 @@ read_range(Model *m, Object *type)
 	range = ROW(Form_pg_range, tuple);
 	if (OidIsValid(range->rngcanonical))
 		refuse(m, TypeRelationId, type->oid, "has a canonical function");
+	if (type_namespace(range->rngmultitypid) != m->namespace)
+		refuse(m, TypeRelationId, type->oid, "its multirange type is in another schema");
 	set_address(m, TypeRelationId, range->rngmultitypid, type);
 	set_address(m, TypeRelationId, get_array_type(range->rngmultitypid), type);
 	ReleaseSysCache(tuple);
@@ -979,6 +1049,11 @@ read_type(Model *m, Oid oid)
 	if (!HeapTupleIsValid(row))
 		return;					/* dropped meanwhile */
 	type = ROW(Form_pg_type, row);
+	if (type->typtype == TYPTYPE_MULTIRANGE)
+	{
+		read_multirange(m, oid);
+		return;
+	}
 	if (!type->typisdefined ||
 		(type->typtype != TYPTYPE_COMPOSITE && type->typtype != TYPTYPE_DOMAIN &&
 		 type->typtype != TYPTYPE_ENUM && type->typtype != TYPTYPE_RANGE))
@@ -993,7 +1068,7 @@ read_type(Model *m, Oid oid)
 	set_address(m, TypeRelationId, type->typarray, object);
 	set_address(m, RelationRelationId, type->typrelid, object);
 	check_type_users(m, oid);
-	check_owner(m, TypeRelationId, oid, type->typowner);
+	check_owner(m, TypeRelationId, oid, type->typowner, false);
 	check_labels(m, TypeRelationId, oid);
 	if (type->typtype == TYPTYPE_DOMAIN)
 		read_domain_constraints(m, object);
@@ -1037,13 +1112,26 @@ read_function(Model *m, Oid oid)
 	if (!HeapTupleIsValid(row))
 		return;					/* dropped meanwhile */
 	proc = ROW(Form_pg_proc, row);
+	if (proc->prolang == INTERNALlanguageId)
+	{
+		HeapTuple	internal = find_internal_dependency(m, ProcedureRelationId, oid);
+
+		if (internal != NULL)
+		{
+			m->internal_functions = lappend(m->internal_functions, internal);
+			return;
+		}
+	}
 	obstacle = function_obstacle(proc);
 	if (obstacle != NULL)
+	{
 		refuse(m, ProcedureRelationId, oid, obstacle);
+		return;
+	}
 
 	object = new_object(m, OBJ_FUNCTION, sizeof(Object), ProcedureRelationId, oid, row);
 	add_whole(m, object, proc->proname);
-	check_owner(m, ProcedureRelationId, oid, proc->proowner);
+	check_owner(m, ProcedureRelationId, oid, proc->proowner, proc->prosecdef);
 	check_labels(m, ProcedureRelationId, oid);
 }
 
@@ -1111,6 +1199,16 @@ connect_objects(Model *m)
 		}
 		table->sequences = lappend(table->sequences, object);
 		object->whole = &table->object;
+	}
+
+	/* Who needs a range's constructor needs the range. */
+	foreach(lc, m->internal_functions)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+		Object	   *object = find_object(m, dep->refclassid, dep->refobjid);
+
+		if (object != NULL)
+			set_address(m, dep->classid, dep->objid, object);
 	}
 }
 
@@ -1334,7 +1432,7 @@ is_inherited_check(Model *m, Object *part)
 		Object	   *theirs = lfirst(lc);
 
 		if (theirs->kind == OBJ_CONSTRAINT && strcmp(theirs->name, part->name) == 0)
-			return theirs->state != OBJ_PLACED;
+			return theirs->state != OBJ_PLACED || theirs->inherited;
 	}
 	return true;
 }
@@ -1389,7 +1487,10 @@ place_parts(Model *m, Object *whole, bool foreign_keys)
 		{
 			classify_default((Table *) whole, part);
 			if (is_inherited_check(m, part))
+			{
+				part->inherited = true;
 				part->state = OBJ_PLACED;
+			}
 		}
 		if (part->state != OBJ_PLACED && !part->apart &&
 			place_needs(m, part) && !part->apart)
@@ -1655,61 +1756,64 @@ create_type(Model *m, Object *object)
  * ----------------------------------------------------------------
  */
 
-/* Does a value of search_path name the model schema? */
+/*
+ * Append a list of names, as settings like search_path hold them, with one of
+ * the names replaced.  Returns whether it was there.
+ */
 static bool
-names_model(Model *m, const char *path)
+append_names(StringInfo buf, const char *setting, char *value,
+			 const char *from, const char *to)
 {
 	List	   *names;
+	bool		found = false;
 	ListCell   *lc;
 
-	if (!SplitIdentifierString(pstrdup(path), ',', &names))
-		return false;
+	if (!SplitGUCList(value, ',', &names))
+		elog(ERROR, "invalid list syntax in setting \"%s\"", setting);
 	foreach(lc, names)
 	{
-		if (strcmp(lfirst(lc), m->module->model_schema) == 0)
-			return true;
+		const char *name = lfirst(lc);
+
+		if (from != NULL && strcmp(name, from) == 0)
+		{
+			name = to;
+			found = true;
+		}
+		appendStringInfo(buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_literal_cstr(name));
 	}
-	return false;
+	if (names == NIL)
+		appendStringInfoString(buf, "''");
+	return found;
 }
 
-/* A function's "name=value": lists of names are quoted name by name. */
+/*
+ * A function's "name=value"; lists of names are quoted name by name.  Where
+ * search_path names the model schema, the copy's names its own.
+ */
 static void
-append_setting(Model *m, const Object *function, StringInfo buf, char *setting)
+append_setting(Model *m, StringInfo buf, char *setting)
 {
 	char	   *value = strchr(setting, '=');
-	List	   *elements;
-	ListCell   *lc;
+	bool		is_path;
 
 	if (value == NULL)
 		return;
 	*value++ = '\0';
-	if (m->tenant != NULL && strcmp(setting, "search_path") == 0 && names_model(m, value))
-		ereport(NOTICE,
-				(errmsg("function %s keeps the model schema \"%s\" in its search_path",
-						format_procedure(function->oid), m->module->model_schema),
-				 errdetail("In the tenant's schema, too, it works on the model's tables."),
-				 errhint("Remove the function's SET clause.")));
-
 	appendStringInfo(buf, " SET %s TO ", quote_identifier(setting));
+	is_path = strcmp(setting, "search_path") == 0;
 	if ((GetConfigOptionFlags(setting, true) & GUC_LIST_QUOTE) == 0)
-	{
 		appendStringInfoString(buf, quote_literal_cstr(value));
-		return;
-	}
-	if (!SplitGUCList(value, ',', &elements))
-		elog(ERROR, "invalid list syntax in setting \"%s\"", setting);
-	foreach(lc, elements)
-		appendStringInfo(buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_literal_cstr(lfirst(lc)));
-	if (elements == NIL)
-		appendStringInfoString(buf, "''");
+	else
+		(void) append_names(buf, setting, value,
+							is_path ? m->module->model_schema : NULL, m->schema);
 }
 
 static void
-append_settings(Model *m, const Object *function, StringInfo buf)
+append_settings(Model *m, HeapTuple row, StringInfo buf)
 {
 	bool		isnull;
-	Datum		config = SysCacheGetAttr(PROCOID, function->row,
+	Datum		config = SysCacheGetAttr(PROCOID, row,
 										 Anum_pg_proc_proconfig, &isnull);
 	Datum	   *values;
 	int			count;
@@ -1719,7 +1823,7 @@ append_settings(Model *m, const Object *function, StringInfo buf)
 	deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false,
 					  TYPALIGN_INT, &values, NULL, &count);
 	for (int i = 0; i < count; i++)
-		append_setting(m, function, buf, TextDatumGetCString(values[i]));
+		append_setting(m, buf, TextDatumGetCString(values[i]));
 }
 
 static void
@@ -1798,7 +1902,7 @@ create_function(Model *m, Object *object)
 	append_transforms(&buf, object->row);
 	appendStringInfo(&buf, " LANGUAGE %s", quote_identifier(language));
 	append_function_properties(&buf, proc);
-	append_settings(m, object, &buf);
+	append_settings(m, object->row, &buf);
 	append_function_body(&buf, object->row);
 	emit(m, buf.data);
 }
@@ -2144,7 +2248,11 @@ create_table(Model *m, Table *table)
 	append_inlined_constraints(&buf, &table->object, ", ", &first);
 	appendStringInfoChar(&buf, ')');
 	if (first && OidIsValid(class->reloftype))
-		buf.len = start;		/* "()" is not accepted here */
+	{
+		/* "()" is not accepted here. */
+		buf.len = start;
+		buf.data[start] = '\0';
+	}
 	append_table_properties(&buf, table);
 	emit(m, buf.data);
 
@@ -2886,16 +2994,21 @@ find_holding(List **holdings, Oid role)
 	return holding;
 }
 
-/* An ACL as a List of Holdings; an owner's grant options go without saying. */
+/*
+ * The ACL of an object with this owner as a List of Holdings of its copy, where
+ * the owner's are the module owner's.  An owner's grant options go without
+ * saying.
+ */
 static List *
-acl_holdings(Model *m, const Acl *acl)
+acl_holdings(Model *m, const Acl *acl, Oid owner)
 {
 	List	   *holdings = NIL;
 	const AclItem *items = ACL_DAT(acl);
 
 	for (int i = 0; i < ACL_NUM(acl); i++)
 	{
-		Holding    *holding = find_holding(&holdings, items[i].ai_grantee);
+		Oid			grantee = items[i].ai_grantee;
+		Holding    *holding = find_holding(&holdings, grantee == owner ? m->owner : grantee);
 
 		holding->privileges |= ACLITEM_GET_PRIVS(items[i]);
 		if (holding->role != m->owner)
@@ -2975,10 +3088,11 @@ add_grant(Model *m, List **groups, const char *verb, const char *preposition,
 
 /* Write what leads from the privileges that an object is born with to others. */
 static void
-change_privileges(Model *m, const GrantTarget *target, const Acl *born, const Acl *wanted)
+change_privileges(Model *m, const GrantTarget *target, const Acl *born,
+				  const Acl *wanted, Oid owner)
 {
-	List	   *old = acl_holdings(m, born);
-	List	   *new = acl_holdings(m, wanted);
+	List	   *old = acl_holdings(m, born, m->owner);
+	List	   *new = acl_holdings(m, wanted, owner);
 	ListCell   *lc;
 
 	if (m->tenant != NULL)
@@ -3010,7 +3124,7 @@ change_privileges(Model *m, const GrantTarget *target, const Acl *born, const Ac
  */
 static void
 copy_privileges(Model *m, const GrantTarget *target, ObjectType type,
-				bool isnull, Datum acl)
+				Oid owner, bool isnull, Datum acl)
 {
 	Acl		   *hardwired = acldefault(type, m->owner);
 	Acl		   *born = m->tenant ? get_user_default_acl(type, m->owner, InvalidOid) : NULL;
@@ -3018,26 +3132,30 @@ copy_privileges(Model *m, const GrantTarget *target, ObjectType type,
 	if (isnull && born == NULL)
 		return;
 	change_privileges(m, target, born ? born : hardwired,
-					  isnull ? hardwired : DatumGetAclP(acl));
+					  isnull ? hardwired : DatumGetAclP(acl),
+					  isnull ? m->owner : owner);
 }
 
 static void
 copy_relation_privileges(Model *m, const Object *object, List *columns)
 {
 	bool		is_sequence = object->kind == OBJ_SEQUENCE;
+	Oid			owner = ROW(Form_pg_class, object->row)->relowner;
 	GrantTarget target = {"", is_sequence ? "SEQUENCE" : "TABLE", object->name, NULL};
 	bool		isnull;
 	Datum		acl = SysCacheGetAttr(RELOID, object->row, Anum_pg_class_relacl, &isnull);
 	ListCell   *lc;
 
-	copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE, isnull, acl);
+	copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE,
+					owner, isnull, acl);
 	foreach(lc, columns)
 	{
 		acl = attr(&m->catalogs, CAT_ATTRIBUTE, lfirst(lc), Anum_pg_attribute_attacl, &isnull);
 		if (isnull)
 			continue;
 		target.column = identifier(ROW(Form_pg_attribute, lfirst(lc))->attname);
-		change_privileges(m, &target, acldefault(OBJECT_COLUMN, m->owner), DatumGetAclP(acl));
+		change_privileges(m, &target, acldefault(OBJECT_COLUMN, m->owner),
+						  DatumGetAclP(acl), owner);
 	}
 }
 
@@ -3061,11 +3179,13 @@ copy_object_privileges(Model *m, const Object *object)
 			target.keyword = "ROUTINE";
 			target.object = function_signature(object);
 			acl = SysCacheGetAttr(PROCOID, object->row, Anum_pg_proc_proacl, &isnull);
-			copy_privileges(m, &target, OBJECT_FUNCTION, isnull, acl);
+			copy_privileges(m, &target, OBJECT_FUNCTION,
+							ROW(Form_pg_proc, object->row)->proowner, isnull, acl);
 			break;
 		default:
 			acl = SysCacheGetAttr(TYPEOID, object->row, Anum_pg_type_typacl, &isnull);
-			copy_privileges(m, &target, OBJECT_TYPE, isnull, acl);
+			copy_privileges(m, &target, OBJECT_TYPE,
+							ROW(Form_pg_type, object->row)->typowner, isnull, acl);
 			break;
 	}
 }
@@ -3118,7 +3238,7 @@ copy_default_privileges(Model *m)
 							   Anum_pg_default_acl_defaclacl, &isnull);
 
 		target.keyword = default_acl_keyword(ROW(Form_pg_default_acl, lfirst(lc))->defaclobjtype);
-		change_privileges(m, &target, make_empty_acl(), DatumGetAclP(acl));
+		change_privileges(m, &target, make_empty_acl(), DatumGetAclP(acl), m->owner);
 	}
 }
 
@@ -3241,6 +3361,19 @@ create_isolation(Model *m, const Table *table, const char *column)
 	emit(m, buf.data);
 }
 
+/* What lets through is to be tied to the isolation policy afterwards. */
+static void
+create_access(Model *m, Table *table)
+{
+	MemoryContext old = MemoryContextSwitchTo(m->result_context);
+
+	m->open_tables = lappend(m->open_tables,
+							 pstrdup(NameStr(ROW(Form_pg_class, table->object.row)->relname)));
+	MemoryContextSwitchTo(old);
+	emit(m, psprintf("CREATE POLICY " TENANCY_POLICY_ACCESS " ON %s USING (true)",
+					 table->object.name));
+}
+
 /*
  * Policies of a tenant's copy: ours, and the application's.  What lets rows
  * through is ours only where the application neither has such a policy of its
@@ -3274,10 +3407,9 @@ create_tenant_policies(Model *m, Table *table)
 	}
 	create_isolation(m, table, column);
 	if (open && !own_permissive)
-		emit(m, psprintf("CREATE POLICY " TENANCY_POLICY_ACCESS " ON %s USING (true)",
-						 table->object.name));
-	add_action(table, "ENABLE ROW LEVEL SECURITY");
+		create_access(m, table);
 	add_action(table, "FORCE ROW LEVEL SECURITY");
+	add_action(table, "ENABLE ROW LEVEL SECURITY");
 }
 
 static void
@@ -3293,10 +3425,10 @@ create_policies(Model *m, Table *table)
 	}
 	foreach(lc, rows(&m->catalogs, CAT_POLICY, table->object.oid))
 		copy_policy(m, table, lfirst(lc));
-	if (class->relrowsecurity)
-		add_action(table, "ENABLE ROW LEVEL SECURITY");
 	if (class->relforcerowsecurity)
 		add_action(table, "FORCE ROW LEVEL SECURITY");
+	if (class->relrowsecurity)
+		add_action(table, "ENABLE ROW LEVEL SECURITY");
 }
 
 
@@ -3397,11 +3529,44 @@ create_address_hash(void)
 	return hash_create("tenancy model", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* The path under which the model is deparsed: its own schema comes first. */
+/* A search_path of some schemas, then PostgreSQL's. */
 static char *
-model_path(const char *schema)
+path_of(List *schemas)
 {
-	return psprintf("%s, pg_catalog, pg_temp", quote_identifier(schema));
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, schemas)
+		appendStringInfo(&buf, "%s, ", quote_identifier(lfirst(lc)));
+	appendStringInfoString(&buf, "pg_catalog, pg_temp");
+	return buf.data;
+}
+
+/* The main module, if this one is another. */
+static TenancyModule *
+main_module(const TenancyModule *module)
+{
+	TenancyModule *first;
+
+	if (module->position == 1)
+		return NULL;
+	first = linitial(tenancy_registry_modules());
+	return first->position == 1 ? first : NULL;
+}
+
+/*
+ * The schemas whose objects are left to search_path.  In a tenant's copy of a
+ * plug-in, those of the main module are the tenant's as well.
+ */
+static List *
+model_schemas(const TenancyModule *module, bool for_tenant)
+{
+	TenancyModule *first = for_tenant ? main_module(module) : NULL;
+
+	if (first == NULL)
+		return list_make1(pstrdup(module->model_schema));
+	return list_make2(pstrdup(module->model_schema), first->model_schema);
 }
 
 /*
@@ -3425,7 +3590,7 @@ generate(Model *m, const TenancyModule *module, const pg_uuid_t *tenant, const c
 	m->namespace = get_namespace_oid(module->model_schema, false);
 	m->registry_tenant = tenancy_registry_relation("tenant");
 
-	tenancy_exec_begin(&exec, m->owner, model_path(module->model_schema));
+	tenancy_exec_begin(&exec, m->owner, path_of(model_schemas(module, tenant != NULL)));
 	MemoryContextSwitchTo(context);
 	m->by_address = create_address_hash();
 	read_protected(m);
@@ -3435,17 +3600,18 @@ generate(Model *m, const TenancyModule *module, const pg_uuid_t *tenant, const c
 	place_all(m);
 	place_rest(m);
 	check_refused(m);
+	warn_of_other_owners(m);
 	close_catalogs(&m->catalogs);
 	tenancy_exec_end(&exec);
 	MemoryContextDelete(context);
 }
 
 /* The schema of a tenant's copy of a module. */
-static const char *
+static char *
 tenant_schema(const TenancyTenant *tenant, const TenancyModule *module)
 {
 	if (module->position == 1)
-		return tenant->schema_name;
+		return pstrdup(tenant->schema_name);
 	return tenancy_ident_schema(tenant->slug, module->name);
 }
 
@@ -3534,32 +3700,102 @@ grant_usage(const char *schema, const pg_uuid_t *tenant)
 }
 
 /*
- * Create a tenant's copy of a module, in a schema of its own.  If members of
- * extensions are in the model schema, the copy's definitions name them without
- * their schema, so that it must be on the path, after the copy's own.
+ * Create a tenant's copy of a module, in a schema of its own.  Definitions
+ * name members of extensions that are in the model schema without a schema, so
+ * that it must be on the path then, after the copy's.
  */
 void
 tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 {
-	const char *schema = tenant_schema(tenant, module);
-	Model		m;
+	char	   *schema = tenant_schema(tenant, module);
+	List	   *schemas = list_make1(schema);
+	TenancyModule *first = main_module(module);
 	TenancyExec exec;
-	char	   *path;
+	Model		m;
 	ListCell   *lc;
 
 	generate(&m, module, &tenant->id, schema);
 	create_schema(schema, m.owner);
 
-	path = model_path(schema);
+	if (first != NULL)
+		schemas = lappend(schemas, tenant_schema(tenant, first));
 	if (m.has_extension_members)
-		path = psprintf("%s, %s", quote_identifier(schema), model_path(module->model_schema));
-	tenancy_exec_begin(&exec, m.owner, path);
+		schemas = list_concat(schemas, model_schemas(module, true));
+	tenancy_exec_begin(&exec, m.owner, path_of(schemas));
 	tenancy_exec_set("client_min_messages", "warning");
 	foreach(lc, m.statements)
 		tenancy_exec_sql(lfirst(lc));
 	grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
+	foreach(lc, m.open_tables)
+		(void) tenancy_policy_tie(get_relname_relid(lfirst(lc), get_namespace_oid(schema, false)));
 	list_free_deep(m.statements);
+	list_free_deep(m.open_tables);
+}
+
+
+/* ----------------------------------------------------------------
+ * Renaming
+ * ----------------------------------------------------------------
+ */
+
+/* The search_path of a function with that setting, without its name. */
+static char *
+function_path(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	bool		isnull;
+	Datum		config;
+	Datum	   *values;
+	int			count;
+	char	   *path = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
+	config = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &isnull);
+	deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false,
+					  TYPALIGN_INT, &values, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *setting = TextDatumGetCString(values[i]);
+
+		if (strncmp(setting, "search_path=", strlen("search_path=")) == 0)
+			path = setting + strlen("search_path=");
+	}
+	ReleaseSysCache(tuple);
+	return path;
+}
+
+/*
+ * A tenant's schema has been renamed: let the functions in it whose
+ * search_path names it follow.
+ */
+void
+tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owner)
+{
+	TenancyExec exec;
+	List	   *functions;
+	ListCell   *lc;
+
+	tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
+	functions = tenancy_exec_text_list(&exec,
+									   psprintf("SELECT p.oid FROM pg_catalog.pg_proc p"
+												" WHERE p.pronamespace = %s::pg_catalog.regnamespace"
+												" AND EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) s"
+												"  WHERE pg_catalog.starts_with(s, 'search_path='))",
+												quote_literal_cstr(quote_identifier(schema))));
+	foreach(lc, functions)
+	{
+		Oid			oid = atooid(lfirst(lc));
+		StringInfoData sql;
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "ALTER ROUTINE %s SET search_path TO ",
+						 format_procedure_qualified(oid));
+		if (append_names(&sql, "search_path", function_path(oid), old_schema, schema))
+			tenancy_exec_sql(sql.data);
+	}
+	tenancy_exec_end(&exec);
 }
 
 

@@ -81,7 +81,7 @@ typedef struct Unsettled
 	pg_uuid_t	tenant_id;
 	Oid			role;			/* the extension's owner */
 	bool		on_commit;		/* else on abort */
-	bool		linger;
+	bool		holds_lock;		/* the transaction has locked the database */
 	SubTransactionId subxact;
 } Unsettled;
 
@@ -104,7 +104,7 @@ PGDLLEXPORT void tenancy_database_settle_main(Datum main_arg);
  */
 
 static void
-settle_at_end(const TenancyTenant *tenant, bool on_commit, bool linger)
+settle_at_end(const TenancyTenant *tenant, bool on_commit, bool holds_lock)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	Unsettled  *entry = palloc(sizeof(Unsettled));
@@ -112,7 +112,7 @@ settle_at_end(const TenancyTenant *tenant, bool on_commit, bool linger)
 	entry->tenant_id = tenant->id;
 	entry->role = tenancy_registry_owner();
 	entry->on_commit = on_commit;
-	entry->linger = linger;
+	entry->holds_lock = holds_lock;
 	entry->subxact = GetCurrentSubTransactionId();
 	unsettled = lappend(unsettled, entry);
 	MemoryContextSwitchTo(old);
@@ -131,6 +131,23 @@ launch_worker(const pg_uuid_t *tenant_id, Oid role)
 								 &args, sizeof(args));
 }
 
+/*
+ * Does the transaction hold a lock that settling needs?  To linger would only
+ * make both wait.
+ */
+static bool
+blocks_settling(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, unsettled)
+	{
+		if (((Unsettled *) lfirst(lc))->holds_lock)
+			return true;
+	}
+	return false;
+}
+
 /* Have a worker settle; nothing here may fail. */
 static void
 launch_settling(const Unsettled *entry)
@@ -142,7 +159,7 @@ launch_settling(const Unsettled *entry)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker is free to finish the work on a tenant's database"),
 				 errhint("Call tenancy.repair() later, or increase max_worker_processes.")));
-	else if (entry->linger && !proc_exit_inprogress)
+	else if (!proc_exit_inprogress && !blocks_settling())
 		tenancy_worker_linger(handle, LINGER_MS);
 }
 
@@ -240,12 +257,9 @@ forget_pending(const TenancyTenant *tenant)
 	CommandCounterIncrement();
 }
 
-/*
- * Note work on a tenant's database for the case that the caller commits.  To
- * linger makes no sense if the caller holds a lock that the work needs.
- */
+/* Note work on a tenant's database for the case that the caller commits. */
 static void
-add_pending(const TenancyTenant *tenant, const char *action, bool linger)
+add_pending(const TenancyTenant *tenant, const char *action, bool holds_lock)
 {
 	TenancyExec exec;
 
@@ -259,7 +273,7 @@ add_pending(const TenancyTenant *tenant, const char *action, bool linger)
 						current_xid_text(),
 						quote_literal_cstr(tenant->database_name));
 	tenancy_exec_end(&exec);
-	settle_at_end(tenant, true, linger);
+	settle_at_end(tenant, true, holds_lock);
 }
 
 
@@ -799,7 +813,7 @@ tenancy_database_create(const TenancyTenant *tenant)
 
 	ensure_template();
 	oid = draw_database_oid();
-	settle_at_end(tenant, false, true);
+	settle_at_end(tenant, false, false);
 	copy_template(tenant, oid);
 	enter_tenant(tenant, oid);
 	forget_pending(tenant);
@@ -809,7 +823,7 @@ tenancy_database_create(const TenancyTenant *tenant)
 void
 tenancy_database_drop(const TenancyTenant *tenant)
 {
-	add_pending(tenant, "drop", true);
+	add_pending(tenant, "drop", false);
 }
 
 static void
@@ -828,7 +842,7 @@ void
 tenancy_database_suspend(const TenancyTenant *tenant)
 {
 	alter_database(tenant, "ALLOW_CONNECTIONS false");
-	add_pending(tenant, "disconnect", true);
+	add_pending(tenant, "disconnect", false);
 }
 
 void
@@ -841,7 +855,7 @@ tenancy_database_resume(const TenancyTenant *tenant)
 void
 tenancy_database_disconnect(const TenancyTenant *tenant)
 {
-	add_pending(tenant, "disconnect", true);
+	add_pending(tenant, "disconnect", false);
 }
 
 /*
@@ -860,6 +874,6 @@ tenancy_database_rename(const TenancyTenant *tenant, const char *new_name)
 						" AND backend_type OPERATOR(pg_catalog.=) 'client backend'",
 						quote_literal_cstr(tenant->database_name));
 	tenancy_exec_end(&exec);
-	add_pending(tenant, "rename", false);
+	add_pending(tenant, "rename", true);
 	alter_database(tenant, psprintf("RENAME TO %s", quote_identifier(new_name)));
 }

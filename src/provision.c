@@ -286,6 +286,20 @@ tenancy_provision_resume_tenant(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* The role that owns a schema; invalid if there is no such schema. */
+static Oid
+schema_owner(const char *schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /* Rename the tenant's schemas: only a superuser may, without CREATE on the database. */
 static void
 rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
@@ -296,12 +310,16 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 	ListCell   *lc_old;
 	ListCell   *lc_new;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	forboth(lc_old, old_names, lc_new, new_names)
+	{
+		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 		tenancy_exec_format("ALTER SCHEMA %s RENAME TO %s",
 							quote_identifier(lfirst(lc_old)),
 							quote_identifier(lfirst(lc_new)));
-	tenancy_exec_end(&exec);
+		tenancy_exec_end(&exec);
+		tenancy_clone_follow_rename(lfirst(lc_old), lfirst(lc_new),
+									schema_owner(lfirst(lc_new)));
+	}
 }
 
 /* rename_tenant(tenant text, new_slug text) */
@@ -536,14 +554,11 @@ drop_schemas(const TenancyTenant *tenant, bool force)
 		check_dependents(tenant, schemas);
 	foreach(lc, schemas)
 	{
-		HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum(lfirst(lc)));
-		Oid			owner;
+		Oid			owner = schema_owner(lfirst(lc));
 		TenancyExec exec;
 
-		if (!HeapTupleIsValid(tuple))
+		if (!OidIsValid(owner))
 			continue;			/* gone already: nothing is left to drop */
-		owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-		ReleaseSysCache(tuple);
 		tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
 		tenancy_exec_set("client_min_messages", "warning");
 		tenancy_exec_format("DROP SCHEMA %s CASCADE", quote_identifier(lfirst(lc)));
