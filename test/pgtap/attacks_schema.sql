@@ -1,0 +1,7 @@
+--
+-- A schema tenant against another one, whose tables it can name.
+--
+\set attacker schema
+\set victim schema
+\set tests 187
+\ir lib/attacks.sql

@@ -1,0 +1,7 @@
+--
+-- A schema tenant against a shared one, in the model's tables.
+--
+\set attacker schema
+\set victim shared
+\set tests 187
+\ir lib/attacks.sql

@@ -1,0 +1,7 @@
+--
+-- A shared tenant against another shared one: rows of the same tables.
+--
+\set attacker shared
+\set victim shared
+\set tests 191
+\ir lib/attacks.sql

@@ -1,0 +1,7 @@
+--
+-- A shared tenant against a schema tenant, whose tables it can name.
+--
+\set attacker shared
+\set victim schema
+\set tests 191
+\ir lib/attacks.sql
