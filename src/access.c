@@ -145,7 +145,8 @@ change_reach(const char *verb, const char *preposition, const char *role,
 									 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(d.datname), ', ')"
 									 " FROM tenancy.tenant t"
 									 " JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) t.database_name"
-									 " WHERE %s", tenant_condition(tenant));
+									 " WHERE %s AND " TENANCY_DATABASE_IS_OURS,
+									 tenant_condition(tenant), MyDatabaseId);
 	if (names != NULL)
 		tenancy_exec_format("%s CONNECT, TEMPORARY ON DATABASE %s %s %s",
 							verb, names, preposition, role);

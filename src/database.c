@@ -37,6 +37,11 @@
  * A database's OID is drawn before it is created.  A database that somebody
  * else has under the name that ours would get thus is never taken for ours.
  *
+ * A copy of the application's database, made for a test, say, has the same
+ * tenants in its registry, but their databases are the original's.  So each
+ * of them carries the OID of the database that it belongs to, as the setting
+ * tenancy.application_database, and nobody else touches it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -772,10 +777,12 @@ copy_template(const TenancyTenant *tenant, Oid oid)
 	tenancy_worker_add_toplevel(job, "CREATE DATABASE %s OID %u TEMPLATE %s ALLOW_CONNECTIONS false",
 								name, oid, quote_identifier(template_name()));
 	tenancy_worker_commit(job);
-	tenancy_worker_add(job, "ALTER DATABASE %s SET tenancy.tenant_id = '%s';"
+	tenancy_worker_add(job, "ALTER DATABASE %s SET tenancy.application_database = '%u';"
+					   "ALTER DATABASE %s SET tenancy.tenant_id = '%s';"
 					   "ALTER DATABASE %s SET search_path = %s;"
 					   "REVOKE ALL ON DATABASE %s FROM PUBLIC",
-					   name, id, name, database_search_path(tenant), name);
+					   name, MyDatabaseId, name, id, name,
+					   database_search_path(tenant), name);
 	if (roles != NULL)
 		tenancy_worker_add(job, "GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s", name, roles);
 	(void) tenancy_worker_run(job);
@@ -819,11 +826,52 @@ tenancy_database_create(const TenancyTenant *tenant)
 	forget_pending(tenant);
 }
 
+/* Is the tenant's database there, and this one's? */
+static bool
+is_ours(const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	uint64		found;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	found = tenancy_exec_format("SELECT FROM pg_catalog.pg_database d"
+								" WHERE d.datname OPERATOR(pg_catalog.=) %s"
+								" AND " TENANCY_DATABASE_IS_OURS,
+								quote_literal_cstr(tenant->database_name),
+								MyDatabaseId);
+	tenancy_exec_end(&exec);
+	return found > 0;
+}
+
+static void
+check_ours(const TenancyTenant *tenant)
+{
+	if (is_ours(tenant))
+		return;
+	if (!OidIsValid(get_database_oid(tenant->database_name, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_DATABASE),
+				 errmsg("database \"%s\" of tenant \"%s\" does not exist",
+						tenant->database_name, tenant->slug)));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("database \"%s\" of tenant \"%s\" does not belong to this database",
+					tenant->database_name, tenant->slug),
+			 errdetail("It was created for another database, of which this one may be a copy."),
+			 errhint("If it is this one's now, use ALTER DATABASE %s SET tenancy.application_database = '%u'.",
+					 quote_identifier(tenant->database_name), MyDatabaseId)));
+}
+
 /* Drop the tenant's database when the caller's transaction commits. */
 void
 tenancy_database_drop(const TenancyTenant *tenant)
 {
-	add_pending(tenant, "drop", false);
+	if (is_ours(tenant))
+		add_pending(tenant, "drop", false);
+	else
+		ereport(NOTICE,
+				(errmsg("database \"%s\" is left alone: it does not exist, or does not belong to this database",
+						tenant->database_name)));
 }
 
 static void
@@ -841,6 +889,7 @@ alter_database(const TenancyTenant *tenant, const char *what)
 void
 tenancy_database_suspend(const TenancyTenant *tenant)
 {
+	check_ours(tenant);
 	alter_database(tenant, "ALLOW_CONNECTIONS false");
 	add_pending(tenant, "disconnect", false);
 }
@@ -848,6 +897,7 @@ tenancy_database_suspend(const TenancyTenant *tenant)
 void
 tenancy_database_resume(const TenancyTenant *tenant)
 {
+	check_ours(tenant);
 	alter_database(tenant, "ALLOW_CONNECTIONS true");
 }
 
@@ -855,7 +905,8 @@ tenancy_database_resume(const TenancyTenant *tenant)
 void
 tenancy_database_disconnect(const TenancyTenant *tenant)
 {
-	add_pending(tenant, "disconnect", false);
+	if (is_ours(tenant))
+		add_pending(tenant, "disconnect", false);
 }
 
 /*
@@ -867,6 +918,7 @@ tenancy_database_rename(const TenancyTenant *tenant, const char *new_name)
 {
 	TenancyExec exec;
 
+	check_ours(tenant);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_format("SELECT pg_catalog.pg_terminate_backend(pid, 5000)"
 						" FROM pg_catalog.pg_stat_activity"

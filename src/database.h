@@ -19,6 +19,15 @@ extern void tenancy_database_resume(const TenancyTenant *tenant);
 extern void tenancy_database_disconnect(const TenancyTenant *tenant);
 extern void tenancy_database_init(void);
 
+/*
+ * SQL: is database d, a row of pg_database, one that belongs to this one?
+ * Takes this database's OID.
+ */
+#define TENANCY_DATABASE_IS_OURS \
+	"EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s" \
+	" WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0" \
+	" AND 'tenancy.application_database=%u' OPERATOR(pg_catalog.=) ANY (s.setconfig))"
+
 /* For repair(): settle what a dead transaction left behind, and wait. */
 extern void tenancy_database_settle(const pg_uuid_t *tenant_id);
 

@@ -26,8 +26,9 @@ TenancyTenantSetting tenancy_guc_tenant;
 int			tenancy_guc_missing_tenant = TENANCY_MISSING_ERROR;
 char	   *tenancy_guc_search_path = NULL;
 
-/* The text of tenancy.tenant_id; only the GUC machinery looks at it. */
+/* Values that only the GUC machinery looks at */
 static char *tenant_id_text = NULL;
+static char *application_database = NULL;
 
 static const struct config_enum_entry missing_tenant_options[] = {
 	{"error", TENANCY_MISSING_ERROR, false},
@@ -100,6 +101,17 @@ define_context_settings(void)
 							   PGC_USERSET,
 							   GUC_LIST_INPUT | GUC_NOT_IN_SAMPLE,
 							   check_following_path,
+							   NULL,
+							   NULL);
+
+	DefineCustomStringVariable("tenancy.application_database",
+							   "In a tenant's database: the OID of the application's database that it belongs to.",
+							   "Set for the database by tenancy.create_tenant().",
+							   &application_database,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL,
 							   NULL,
 							   NULL);
 

@@ -697,6 +697,40 @@ repair_rows(ReturnSetInfo *rsinfo)
 			   "the table does not exist", "entry deleted");
 }
 
+/*
+ * Databases that belong to an application's database which is gone: this one is
+ * its copy, restored from a dump, and takes them over.  If there is a database
+ * of that OID, only a DBA can tell whether it is the same.
+ */
+static void
+repair_belonging(ReturnSetInfo *rsinfo)
+{
+	char	   *others = psprintf(" FROM tenancy.tenant t"
+								  " JOIN pg_catalog.pg_database d ON d.datname = t.database_name"
+								  " WHERE NOT " TENANCY_DATABASE_IS_OURS, MyDatabaseId);
+	ListCell   *lc;
+
+	foreach(lc, query_list(psprintf("SELECT d.datname%s AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s,"
+									" pg_catalog.unnest(s.setconfig) c, pg_catalog.pg_database other"
+									" WHERE s.setdatabase = d.oid AND s.setrole = 0"
+									" AND c = 'tenancy.application_database=' || other.oid)", others)))
+	{
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+		tenancy_exec_format("ALTER DATABASE %s SET tenancy.application_database = '%u'",
+							quote_identifier(lfirst(lc)), MyDatabaseId);
+		tenancy_exec_end(&exec);
+		report(rsinfo, psprintf("database %s", (char *) lfirst(lc)),
+			   "it belongs to a database that does not exist", "taken over by this one");
+	}
+	foreach(lc, query_list(psprintf("SELECT d.datname%s", others)))
+		report(rsinfo, psprintf("database %s", (char *) lfirst(lc)),
+			   "it belongs to another database",
+			   psprintf("none: if it is this one's, use ALTER DATABASE ... SET tenancy.application_database = '%u'",
+						MyDatabaseId));
+}
+
 /* What only a DBA can decide about. */
 static void
 report_missing(ReturnSetInfo *rsinfo)
@@ -731,6 +765,7 @@ tenancy_provision_repair(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_home();
 	repair_databases(rsinfo);
 	repair_rows(rsinfo);
+	repair_belonging(rsinfo);
 	report_missing(rsinfo);
 	return (Datum) 0;
 }
