@@ -162,9 +162,11 @@ PREPARE TRANSACTION 'regress';
 SELECT count(*) FROM tenancy.tenants WHERE slug = 'kept';
 
 SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants;
-SELECT datname FROM pg_database WHERE datname LIKE 'tenant\_%';
+SELECT datname FROM pg_database WHERE datname IN ('tenant_big', 'tenant_kept', 'tenant_newest', 'tenant_undone');
 SELECT * FROM tenancy.repair();
+\set ECHO none
 SELECT 'DROP DATABASE tenancy_template_' || oid FROM pg_database WHERE datname = current_database() \gexec
+\set ECHO all
 SET client_min_messages = error;
 DROP EXTENSION tenancy CASCADE;
 DROP SCHEMA regress_model CASCADE;

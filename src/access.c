@@ -168,9 +168,10 @@ tenancy_access_grant(PG_FUNCTION_ARGS)
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	check_grantee(role, name);
+	tenancy_registry_lock_access(ExclusiveLock);
 	if (!PG_ARGISNULL(1))
 	{
-		tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
+		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
 		tenant = &found;
 	}
 
@@ -265,9 +266,10 @@ tenancy_access_revoke(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_home();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
+	tenancy_registry_lock_access(ExclusiveLock);
 	if (!PG_ARGISNULL(1))
 	{
-		tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
+		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
 		tenant = &found;
 	}
 

@@ -201,6 +201,7 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
 		strlcpy(tenant.schema_name, tenancy_ident_schema(tenant.slug, NULL), NAMEDATALEN);
 	if (tenant.mode == TENANCY_DATABASE)
 		strlcpy(tenant.database_name, tenancy_ident_database(tenant.slug), NAMEDATALEN);
+	tenancy_registry_lock_access(ShareLock);
 	check_mode(&tenant, &module);
 
 	insert_tenant(&tenant,
@@ -221,13 +222,17 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
  * ----------------------------------------------------------------
  */
 
-/* Look up the tenant that a function's first argument names. */
+/*
+ * Look up and lock the tenant that a function's first argument names, so that
+ * what we decide by its state holds to the end.
+ */
 static void
 get_tenant(FunctionCallInfo fcinfo, TenancyTenant *tenant)
 {
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_registry_refuse_home();
-	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), tenant);
+	tenancy_registry_lock_access(ShareLock);
+	tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), tenant);
 }
 
 static void
@@ -478,17 +483,21 @@ add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
 	step->expectation = _("a trigger or another session has kept some of the tenant's rows");
 }
 
-/* Delete a shared tenant and its rows, in a worker. */
+/*
+ * Delete a shared tenant and its rows, in a worker.  The worker decides by the
+ * tenant's state as it then is: we must not hold a lock on its row.
+ */
 static void
-drop_rows(const TenancyTenant *tenant, List *tables)
+drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	char	   *id = tenancy_ident_uuid_text(&tenant->id);
 	int			next = 0;
 
 	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'dropping', status_at = pg_catalog.now()"
-					   " WHERE id OPERATOR(pg_catalog.=) '%s'", id)->expectation =
-		_("the tenant has been dropped by another session");
+					   " WHERE id OPERATOR(pg_catalog.=) '%s'%s", id,
+					   force ? "" : " AND status OPERATOR(pg_catalog.<>) 'active'")->expectation =
+		_("the tenant has been resumed or dropped by another session");
 	tenancy_worker_commit(job);
 	while (next < list_length(tables))
 		add_deletion(job, tables, &next, id);
@@ -577,9 +586,9 @@ delete_tenant(const TenancyTenant *tenant)
 	tenancy_exec_end(&exec);
 }
 
-/* Returns whether the tenant's row is gone, too. */
+/* Drop a shared tenant that has rows; returns false if it has none. */
 static bool
-drop_shared(const TenancyTenant *tenant)
+drop_shared(const TenancyTenant *tenant, bool force)
 {
 	List	   *tables = shared_tables();
 
@@ -591,8 +600,15 @@ drop_shared(const TenancyTenant *tenant)
 				 errmsg("tenant \"%s\" was created or changed by this transaction, and has rows",
 						tenant->slug),
 				 errhint("Commit the transaction, then drop the tenant.")));
-	drop_rows(tenant, tables);
+	drop_rows(tenant, tables, force);
 	return true;
+}
+
+static void
+check_droppable(const TenancyTenant *tenant, bool force)
+{
+	if (tenant->status == TENANCY_ACTIVE && !force)
+		refuse_status(tenant, "Suspend the tenant first, or use force => true.");
 }
 
 /* drop_tenant(tenant text, force boolean) */
@@ -602,14 +618,17 @@ tenancy_provision_drop_tenant(PG_FUNCTION_ARGS)
 	TenancyTenant tenant;
 	bool		force;
 
-	get_tenant(fcinfo, &tenant);
+	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_require_arg(fcinfo, 1, "force");
+	tenancy_registry_refuse_home();
+	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
 	force = PG_GETARG_BOOL(1);
-	if (tenant.status == TENANCY_ACTIVE && !force)
-		refuse_status(&tenant, "Suspend the tenant first, or use force => true.");
-
-	if (tenant.mode == TENANCY_SHARED && drop_shared(&tenant))
+	check_droppable(&tenant, force);
+	if (tenant.mode == TENANCY_SHARED && drop_shared(&tenant, force))
 		PG_RETURN_VOID();
+
+	get_tenant(fcinfo, &tenant);
+	check_droppable(&tenant, force);
 	if (tenant.mode == TENANCY_SCHEMA)
 		drop_schemas(&tenant, force);
 	if (tenant.mode == TENANCY_DATABASE)

@@ -33,6 +33,7 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
@@ -47,6 +48,7 @@
 #include "ident.h"
 #include "miscadmin.h"
 #include "registry.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -481,6 +483,28 @@ tenancy_registry_get(const char *slug_or_id, TenancyTenant *tenant)
 						tenancy_ident_clip(slug_or_id))));
 }
 
+/*
+ * The same for a call that changes the tenant: lock its row to the end of the
+ * transaction, and return it as it is then.  The lock does not hold up foreign
+ * key checks, which the tenant's sessions make all the time.
+ */
+void
+tenancy_registry_get_locked(const char *slug_or_id, TenancyTenant *tenant)
+{
+	TenancyExec exec;
+
+	tenancy_registry_get(slug_or_id, tenant);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("SELECT FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'"
+						" FOR NO KEY UPDATE",
+						tenancy_ident_uuid_text(&tenant->id));
+	tenancy_exec_end(&exec);
+
+	/* It may have been renamed or dropped while we waited. */
+	AcceptInvalidationMessages();
+	tenancy_registry_get(slug_or_id, tenant);
+}
+
 /* Is this a tenant's own database?  If so, return the tenant. */
 bool
 tenancy_registry_home(TenancyTenant *tenant)
@@ -756,6 +780,19 @@ has_access_to_all(Oid role, bool *cacheable)
 	return access_row_matches(role, &key, cacheable);
 }
 
+/*
+ * What access gives out (privileges on schemas and databases) must fit the
+ * tenants that there are.  Whoever changes access holds this lock in exclusive
+ * mode, whoever creates, renames or drops a tenant in share mode, to the end
+ * of the transaction.  It is no lock on the table: foreign keys write to that.
+ */
+void
+tenancy_registry_lock_access(LOCKMODE mode)
+{
+	find_objects();
+	LockDatabaseObject(RelationRelationId, objects.access, 1, mode);
+}
+
 /* May role act for every tenant, those to come included? */
 bool
 tenancy_registry_may_act_for_all(Oid role)
@@ -895,6 +932,8 @@ tenancy_registry_create_module(PG_FUNCTION_ARGS)
 	strlcpy(module.name, text_to_cstring(PG_GETARG_TEXT_PP(0)), NAMEDATALEN);
 	strlcpy(module.model_schema, NameStr(*PG_GETARG_NAME(1)), NAMEDATALEN);
 	check_model_schema(module.model_schema);
+
+	tenancy_registry_lock_access(ShareLock);
 
 	/* Positions are handed out one after the other. */
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);

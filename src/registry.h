@@ -9,6 +9,7 @@
 #define TENANCY_REGISTRY_H
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 #include "utils/uuid.h"
 
 /* The version of the SQL objects that this library works with. */
@@ -59,6 +60,8 @@ extern bool tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant);
 extern bool tenancy_registry_by_slug(const char *slug, TenancyTenant *tenant);
 extern bool tenancy_registry_by_name(const char *slug_or_id, TenancyTenant *tenant);
 extern void tenancy_registry_get(const char *slug_or_id, TenancyTenant *tenant);
+extern void tenancy_registry_get_locked(const char *slug_or_id, TenancyTenant *tenant);
+extern void tenancy_registry_lock_access(LOCKMODE mode);
 extern bool tenancy_registry_home(TenancyTenant *tenant);
 extern bool tenancy_registry_is_home(const TenancyTenant *tenant);
 extern void tenancy_registry_refuse_home(void);
