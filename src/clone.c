@@ -8,7 +8,8 @@
  * model schema comes unqualified, because definitions are deparsed with the
  * model schema first on the path, and resolves to the copy, whose schema is
  * first on the path when the statements run.  Everything else comes
- * qualified, and goes on pointing where it pointed.  No text is replaced.
+ * qualified, and goes on pointing where it pointed.  No text is replaced but
+ * the model's name in the search_path of a function.
  *
  * Reading is by OID through the catalogs' indexes, from what depends on the
  * schema, so that it costs the same whatever else is in the database.
@@ -26,9 +27,10 @@
  *
  * - A copy is exact or refused, before anything is created: what is in the
  *	 schema and not known here is refused by name.  Different by design are
- *	 the owner's and PUBLIC's rights on the schema itself, sequences (they
- *	 start anew), the grantor of privileges (always the owner) and the default
- *	 privileges of other roles than the owner, who create nothing in a copy.
+ *	 the privileges on the schema itself, sequences (they start anew), the
+ *	 owner of everything and the grantor of privileges (always the module
+ *	 owner) and the default privileges of other roles, who create nothing in a
+ *	 copy.
  *	 A tenant's copy has our own policies in place of the model's, none of the
  *	 foreign keys to tenancy.tenant (each would hang two more triggers on that
  *	 table and lock it against other calls; the policies hold the tenant
@@ -54,6 +56,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -91,6 +94,7 @@
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "exec.h"
+#include "executor/tuptable.h"
 #include "ident.h"
 #include "miscadmin.h"
 #include "policy.h"
@@ -106,6 +110,7 @@
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -132,7 +137,7 @@
  */
 #define UNSAFE_PRIVILEGES (ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER)
 
-/* The catalogs that are read by an index, and the columns that select rows. */
+/* The catalogs that are read, each by an index. */
 typedef enum CatalogId
 {
 	CAT_ATTRDEF,
@@ -159,32 +164,36 @@ static const struct
 {
 	Oid			relid;
 	Oid			index;
-	AttrNumber	key1;
-	AttrNumber	key2;			/* 0: none */
+	int			nkeys;			/* how many of its columns select rows */
 }			catalogs[] = {
-	[CAT_ATTRDEF] = {AttrDefaultRelationId, AttrDefaultIndexId, Anum_pg_attrdef_adrelid, 0},
-	[CAT_ATTRIBUTE] = {AttributeRelationId, AttributeRelidNumIndexId, Anum_pg_attribute_attrelid, 0},
-	[CAT_CHILDREN] = {InheritsRelationId, InheritsParentIndexId, Anum_pg_inherits_inhparent, 0},
-	[CAT_CONSTRAINT] = {ConstraintRelationId, ConstraintRelidTypidNameIndexId, Anum_pg_constraint_conrelid, 0},
-	[CAT_DEFAULT_ACL] = {DefaultAclRelationId, DefaultAclRoleNspObjIndexId, Anum_pg_default_acl_defaclrole, Anum_pg_default_acl_defaclnamespace},
-	[CAT_DEPEND] = {DependRelationId, DependDependerIndexId, Anum_pg_depend_classid, Anum_pg_depend_objid},
-	[CAT_DESCRIPTION] = {DescriptionRelationId, DescriptionObjIndexId, Anum_pg_description_objoid, Anum_pg_description_classoid},
-	[CAT_DOMAIN_CONSTRAINT] = {ConstraintRelationId, ConstraintTypidIndexId, Anum_pg_constraint_contypid, 0},
-	[CAT_ENUM] = {EnumRelationId, EnumTypIdSortOrderIndexId, Anum_pg_enum_enumtypid, 0},
-	[CAT_INDEX] = {IndexRelationId, IndexIndrelidIndexId, Anum_pg_index_indrelid, 0},
-	[CAT_PARENTS] = {InheritsRelationId, InheritsRelidSeqnoIndexId, Anum_pg_inherits_inhrelid, 0},
-	[CAT_POLICY] = {PolicyRelationId, PolicyPolrelidPolnameIndexId, Anum_pg_policy_polrelid, 0},
-	[CAT_REFERENCE] = {DependRelationId, DependReferenceIndexId, Anum_pg_depend_refclassid, Anum_pg_depend_refobjid},
-	[CAT_REWRITE] = {RewriteRelationId, RewriteRelRulenameIndexId, Anum_pg_rewrite_ev_class, 0},
-	[CAT_SECLABEL] = {SecLabelRelationId, SecLabelObjectIndexId, Anum_pg_seclabel_objoid, Anum_pg_seclabel_classoid},
-	[CAT_SEQUENCE] = {SequenceRelationId, SequenceRelidIndexId, Anum_pg_sequence_seqrelid, 0},
-	[CAT_STATISTICS] = {StatisticExtRelationId, StatisticExtRelidIndexId, Anum_pg_statistic_ext_stxrelid, 0},
-	[CAT_TRIGGER] = {TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, 0},
+	[CAT_ATTRDEF] = {AttrDefaultRelationId, AttrDefaultIndexId, 1},
+	[CAT_ATTRIBUTE] = {AttributeRelationId, AttributeRelidNumIndexId, 2},
+	[CAT_CHILDREN] = {InheritsRelationId, InheritsParentIndexId, 1},
+	[CAT_CONSTRAINT] = {ConstraintRelationId, ConstraintRelidTypidNameIndexId, 1},
+	[CAT_DEFAULT_ACL] = {DefaultAclRelationId, DefaultAclRoleNspObjIndexId, 2},
+	[CAT_DEPEND] = {DependRelationId, DependDependerIndexId, 2},
+	[CAT_DESCRIPTION] = {DescriptionRelationId, DescriptionObjIndexId, 2},
+	[CAT_DOMAIN_CONSTRAINT] = {ConstraintRelationId, ConstraintTypidIndexId, 1},
+	[CAT_ENUM] = {EnumRelationId, EnumTypIdSortOrderIndexId, 1},
+	[CAT_INDEX] = {IndexRelationId, IndexIndrelidIndexId, 1},
+	[CAT_PARENTS] = {InheritsRelationId, InheritsRelidSeqnoIndexId, 1},
+	[CAT_POLICY] = {PolicyRelationId, PolicyPolrelidPolnameIndexId, 1},
+	[CAT_REFERENCE] = {DependRelationId, DependReferenceIndexId, 2},
+	[CAT_REWRITE] = {RewriteRelationId, RewriteRelRulenameIndexId, 1},
+	[CAT_SECLABEL] = {SecLabelRelationId, SecLabelObjectIndexId, 2},
+	[CAT_SEQUENCE] = {SequenceRelationId, SequenceRelidIndexId, 1},
+	[CAT_STATISTICS] = {StatisticExtRelationId, StatisticExtRelidIndexId, 1},
+	[CAT_TRIGGER] = {TriggerRelationId, TriggerRelidNameIndexId, 1},
 };
 
+/* Scans of all of them, under one snapshot. */
 typedef struct Catalogs
 {
+	Snapshot	snapshot;
 	Relation	rel[lengthof(catalogs)];
+	Relation	index[lengthof(catalogs)];
+	IndexScanDesc scan[lengthof(catalogs)];
+	TupleTableSlot *slot[lengthof(catalogs)];
 } Catalogs;
 
 typedef enum ObjectKind
@@ -216,6 +225,7 @@ typedef struct Object
 	HeapTuple	row;			/* of the catalog classid */
 	struct Object *whole;		/* of what this is a part */
 	List	   *parts;
+	List	   *dependencies;	/* rows of pg_depend; wholes only */
 	ObjectState state;
 
 	/* Parts only. */
@@ -236,6 +246,8 @@ typedef struct Table
 {
 	Object		object;			/* must be first */
 	List	   *columns;		/* rows of pg_attribute, dropped ones left out */
+	List	   *constraints;	/* rows of pg_constraint, all of them */
+	List	   *triggers;		/* rows of pg_trigger, PostgreSQL's left out */
 	List	   *parents;		/* OIDs */
 	List	   *children;		/* OIDs */
 	List	   *sequences;		/* of identity columns */
@@ -288,8 +300,9 @@ typedef struct Model
 	List	   *objects;		/* wholes, in order of their OIDs */
 	List	   *statistics;		/* rows of pg_statistic_ext */
 	List	   *internal_functions; /* rows of pg_depend */
+	List	   *types;			/* OIDs, and their default operator classes */
+	List	   *opclasses;
 	List	   *index_attachments;	/* statements */
-	List	   *foreign_keys;	/* to be added last */
 	List	   *revokes;		/* GrantGroups */
 	List	   *grants;
 	List	   *refused;		/* descriptions */
@@ -307,40 +320,56 @@ static bool place(Model *m, Object *object);
  * ----------------------------------------------------------------
  */
 
+/*
+ * Start a scan of each catalog.  There are thousands of look-ups: to restart a
+ * scan costs half of what a new one does.
+ */
 static void
 open_catalogs(Catalogs *c)
 {
+	c->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	for (int i = 0; i < lengthof(catalogs); i++)
+	{
 		c->rel[i] = table_open(catalogs[i].relid, AccessShareLock);
+		c->index[i] = index_open(catalogs[i].index, AccessShareLock);
+		c->slot[i] = table_slot_create(c->rel[i], NULL);
+		c->scan[i] = index_beginscan(c->rel[i], c->index[i], c->snapshot,
+									 catalogs[i].nkeys, 0);
+	}
 }
 
 static void
 close_catalogs(Catalogs *c)
 {
 	for (int i = 0; i < lengthof(catalogs); i++)
+	{
+		index_endscan(c->scan[i]);
+		ExecDropSingleTupleTableSlot(c->slot[i]);
+		index_close(c->index[i], AccessShareLock);
 		table_close(c->rel[i], AccessShareLock);
+	}
+	UnregisterSnapshot(c->snapshot);
 }
 
-/* Copies of the rows of a catalog that a key selects, in the index's order. */
+/*
+ * Copies of the rows of a catalog that a key selects, in the index's order;
+ * of pg_attribute without the system columns.
+ */
 static List *
 rows2(Catalogs *c, CatalogId id, Oid key1, Oid key2)
 {
-	List	   *rows = NIL;
+	List	   *list = NIL;
 	ScanKeyData key[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
-	ScanKeyInit(&key[0], catalogs[id].key1, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(key1));
-	if (catalogs[id].key2 != 0)
-		ScanKeyInit(&key[1], catalogs[id].key2, BTEqualStrategyNumber, F_OIDEQ,
-					ObjectIdGetDatum(key2));
-	scan = systable_beginscan(c->rel[id], catalogs[id].index, true, NULL,
-							  catalogs[id].key2 != 0 ? 2 : 1, key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		rows = lappend(rows, heap_copytuple(tuple));
-	systable_endscan(scan);
-	return rows;
+	ScanKeyInit(&key[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key1));
+	if (id == CAT_ATTRIBUTE)
+		ScanKeyInit(&key[1], 2, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(0));
+	else
+		ScanKeyInit(&key[1], 2, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key2));
+	index_rescan(c->scan[id], key, catalogs[id].nkeys, NULL, 0);
+	while (index_getnext_slot(c->scan[id], ForwardScanDirection, c->slot[id]))
+		list = lappend(list, ExecCopySlotHeapTuple(c->slot[id]));
+	return list;
 }
 
 static List *
@@ -526,9 +555,10 @@ new_object(Model *m, ObjectKind kind, Size size, Oid classid, Oid oid, HeapTuple
 }
 
 static void
-add_whole(Model *m, Object *object, NameData name)
+add_whole(Model *m, Object *object, NameData name, List *dependencies)
 {
 	object->name = identifier(name);
+	object->dependencies = dependencies;
 	m->objects = lappend(m->objects, object);
 }
 
@@ -658,21 +688,31 @@ check_labels(Model *m, Oid classid, Oid oid)
 		refuse(m, classid, oid, "has a security label");
 }
 
-/*
- * What PostgreSQL has made along with something else (a range type's functions
- * and casts) comes with that.  Returns the dependency, or NULL.
- */
+/* The first dependency of a type, or NULL. */
 static HeapTuple
-find_internal_dependency(Model *m, Oid classid, Oid oid)
+find_dependency(List *dependencies, char type)
 {
 	ListCell   *lc;
 
-	foreach(lc, rows2(&m->catalogs, CAT_DEPEND, classid, oid))
+	foreach(lc, dependencies)
 	{
-		if (ROW(Form_pg_depend, lfirst(lc))->deptype == DEPENDENCY_INTERNAL)
+		if (ROW(Form_pg_depend, lfirst(lc))->deptype == type)
 			return lfirst(lc);
 	}
 	return NULL;
+}
+
+/*
+ * Does an object come with another one: an extension, or (as a range type's
+ * functions and casts) what PostgreSQL has made it along with?
+ */
+static bool
+comes_with_other(Model *m, Oid classid, Oid oid)
+{
+	List	   *dependencies = rows2(&m->catalogs, CAT_DEPEND, classid, oid);
+
+	return find_dependency(dependencies, DEPENDENCY_EXTENSION) != NULL ||
+		find_dependency(dependencies, DEPENDENCY_INTERNAL) != NULL;
 }
 
 /* Casts and transforms have no schema, but would be missing from the copy. */
@@ -686,8 +726,7 @@ check_type_users(Model *m, Oid type)
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
 
 		if ((dep->classid == CastRelationId || dep->classid == TransformRelationId) &&
-			find_internal_dependency(m, dep->classid, dep->objid) == NULL &&
-			!OidIsValid(getExtensionOfObject(dep->classid, dep->objid)))
+			!comes_with_other(m, dep->classid, dep->objid))
 			refuse(m, dep->classid, dep->objid, NULL);
 	}
 }
@@ -756,7 +795,8 @@ read_constraints(Model *m, Table *table)
 	bool		partitioned = ROW(Form_pg_class, table->object.row)->relkind == RELKIND_PARTITIONED_TABLE;
 	ListCell   *lc;
 
-	foreach(lc, rows(&m->catalogs, CAT_CONSTRAINT, table->object.oid))
+	table->constraints = rows(&m->catalogs, CAT_CONSTRAINT, table->object.oid);
+	foreach(lc, table->constraints)
 	{
 		HeapTuple	row = lfirst(lc);
 		Form_pg_constraint con = ROW(Form_pg_constraint, row);
@@ -791,15 +831,17 @@ read_constraints(Model *m, Table *table)
 
 /* PostgreSQL's own triggers are made with their constraint, and enabled. */
 static void
-check_triggers(Model *m, Oid relid)
+read_triggers(Model *m, Table *table)
 {
 	ListCell   *lc;
 
-	foreach(lc, rows(&m->catalogs, CAT_TRIGGER, relid))
+	foreach(lc, rows(&m->catalogs, CAT_TRIGGER, table->object.oid))
 	{
 		Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
 
-		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
+		if (!trigger->tgisinternal)
+			table->triggers = lappend(table->triggers, lfirst(lc));
+		else if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
 			refuse(m, ConstraintRelationId, trigger->tgconstraint,
 				   "its triggers are disabled");
 	}
@@ -856,13 +898,13 @@ read_inheritance(Model *m, Table *table)
 }
 
 static void
-read_table(Model *m, Oid relid, HeapTuple row)
+read_table(Model *m, Oid relid, HeapTuple row, List *dependencies)
 {
 	Form_pg_class class = ROW(Form_pg_class, row);
 	Table	   *table = (Table *) new_object(m, OBJ_TABLE, sizeof(Table),
 											 RelationRelationId, relid, row);
 
-	add_whole(m, &table->object, class->relname);
+	add_whole(m, &table->object, class->relname, dependencies);
 	set_address(m, TypeRelationId, class->reltype, &table->object);
 	set_address(m, TypeRelationId, get_array_type(class->reltype), &table->object);
 	check_type_users(m, class->reltype);
@@ -872,7 +914,7 @@ read_table(Model *m, Oid relid, HeapTuple row)
 	read_inheritance(m, table);
 	read_statistics(m, relid);
 	if (class->relhastriggers)
-		check_triggers(m, relid);
+		read_triggers(m, table);
 }
 
 /*
@@ -905,14 +947,14 @@ read_rules(Model *m, Table *table)
 }
 
 static void
-read_view(Model *m, Oid relid, HeapTuple row)
+read_view(Model *m, Oid relid, HeapTuple row, List *dependencies)
 {
 	Form_pg_class class = ROW(Form_pg_class, row);
 	Table	   *view = (Table *) new_object(m, OBJ_VIEW, sizeof(Table),
 											RelationRelationId, relid, row);
 	ListCell   *lc;
 
-	add_whole(m, &view->object, class->relname);
+	add_whole(m, &view->object, class->relname, dependencies);
 	set_address(m, TypeRelationId, class->reltype, &view->object);
 	set_address(m, TypeRelationId, get_array_type(class->reltype), &view->object);
 	check_type_users(m, class->reltype);
@@ -920,17 +962,19 @@ read_view(Model *m, Oid relid, HeapTuple row)
 	read_defaults(m, view);
 	foreach(lc, view->object.parts)
 		((Object *) lfirst(lc))->apart = true;
+	if (class->relhastriggers)
+		read_triggers(m, view);
 }
 
 static void
-read_sequence(Model *m, Oid relid, HeapTuple row)
+read_sequence(Model *m, Oid relid, HeapTuple row, List *dependencies)
 {
 	Object	   *sequence = new_object(m, OBJ_SEQUENCE, sizeof(Object),
 									  RelationRelationId, relid, row);
 	ListCell   *lc;
 
-	add_whole(m, sequence, ROW(Form_pg_class, row)->relname);
-	foreach(lc, rows2(&m->catalogs, CAT_DEPEND, RelationRelationId, relid))
+	add_whole(m, sequence, ROW(Form_pg_class, row)->relname, dependencies);
+	foreach(lc, dependencies)
 	{
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
 
@@ -946,13 +990,11 @@ read_sequence(Model *m, Oid relid, HeapTuple row)
 }
 
 static void
-read_relation(Model *m, Oid relid)
+read_relation(Model *m, Oid relid, List *dependencies)
 {
-	HeapTuple	row;
+	HeapTuple	row = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class class;
 
-	LockRelationOid(relid, AccessShareLock);
-	row = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
 	if (!HeapTupleIsValid(row))
 		return;					/* dropped meanwhile */
 
@@ -961,13 +1003,13 @@ read_relation(Model *m, Oid relid)
 	{
 		case RELKIND_RELATION:
 		case RELKIND_PARTITIONED_TABLE:
-			read_table(m, relid, row);
+			read_table(m, relid, row, dependencies);
 			break;
 		case RELKIND_VIEW:
-			read_view(m, relid, row);
+			read_view(m, relid, row, dependencies);
 			break;
 		case RELKIND_SEQUENCE:
-			read_sequence(m, relid, row);
+			read_sequence(m, relid, row, dependencies);
 			break;
 		default:
 			refuse(m, RelationRelationId, relid, NULL);
@@ -1040,7 +1082,7 @@ read_range(Model *m, Object *type)
 }
 
 static void
-read_type(Model *m, Oid oid)
+read_type(Model *m, Oid oid, List *dependencies)
 {
 	HeapTuple	row = SearchSysCacheCopy1(TYPEOID, ObjectIdGetDatum(oid));
 	Form_pg_type type;
@@ -1064,7 +1106,7 @@ read_type(Model *m, Oid oid)
 
 	object = new_object(m, type->typtype == TYPTYPE_DOMAIN ? OBJ_DOMAIN : OBJ_TYPE,
 						sizeof(Object), TypeRelationId, oid, row);
-	add_whole(m, object, type->typname);
+	add_whole(m, object, type->typname, dependencies);
 	set_address(m, TypeRelationId, type->typarray, object);
 	set_address(m, RelationRelationId, type->typrelid, object);
 	check_type_users(m, oid);
@@ -1102,25 +1144,22 @@ function_obstacle(Form_pg_proc proc)
 }
 
 static void
-read_function(Model *m, Oid oid)
+read_function(Model *m, Oid oid, List *dependencies)
 {
 	HeapTuple	row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(oid));
 	Form_pg_proc proc;
+	HeapTuple	internal;
 	const char *obstacle;
 	Object	   *object;
 
 	if (!HeapTupleIsValid(row))
 		return;					/* dropped meanwhile */
 	proc = ROW(Form_pg_proc, row);
-	if (proc->prolang == INTERNALlanguageId)
+	internal = find_dependency(dependencies, DEPENDENCY_INTERNAL);
+	if (internal != NULL)
 	{
-		HeapTuple	internal = find_internal_dependency(m, ProcedureRelationId, oid);
-
-		if (internal != NULL)
-		{
-			m->internal_functions = lappend(m->internal_functions, internal);
-			return;
-		}
+		m->internal_functions = lappend(m->internal_functions, internal);
+		return;
 	}
 	obstacle = function_obstacle(proc);
 	if (obstacle != NULL)
@@ -1130,7 +1169,7 @@ read_function(Model *m, Oid oid)
 	}
 
 	object = new_object(m, OBJ_FUNCTION, sizeof(Object), ProcedureRelationId, oid, row);
-	add_whole(m, object, proc->proname);
+	add_whole(m, object, proc->proname, dependencies);
 	check_owner(m, ProcedureRelationId, oid, proc->proowner, proc->prosecdef);
 	check_labels(m, ProcedureRelationId, oid);
 }
@@ -1139,10 +1178,13 @@ read_function(Model *m, Oid oid)
 static void
 read_member(Model *m, Oid classid, Oid oid)
 {
+	List	   *dependencies;
+
 	/* An extension only has its home here; its objects stay where they are. */
 	if (classid == ExtensionRelationId)
 		return;
-	if (OidIsValid(getExtensionOfObject(classid, oid)))
+	dependencies = rows2(&m->catalogs, CAT_DEPEND, classid, oid);
+	if (find_dependency(dependencies, DEPENDENCY_EXTENSION) != NULL)
 	{
 		m->has_extension_members = true;
 		return;
@@ -1151,13 +1193,13 @@ read_member(Model *m, Oid classid, Oid oid)
 	switch (classid)
 	{
 		case RelationRelationId:
-			read_relation(m, oid);
+			read_relation(m, oid, dependencies);
 			break;
 		case TypeRelationId:
-			read_type(m, oid);
+			read_type(m, oid, dependencies);
 			break;
 		case ProcedureRelationId:
-			read_function(m, oid);
+			read_function(m, oid, dependencies);
 			break;
 		case StatisticExtRelationId:
 			/* read with its table, which read_members() makes sure of */
@@ -1274,13 +1316,13 @@ read_members(Model *m)
  * ----------------------------------------------------------------
  */
 
-/* Add the objects of the model that the object at an address depends on. */
+/* Add the objects of the model that somebody with these dependencies needs. */
 static List *
-add_needs(Model *m, List *needs, Oid classid, Oid oid)
+add_needs(Model *m, List *needs, List *dependencies)
 {
 	ListCell   *lc;
 
-	foreach(lc, rows2(&m->catalogs, CAT_DEPEND, classid, oid))
+	foreach(lc, dependencies)
 	{
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
 		Object	   *need;
@@ -1292,6 +1334,13 @@ add_needs(Model *m, List *needs, Oid classid, Oid oid)
 			needs = list_append_unique_ptr(needs, need);
 	}
 	return needs;
+}
+
+/* The same for the object or part at an address. */
+static List *
+add_needs_of(Model *m, List *needs, Oid classid, Oid oid)
+{
+	return add_needs(m, needs, rows2(&m->catalogs, CAT_DEPEND, classid, oid));
 }
 
 /*
@@ -1322,7 +1371,7 @@ constraint_needs(Model *m, Object *part)
 		case CONSTRAINT_UNIQUE:
 			return NIL;
 		default:
-			return add_needs(m, NIL, ConstraintRelationId, con->oid);
+			return add_needs_of(m, NIL, ConstraintRelationId, con->oid);
 	}
 }
 
@@ -1346,26 +1395,23 @@ add_partitions(Model *m, List *needs, const Table *table)
 static List *
 find_needs(Model *m, Object *object)
 {
+	List	   *needs = add_needs(m, NIL, object->dependencies);
 	Form_pg_constraint con;
-	List	   *needs;
 
 	switch (object->kind)
 	{
 		case OBJ_TYPE:
-		case OBJ_DOMAIN:
-			needs = add_needs(m, NIL, TypeRelationId, object->oid);
-			return add_needs(m, needs, RelationRelationId,
-							 ROW(Form_pg_type, object->row)->typrelid);
+			return add_needs_of(m, needs, RelationRelationId,
+								ROW(Form_pg_type, object->row)->typrelid);
 		case OBJ_VIEW:
-			needs = add_needs(m, NIL, RelationRelationId, object->oid);
-			return add_needs(m, needs, RewriteRelationId,
-							 ((Table *) object)->return_rule);
+			return add_needs_of(m, needs, RewriteRelationId,
+								((Table *) object)->return_rule);
 		case OBJ_SEQUENCE:
 			return NIL;			/* what owns it is declared at the end */
 		case OBJ_DEFAULT:
 			if (IsA(object->expr, Const))
 				return NIL;
-			return add_needs(m, NIL, AttrDefaultRelationId, object->oid);
+			return add_needs_of(m, NIL, AttrDefaultRelationId, object->oid);
 		case OBJ_CONSTRAINT:
 			con = ROW(Form_pg_constraint, object->row);
 			needs = constraint_needs(m, object);
@@ -1374,7 +1420,7 @@ find_needs(Model *m, Object *object)
 				needs = add_partitions(m, needs, (Table *) object->whole);
 			return needs;
 		default:
-			return add_needs(m, NIL, object->classid, object->oid);
+			return needs;
 	}
 }
 
@@ -2423,11 +2469,11 @@ add_action(Table *table, char *action)
 
 /* ALTER ... DEPENDS ON EXTENSION */
 static void
-add_extension_needs(Model *m, Oid classid, Oid oid, const char *what)
+add_extension_needs(Model *m, List *dependencies, const char *what)
 {
 	ListCell   *lc;
 
-	foreach(lc, rows2(&m->catalogs, CAT_DEPEND, classid, oid))
+	foreach(lc, dependencies)
 	{
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
 
@@ -2515,6 +2561,13 @@ note_attachment(Model *m, Oid index, const char *name)
 	}
 }
 
+static char *
+comment_text(Model *m, HeapTuple row)
+{
+	return quote_literal_cstr(attr_text(&m->catalogs, CAT_DESCRIPTION, row,
+										Anum_pg_description_description));
+}
+
 static void
 add_comment(Model *m, Oid classid, Oid oid, const char *what)
 {
@@ -2522,12 +2575,100 @@ add_comment(Model *m, Oid classid, Oid oid, const char *what)
 
 	foreach(lc, rows2(&m->catalogs, CAT_DESCRIPTION, oid, classid))
 	{
-		char	   *text = attr_text(&m->catalogs, CAT_DESCRIPTION, lfirst(lc),
-									 Anum_pg_description_description);
-
 		if (ROW(Form_pg_description, lfirst(lc))->objsubid == 0)
-			emit(m, psprintf("COMMENT ON %s IS %s", what, quote_literal_cstr(text)));
+			emit(m, psprintf("COMMENT ON %s IS %s", what, comment_text(m, lfirst(lc))));
 	}
+}
+
+/* Is this the default operator class of btree for the type? */
+static bool
+is_default_opclass(Model *m, Oid opclass, Oid type)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	/* PostgreSQL looks through all classes each time; there are few answers. */
+	forboth(lc, m->types, lc2, m->opclasses)
+	{
+		if (lfirst_oid(lc) == type)
+			return lfirst_oid(lc2) == opclass;
+	}
+	m->types = lappend_oid(m->types, type);
+	m->opclasses = lappend_oid(m->opclasses, GetDefaultOpClass(type, BTREE_AM_OID));
+	return llast_oid(m->opclasses) == opclass;
+}
+
+/* An array over an index's columns: oidvector or int2vector. */
+static const void *
+index_vector(Model *m, HeapTuple row, AttrNumber attno)
+{
+	bool		isnull;
+
+	return DatumGetPointer(attr(&m->catalogs, CAT_INDEX, row, attno, &isnull));
+}
+
+/*
+ * The definition of an index that has nothing but columns, as nearly all do;
+ * NULL for others.
+ */
+static char *
+plain_index_definition(Model *m, const Table *table, HeapTuple row, const char *name)
+{
+	Form_pg_index index = ROW(Form_pg_index, row);
+	const oidvector *classes;
+	const oidvector *collations;
+	const int2vector *options;
+	bool		isnull;
+	StringInfoData buf;
+
+	(void) attr(&m->catalogs, CAT_INDEX, row, Anum_pg_index_indpred, &isnull);
+	if (!isnull || index->indnullsnotdistinct || index->indnatts != index->indnkeyatts)
+		return NULL;
+	classes = index_vector(m, row, Anum_pg_index_indclass);
+	collations = index_vector(m, row, Anum_pg_index_indcollation);
+	options = index_vector(m, row, Anum_pg_index_indoption);
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE %sINDEX %s ON %s USING btree (",
+					 index->indisunique ? "UNIQUE " : "", name, table->object.name);
+	for (int i = 0; i < index->indnatts; i++)
+	{
+		Form_pg_attribute att;
+
+		if (index->indkey.values[i] <= 0)
+			return NULL;
+		att = find_column(table, index->indkey.values[i]);
+		if (options->values[i] != 0 || collations->values[i] != att->attcollation ||
+			!is_default_opclass(m, classes->values[i], att->atttypid))
+			return NULL;
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", identifier(att->attname));
+	}
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+static char *
+index_definition(Model *m, const Table *table, HeapTuple row, const char *name)
+{
+	Oid			oid = ROW(Form_pg_index, row)->indexrelid;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Form_pg_class class;
+	char	   *definition = NULL;
+	bool		no_options;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", oid);
+	class = ROW(Form_pg_class, tuple);
+	(void) SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &no_options);
+	if (class->relkind == RELKIND_INDEX && class->relam == BTREE_AM_OID && no_options)
+		definition = plain_index_definition(m, table, row, name);
+	ReleaseSysCache(tuple);
+	if (definition != NULL)
+		return definition;
+	return TextDatumGetCString(DirectFunctionCall3(pg_get_indexdef_ext,
+												   ObjectIdGetDatum(oid),
+												   Int32GetDatum(0),
+												   BoolGetDatum(true)));
 }
 
 static void
@@ -2548,12 +2689,10 @@ create_indexes(Model *m, Table *table)
 		bool		is_constraint = find_object(m, RelationRelationId, index->indexrelid) != NULL;
 
 		if (!is_constraint)
-			emit(m, TextDatumGetCString(DirectFunctionCall3(pg_get_indexdef_ext,
-															ObjectIdGetDatum(index->indexrelid),
-															Int32GetDatum(0),
-															BoolGetDatum(true))));
+			emit(m, index_definition(m, table, lfirst(lc), name));
 		adjust_index(m, lfirst(lc), name, is_constraint);
-		add_extension_needs(m, RelationRelationId, index->indexrelid,
+		add_extension_needs(m, rows2(&m->catalogs, CAT_DEPEND, RelationRelationId,
+									 index->indexrelid),
 							psprintf("INDEX %s", name));
 		add_comment(m, RelationRelationId, index->indexrelid, psprintf("INDEX %s", name));
 		if (class->relispartition)
@@ -2656,19 +2795,13 @@ create_triggers(Model *m, Table *table)
 {
 	ListCell   *lc;
 
-	if (!ROW(Form_pg_class, table->object.row)->relhastriggers)
-		return;
-	foreach(lc, rows(&m->catalogs, CAT_TRIGGER, table->object.oid))
+	foreach(lc, table->triggers)
 	{
 		Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
-		char	   *name;
-		char	   *what;
+		char	   *name = identifier(trigger->tgname);
+		char	   *what = psprintf("TRIGGER %s ON %s", name, table->object.name);
 		char	   *action;
 
-		if (trigger->tgisinternal)
-			continue;
-		name = identifier(trigger->tgname);
-		what = psprintf("TRIGGER %s ON %s", name, table->object.name);
 		if (!OidIsValid(trigger->tgparentid))
 			emit(m, TextDatumGetCString(DirectFunctionCall2(pg_get_triggerdef_ext,
 															ObjectIdGetDatum(trigger->oid),
@@ -2676,7 +2809,8 @@ create_triggers(Model *m, Table *table)
 		action = firing_action(trigger->tgenabled, "TRIGGER", name);
 		if (action != NULL)
 			add_action(table, action);
-		add_extension_needs(m, TriggerRelationId, trigger->oid, what);
+		add_extension_needs(m, rows2(&m->catalogs, CAT_DEPEND, TriggerRelationId, trigger->oid),
+							what);
 		add_comment(m, TriggerRelationId, trigger->oid, what);
 	}
 }
@@ -2818,8 +2952,9 @@ alter_table(Model *m, const Table *table)
  * ----------------------------------------------------------------
  */
 
+/* A relation's comment, and those of its columns. */
 static void
-comment_columns(Model *m, Oid relid, const char *relation, List *columns)
+comment_relation(Model *m, Oid relid, const char *keyword, const char *name, List *columns)
 {
 	ListCell   *lc;
 	ListCell   *lc2;
@@ -2828,67 +2963,73 @@ comment_columns(Model *m, Oid relid, const char *relation, List *columns)
 	{
 		int			attno = ROW(Form_pg_description, lfirst(lc))->objsubid;
 
+		if (attno == 0)
+			emit(m, psprintf("COMMENT ON %s %s IS %s", keyword, name,
+							 comment_text(m, lfirst(lc))));
 		foreach(lc2, columns)
 		{
 			Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc2));
 
-			if (attno > 0 && att->attnum == attno && !att->attisdropped)
-				emit(m, psprintf("COMMENT ON COLUMN %s.%s IS %s", relation,
-								 identifier(att->attname),
-								 quote_literal_cstr(attr_text(&m->catalogs, CAT_DESCRIPTION, lfirst(lc),
-															  Anum_pg_description_description))));
+			if (att->attnum == attno && !att->attisdropped)
+				emit(m, psprintf("COMMENT ON COLUMN %s.%s IS %s", name,
+								 identifier(att->attname), comment_text(m, lfirst(lc))));
 		}
 	}
 }
 
 /* Constraint triggers have a constraint, too, that can have a comment. */
 static void
-comment_constraints(Model *m, const Object *object)
+comment_constraints(Model *m, List *constraints, const char *on)
 {
-	bool		is_domain = object->kind == OBJ_DOMAIN;
 	ListCell   *lc;
 
-	foreach(lc, rows(&m->catalogs, is_domain ? CAT_DOMAIN_CONSTRAINT : CAT_CONSTRAINT,
-					 object->oid))
+	foreach(lc, constraints)
 	{
 		Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc));
 
-		if (m->tenant != NULL && con->confrelid == m->registry_tenant)
-			continue;
-		add_comment(m, ConstraintRelationId, con->oid,
-					psprintf("CONSTRAINT %s ON %s%s", identifier(con->conname),
-							 is_domain ? "DOMAIN " : "", object->name));
+		if (m->tenant == NULL || con->confrelid != m->registry_tenant)
+			add_comment(m, ConstraintRelationId, con->oid,
+						psprintf("CONSTRAINT %s ON %s", identifier(con->conname), on));
 	}
+}
+
+static void
+comment_type(Model *m, const Object *object)
+{
+	Oid			relid = ROW(Form_pg_type, object->row)->typrelid;
+
+	add_comment(m, TypeRelationId, object->oid,
+				psprintf("%s %s", object_keyword(object), object->name));
+	if (object->kind == OBJ_DOMAIN)
+		comment_constraints(m, rows(&m->catalogs, CAT_DOMAIN_CONSTRAINT, object->oid),
+							psprintf("DOMAIN %s", object->name));
+	if (OidIsValid(relid))
+		comment_relation(m, relid, "TYPE", object->name,
+						 rows(&m->catalogs, CAT_ATTRIBUTE, relid));
 }
 
 static void
 comment_object(Model *m, const Object *object)
 {
-	const char *name = object->kind == OBJ_FUNCTION ? function_signature(object) : object->name;
+	const Table *table = (const Table *) object;
 
-	add_comment(m, object->classid, object->oid,
-				psprintf("%s %s", object_keyword(object), name));
 	switch (object->kind)
 	{
 		case OBJ_TABLE:
-			comment_constraints(m, object);
-			/* FALLTHROUGH */
 		case OBJ_VIEW:
-			comment_columns(m, object->oid, name, ((Table *) object)->columns);
+			comment_relation(m, object->oid, object_keyword(object), object->name,
+							 table->columns);
+			comment_constraints(m, table->constraints, object->name);
 			break;
-		case OBJ_DOMAIN:
-			comment_constraints(m, object);
+		case OBJ_SEQUENCE:
+			comment_relation(m, object->oid, "SEQUENCE", object->name, NIL);
 			break;
-		case OBJ_TYPE:
-			{
-				Oid			relid = ROW(Form_pg_type, object->row)->typrelid;
-
-				if (OidIsValid(relid))
-					comment_columns(m, relid, name,
-									rows(&m->catalogs, CAT_ATTRIBUTE, relid));
-				break;
-			}
+		case OBJ_FUNCTION:
+			add_comment(m, ProcedureRelationId, object->oid,
+						psprintf("ROUTINE %s", function_signature(object)));
+			break;
 		default:
+			comment_type(m, object);
 			break;
 	}
 }
@@ -3452,7 +3593,7 @@ place_rest(Model *m)
 		else if (object->kind == OBJ_TABLE)
 			create_indexes(m, (Table *) object);
 		else if (object->kind == OBJ_FUNCTION)
-			add_extension_needs(m, ProcedureRelationId, object->oid,
+			add_extension_needs(m, object->dependencies,
 								psprintf("ROUTINE %s", function_signature(object)));
 	}
 	foreach(lc, m->index_attachments)
@@ -3490,6 +3631,40 @@ place_rest(Model *m)
 	write_grants(m, m->revokes);
 	write_grants(m, m->grants);
 	copy_default_privileges(m);
+}
+
+/*
+ * Open the catalogs with a snapshot that is younger than the locks on all
+ * relations of the schema: what it shows does not change from then on.  The
+ * locks are taken in the order of the OIDs.
+ */
+static void
+lock_and_open(Model *m)
+{
+	List	   *locked = NIL;
+
+	for (;;)
+	{
+		int			count = list_length(locked);
+		List	   *members;
+		ListCell   *lc;
+
+		open_catalogs(&m->catalogs);
+		members = rows2(&m->catalogs, CAT_REFERENCE, NamespaceRelationId, m->namespace);
+		list_sort(members, compare_members);
+		foreach(lc, members)
+		{
+			Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+			if (dep->classid != RelationRelationId || list_member_oid(locked, dep->objid))
+				continue;
+			LockRelationOid(dep->objid, AccessShareLock);
+			locked = lappend_oid(locked, dep->objid);
+		}
+		if (list_length(locked) == count)
+			return;
+		close_catalogs(&m->catalogs);
+	}
 }
 
 /* Read tenancy.protected_table. */
@@ -3594,7 +3769,7 @@ generate(Model *m, const TenancyModule *module, const pg_uuid_t *tenant, const c
 	MemoryContextSwitchTo(context);
 	m->by_address = create_address_hash();
 	read_protected(m);
-	open_catalogs(&m->catalogs);
+	lock_and_open(m);
 	read_members(m);
 	check_refused(m);
 	place_all(m);
@@ -3824,12 +3999,12 @@ add_hash(Fingerprint *f, const void *data, int len)
  * transaction or at least another command.
  */
 static void
-add_row(Fingerprint *f, Oid catalog, Oid key, HeapTuple row)
+add_row(Fingerprint *f, Oid catalog, Oid key1, Oid key2, HeapTuple row)
 {
-	uint32		version[4] = {catalog, key};
+	uint32		version[5] = {catalog, key1, key2};
 
-	version[2] = HeapTupleHeaderGetRawXmin(row->t_data);
-	version[3] = HeapTupleHeaderGetRawCommandId(row->t_data);
+	version[3] = HeapTupleHeaderGetRawXmin(row->t_data);
+	version[4] = HeapTupleHeaderGetRawCommandId(row->t_data);
 	add_hash(f, version, sizeof(version));
 }
 
@@ -3841,7 +4016,7 @@ add_rows2(Fingerprint *f, CatalogId id, Oid key1, Oid key2)
 	ListCell   *lc;
 
 	foreach(lc, list)
-		add_row(f, catalogs[id].relid, catalogs[id].key2 != 0 ? key2 : key1, lfirst(lc));
+		add_row(f, catalogs[id].relid, key1, key2, lfirst(lc));
 	return list;
 }
 
@@ -3864,7 +4039,7 @@ add_syscache_row(Fingerprint *f, int cache, Oid classid, Oid oid)
 
 	if (!HeapTupleIsValid(tuple))
 		return;
-	add_row(f, classid, oid, tuple);
+	add_row(f, classid, oid, InvalidOid, tuple);
 	ReleaseSysCache(tuple);
 	add_description(f, classid, oid);
 }
@@ -4069,7 +4244,7 @@ add_whole_table(Fingerprint *f, Oid relid)
 	HeapTuple	tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		add_row(f, relid, InvalidOid, tuple);
+		add_row(f, relid, InvalidOid, InvalidOid, tuple);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 }
