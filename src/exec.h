@@ -9,7 +9,7 @@
 #define TENANCY_EXEC_H
 
 #include "lib/stringinfo.h"
-#include "utils/uuid.h"
+#include "nodes/pg_list.h"
 
 /* What tenancy_exec_begin() changed, for tenancy_exec_end() to put back. */
 typedef struct TenancyExec
