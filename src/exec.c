@@ -38,6 +38,8 @@ static const struct
 	const char *value;
 }			pinned_settings[] =
 {
+	{"array_nulls", "on"},
+	{"bytea_output", "hex"},
 	{"check_function_bodies", "off"},	/* bodies may name what comes later */
 	{"DateStyle", "ISO"},
 	{"default_table_access_method", "heap"},

@@ -1,0 +1,216 @@
+# What the TAP tests share: a cluster with the extension, sessions that can be
+# left waiting, and the state of a tenant.
+package Tenancy;
+
+use strict;
+use warnings;
+
+use Carp;
+use Exporter 'import';
+use IPC::Run qw(start pump finish timer timeout);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_cluster new_application session sqlstate state_of leftovers slow);
+
+# Give up on whatever does not happen within this time.
+our $patience = 60;
+
+# A running cluster, careless with its data; further lines for postgresql.conf.
+sub new_cluster
+{
+	my ($name, @conf) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => ['--locale=C', '--encoding=UTF8', '--no-sync']);
+	$node->append_conf('postgresql.conf', join("\n",
+		'fsync = off', 'full_page_writes = off', 'max_worker_processes = 20',
+		'autovacuum_naptime = 1d', 'restart_after_crash = on', 'log_min_messages = warning', @conf, ''));
+	$node->start;
+	$node->safe_psql('postgres', q{
+		CREATE ROLE shop_owner NOLOGIN;
+		CREATE ROLE app LOGIN;
+		CREATE ROLE clerk LOGIN;
+		CREATE ROLE stranger LOGIN;
+	});
+	return $node;
+}
+
+# A database with the extension, and a module with one table or as many as
+# asked for.
+sub new_application
+{
+	my ($node, $database, %how) = @_;
+	my $tables = $how{tables} // 1;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, q{
+		CREATE EXTENSION tenancy;
+		CREATE SCHEMA shop AUTHORIZATION shop_owner;
+		SET ROLE shop_owner;
+		CREATE TABLE shop.notes (note text NOT NULL, PRIMARY KEY (note));
+		GRANT USAGE ON SCHEMA shop TO app, clerk, stranger;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON shop.notes TO app, clerk, stranger;
+	});
+	$node->safe_psql($database, qq{
+		SET ROLE shop_owner;
+		SELECT format('CREATE TABLE shop.bulk%s (a int PRIMARY KEY, b text UNIQUE, c text)', n)
+		FROM generate_series(2, $tables) n \\gexec
+	});
+	$node->safe_psql($database, q{
+		SELECT tenancy.create_module('shop', 'shop');
+		SELECT * FROM tenancy.protect_module('shop');
+		SELECT tenancy.grant_access('app');
+	});
+	return;
+}
+
+# The SQLSTATE that a statement ends with, as a role; 00000 for success.
+sub sqlstate
+{
+	my ($node, $database, $role, $sql) = @_;
+	my $s = session($node, $database, $role);
+	my $r = $s->query($sql);
+
+	$s->quit;
+	return $r->{state};
+}
+
+# A psql that stays connected.  One that cannot connect has no pid, and says
+# why under "refused".
+sub session
+{
+	my ($node, $database, $role, %how) = @_;
+	my $self = bless { in => '', out => '', err => '', n => 0 }, 'Tenancy::Session';
+	my $connstr = $node->connstr($database) . (defined $role ? " user=$role" : '');
+
+	local $ENV{PGOPTIONS} = $how{options} if defined $how{options};
+	$self->{timer} = timer($patience);
+	$self->{psql} = start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=0', '-v', 'VERBOSITY=verbose', '-d', $connstr ],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
+	my $first = $self->query('SELECT pg_backend_pid()');
+	$self->{pid} = $first->{rows};
+	$self->{refused} = $first->{messages};
+	return $self;
+}
+
+# What the registry and the cluster know of a tenant with a database.
+sub state_of
+{
+	my ($node, $database, $slug) = @_;
+
+	return $node->safe_psql($database, qq{
+		SELECT concat_ws(' ',
+			COALESCE((SELECT status FROM tenancy.tenant WHERE slug = '$slug'), 'no tenant,'),
+			CASE WHEN EXISTS (SELECT FROM pg_database WHERE datname = 'tenant_$slug')
+				THEN 'a database' ELSE 'no database' END)
+	});
+}
+
+# What may be left behind nowhere; an empty string if there is nothing.
+sub leftovers
+{
+	my ($node, $database) = @_;
+
+	return $node->safe_psql($database, q{
+		SELECT 'pending ' || action FROM tenancy.pending_database
+		UNION ALL
+		SELECT 'database ' || datname FROM pg_database d
+		WHERE datname LIKE 'tenant\_%' AND NOT EXISTS
+			(SELECT FROM tenancy.tenant WHERE database_name = datname)
+		UNION ALL
+		SELECT 'worker ' || pid FROM pg_stat_activity WHERE backend_type = 'tenancy worker'
+	});
+}
+
+# Wait for a condition, a query that returns t.
+sub slow
+{
+	my ($node, $database, $query) = @_;
+
+	return $node->poll_query_until($database, $query);
+}
+
+package Tenancy::Session;
+
+use strict;
+use warnings;
+
+use IPC::Run qw(pump finish);
+
+# Send a statement without waiting for its result.
+sub send
+{
+	my ($self, $sql) = @_;
+	my $mark = 'done-' . ++$self->{n};
+
+	$self->{mark} = $mark;
+	$self->{in} .= "$sql\n;\n\\echo $mark :SQLSTATE\n\\warn $mark\n";
+	eval { $self->{psql}->pump_nb if $self->{psql}->pumpable };
+	return;
+}
+
+# Wait for it: a hash with its rows, its SQLSTATE (empty if the connection was
+# lost), and what psql wrote to its error output.
+sub wait
+{
+	my ($self) = @_;
+	my $mark = $self->{mark};
+	my ($rows, $state, $messages) = ('', '', '');
+
+	$self->{timer}->start($Tenancy::patience);
+	eval {
+		pump $self->{psql}
+			until ($self->{out} =~ /^\Q$mark\E (\S*)\n/m && $self->{err} =~ /^\Q$mark\E\n/m)
+			|| !$self->{psql}->pumpable;
+		1;
+	} or $messages = $@;
+	if ($self->{out} =~ s/^(.*?)^\Q$mark\E (\S*)\n//ms)
+	{
+		($rows, $state) = ($1, $2);
+		$state = '' if $state eq ':SQLSTATE';
+	}
+	$messages .= $1 if $self->{err} =~ s/^(.*?)^\Q$mark\E\n//ms;
+	$messages .= $self->{err} unless $self->{psql}->pumpable;
+	$state = '' if $messages =~ /connection to server was lost|server closed the connection/;
+	chomp $rows;
+	return { rows => $rows, state => $state, messages => $messages };
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+
+	$self->send($sql);
+	return $self->wait;
+}
+
+# The rows of a statement that must work.
+sub rows
+{
+	my ($self, $sql) = @_;
+	my $r = $self->query($sql);
+
+	die "\"$sql\" failed: $r->{messages}" unless $r->{state} eq '00000';
+	return $r->{rows};
+}
+
+# The SQLSTATE of a statement.
+sub state
+{
+	my ($self, $sql) = @_;
+
+	return $self->query($sql)->{state};
+}
+
+sub quit
+{
+	my ($self) = @_;
+
+	$self->{in} .= "\\q\n";
+	eval { finish $self->{psql} };
+	return;
+}
+
+1;
