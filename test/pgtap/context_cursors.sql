@@ -35,7 +35,7 @@ SELECT tenancy.set_tenant('umbrella') \g /dev/null
 INSERT INTO notes (note) VALUES ('umbrella note');
 COMMIT;
 
-SELECT plan(44);
+SELECT plan(49);
 
 -- ---------------------------------------------------------------------------
 -- Cursors
@@ -194,6 +194,63 @@ END $$$do$) \g /dev/null
 SELECT throws_ok($$SELECT t.elsewhere('loop', 'app', $q$CALL pg_temp.carry('hooli', 'acme')$q$)$$, 'TN004', NULL,
 	'a loop over one tenant''s rows does not go on under another');
 SELECT lives_ok($$SELECT t.elsewhere('loop', 'app', $q$CALL pg_temp.carry('hooli', 'hooli')$q$)$$, 'but does under its own');
+-- A loop over the tenants is none over a tenant's rows: the batch job of every
+-- application.
+SELECT t.admin('GRANT SELECT ON tenancy.tenants TO app') \g /dev/null
+SELECT t.elsewhere('sweep', 'app', $do$CREATE PROCEDURE pg_temp.sweep(INOUT seen text)
+LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+	n record;
+BEGIN
+	seen := '';
+	FOR r IN SELECT slug FROM tenancy.tenants ORDER BY slug LOOP
+		PERFORM tenancy.set_tenant(r.slug);
+		FOR n IN SELECT note FROM notes ORDER BY note LOOP
+			seen := seen || n.note || ';';
+		END LOOP;
+		COMMIT;
+	END LOOP;
+END $$$do$) \g /dev/null
+SELECT is(t.elsewhere('sweep', 'app', $$CALL pg_temp.sweep('')$$),
+	'acme note;globex note 1;globex note 2;globex note 3;hooli note 1;hooli note 2;umbrella note;', 'a loop over all tenants, with a transaction for each, goes through');
+SELECT t.leave('sweep') \g /dev/null
+
+-- What a function has collected is a cursor's as well.
+SELECT t.elsewhere('collect', 'app', $do$CREATE FUNCTION pg_temp.collect() RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT name FROM shop.customers ORDER BY name LOOP
+		RETURN NEXT r.name;
+	END LOOP;
+END $$$do$) \g /dev/null
+SELECT t.elsewhere('collect', 'app', 'BEGIN') \g /dev/null
+SELECT t.elsewhere('collect', 'app', 'DECLARE c CURSOR FOR SELECT * FROM pg_temp.collect()') \g /dev/null
+SELECT t.elsewhere('collect', 'app', 'SAVEPOINT s') \g /dev/null
+SELECT t.elsewhere('collect', 'app', $$SELECT tenancy.set_tenant('acme')$$) \g /dev/null
+SELECT is(t.elsewhere('collect', 'app', 'FETCH 1 FROM c'), 'Road Runner', 'a cursor over what a function collects under acme in a savepoint');
+SELECT t.elsewhere('collect', 'app', 'ROLLBACK TO s') \g /dev/null
+SELECT ok(t.state($$SELECT t.elsewhere('collect', 'app', $q$SELECT tenancy.set_tenant('hooli')$q$)$$) = 'TN004'
+	OR t.elsewhere('collect', 'app', 'FETCH 1 FROM c') IS NULL, 'does not go on under hooli');
+SELECT t.leave('collect') \g /dev/null
+
+-- A cursor of a role that the session no longer acts as
+SELECT t.admin($$SELECT tenancy.grant_access('team', 'acme')$$) \g /dev/null
+SELECT t.admin('GRANT USAGE ON SCHEMA shop TO team, member') \g /dev/null
+SELECT t.admin('GRANT SELECT ON shop.customers TO team, member') \g /dev/null
+SELECT t.elsewhere('role', 'member', 'BEGIN') \g /dev/null
+SELECT t.elsewhere('role', 'member', 'SET LOCAL ROLE team') \g /dev/null
+SELECT t.elsewhere('role', 'member', $$SELECT tenancy.set_tenant('acme')$$) \g /dev/null
+SELECT t.elsewhere('role', 'member', 'SET LOCAL enable_indexscan = off') \g /dev/null
+SELECT t.elsewhere('role', 'member', 'SET LOCAL enable_bitmapscan = off') \g /dev/null
+SELECT t.elsewhere('role', 'member', 'DECLARE c CURSOR FOR SELECT name FROM shop.customers') \g /dev/null
+SELECT isnt(t.elsewhere('role', 'member', 'FETCH 1 FROM c'), NULL, 'a cursor of a role with access');
+SELECT t.elsewhere('role', 'member', 'RESET ROLE') \g /dev/null
+SELECT throws_ok($$SELECT t.elsewhere('role', 'member', 'FETCH 1 FROM c')$$, '42501', NULL, 'is not read on by one without');
+SELECT t.leave('role') \g /dev/null
+
 BEGIN;
 SELECT tenancy.set_tenant('acme') \g /dev/null
 SELECT results_eq('SELECT note FROM notes', ARRAY['acme note'], 'nothing was carried to acme');

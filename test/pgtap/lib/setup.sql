@@ -27,7 +27,7 @@ SET client_min_messages = warning;
 -- What an earlier run in this database left behind.
 SELECT pg_catalog.format('SELECT tenancy.drop_tenant(%L, true)', slug)
 FROM tenancy.tenant \gexec
-DROP EXTENSION tenancy CASCADE;
+DROP EXTENSION IF EXISTS tenancy CASCADE;
 DROP SCHEMA IF EXISTS t CASCADE;
 DROP SCHEMA IF EXISTS shop CASCADE;
 CREATE EXTENSION tenancy;
@@ -38,6 +38,7 @@ FROM (VALUES ('shop_owner', 'NOLOGIN'), ('app', 'LOGIN'), ('clerk', 'LOGIN'), ('
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name) \gexec
 
 SET client_min_messages = error;
+ALTER ROLE shop_owner NOSUPERUSER;
 REVOKE app FROM clerk;
 SET client_min_messages = warning;
 
