@@ -72,7 +72,6 @@ check_grantee(Oid role, const char *name)
 {
 	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
 	bool		bypassrls = ((Form_pg_authid) GETSTRUCT(tuple))->rolbypassrls;
-	TenancyExec exec;
 	List	   *owners;
 	ListCell   *lc;
 
@@ -82,13 +81,11 @@ check_grantee(Oid role, const char *name)
 	if (bypassrls)
 		refuse_grant(name, "It has BYPASSRLS, so that row security does not bind it.");
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	owners = tenancy_exec_text_list(&exec,
-									"SELECT n.nspowner FROM tenancy.module m"
+	owners = tenancy_exec_list_as(tenancy_registry_owner(),
+								  "SELECT n.nspowner FROM tenancy.module m"
 									" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
 									" UNION SELECT c.relowner FROM tenancy.protected_table p"
 									" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation");
-	tenancy_exec_end(&exec);
 	foreach(lc, owners)
 	{
 		if (is_member_of_role(role, atooid(lfirst(lc))))
@@ -234,16 +231,13 @@ revoke_functions(Oid role, const char *name)
 static void
 disconnect_databases(const TenancyTenant *tenant)
 {
-	TenancyExec exec;
 	List	   *slugs;
 	ListCell   *lc;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	slugs = tenancy_exec_text_list(&exec,
-								   psprintf("SELECT t.slug FROM tenancy.tenant t"
-											" WHERE t.database_name IS NOT NULL AND %s",
-											tenant_condition(tenant)));
-	tenancy_exec_end(&exec);
+	slugs = tenancy_exec_list_as(tenancy_registry_owner(),
+								 psprintf("SELECT t.slug FROM tenancy.tenant t"
+										  " WHERE t.database_name IS NOT NULL AND %s",
+										  tenant_condition(tenant)));
 	foreach(lc, slugs)
 	{
 		TenancyTenant database_tenant;

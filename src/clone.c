@@ -129,7 +129,6 @@
 #endif
 
 /* How many objects a refusal names. */
-#define MAX_REFUSED_NAMES 10
 
 /*
  * Privileges that reach around row security: TRUNCATE empties a table for all
@@ -471,29 +470,14 @@ compare_strings(const ListCell *a, const ListCell *b)
 static void
 check_refused(Model *m)
 {
-	StringInfoData names;
-	int			count = list_length(m->refused);
-	ListCell   *lc;
-
-	if (count == 0)
+	if (m->refused == NIL)
 		return;
 	list_sort(m->refused, compare_strings);
-	initStringInfo(&names);
-	foreach(lc, m->refused)
-	{
-		int			i = foreach_current_index(lc);
-
-		if (i == MAX_REFUSED_NAMES)
-		{
-			appendStringInfo(&names, ", and %d more", count - i);
-			break;
-		}
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", (char *) lfirst(lc));
-	}
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot copy model schema \"%s\"", m->module->model_schema),
-			 errdetail("It contains what a copy cannot have: %s.", names.data),
+			 errdetail("It contains what a copy cannot have: %s.",
+					   tenancy_ident_enumerate(m->refused)),
 			 errhint("Change or drop these objects, or move them to a schema that is no module's.")));
 }
 

@@ -555,13 +555,7 @@ like_this_database(void)
 static List *
 query_list(const char *sql)
 {
-	TenancyExec exec;
-	List	   *list;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	list = tenancy_exec_text_list(&exec, sql);
-	tenancy_exec_end(&exec);
-	return list;
+	return tenancy_exec_list_as(tenancy_registry_owner(), sql);
 }
 
 static void

@@ -220,3 +220,16 @@ tenancy_exec_text_list(TenancyExec *exec, const char *sql)
 	SPI_freetuptable(SPI_tuptable);
 	return list;
 }
+
+/* The same for a query by itself. */
+List *
+tenancy_exec_list_as(Oid role, const char *sql)
+{
+	TenancyExec exec;
+	List	   *list;
+
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	list = tenancy_exec_text_list(&exec, sql);
+	tenancy_exec_end(&exec);
+	return list;
+}

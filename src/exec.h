@@ -35,6 +35,9 @@ extern void tenancy_exec_end(TenancyExec *exec);
 					 errmsg("%s must not be null", (name)))); \
 	} while (0)
 
+/* A query by itself, with the rights of role. */
+extern List *tenancy_exec_list_as(Oid role, const char *sql);
+
 extern char *tenancy_exec_vformat(const char *format, va_list args) pg_attribute_printf(1, 0);
 
 /* Between begin and end: */

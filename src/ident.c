@@ -13,11 +13,13 @@
 #include "postgres.h"
 
 #include "ident.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-/* How much of a user's bad value a message repeats. */
+/* How much of a user's bad value a message repeats, and how many names. */
 #define CLIP_BYTES 64
+#define MAX_NAMES 50
 
 static int
 hex_value(char c)
@@ -80,6 +82,28 @@ tenancy_ident_clip(const char *str)
 	if (clipped == len)
 		return pstrdup(str);
 	return psprintf("%.*s...", clipped, str);
+}
+
+/* "a, b and 3 more" of a List of char *, for a message. */
+char *
+tenancy_ident_enumerate(List *names)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+	{
+		int			i = foreach_current_index(lc);
+
+		if (i == MAX_NAMES)
+		{
+			appendStringInfo(&buf, " and %d more", list_length(names) - i);
+			break;
+		}
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", (char *) lfirst(lc));
+	}
+	return buf.data;
 }
 
 static bool

@@ -8,6 +8,7 @@
 #ifndef TENANCY_IDENT_H
 #define TENANCY_IDENT_H
 
+#include "nodes/pg_list.h"
 #include "utils/uuid.h"
 
 /* The longest slug: tenant_{slug} must leave room for a plug-in's name. */
@@ -20,5 +21,6 @@ extern void tenancy_ident_check_module(const char *module);
 extern char *tenancy_ident_schema(const char *slug, const char *plugin);
 extern char *tenancy_ident_database(const char *slug);
 extern char *tenancy_ident_clip(const char *str);
+extern char *tenancy_ident_enumerate(List *names);
 
 #endif							/* TENANCY_IDENT_H */

@@ -106,9 +106,6 @@ PG_FUNCTION_INFO_V1(tenancy_policy_is_protected);
 #define UNSAFE_PRIVILEGES		(ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER)
 #define UNSAFE_PRIVILEGES_SQL	"TRUNCATE, REFERENCES, TRIGGER"
 
-/* How many tables a message lists. */
-#define MAX_LISTED				50
-
 /* A call to protect a tree of tables. */
 typedef struct Protection
 {
@@ -269,28 +266,6 @@ access_roles(void)
 			roles = lappend_oid(roles, role);
 	}
 	return roles;
-}
-
-/* "a.b, c.d" for a message; cuts long lists short. */
-static char *
-list_labels(List *names)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, names)
-	{
-		int			i = foreach_current_index(lc);
-
-		if (i == MAX_LISTED)
-		{
-			appendStringInfo(&buf, " and %d more", list_length(names) - i);
-			break;
-		}
-		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", (char *) lfirst(lc));
-	}
-	return buf.data;
 }
 
 
@@ -1862,7 +1837,7 @@ prepare_module(const TenancyModule *module, const char *column)
 							   "%d tables of module \"%s\" hold rows without a tenant",
 							   list_length(lacking),
 							   list_length(lacking), module->name),
-				 errdetail("Tables: %s.", list_labels(lacking)),
+				 errdetail("Tables: %s.", tenancy_ident_enumerate(lacking)),
 				 errhint("Call tenancy.protect_table() for them with assign_to, the tenant to which the rows belong.")));
 	return protections;
 }

@@ -48,35 +48,11 @@ PG_FUNCTION_INFO_V1(tenancy_provision_rename_tenant);
 PG_FUNCTION_INFO_V1(tenancy_provision_drop_tenant);
 PG_FUNCTION_INFO_V1(tenancy_provision_repair);
 
-/* How many of a list's names a message gives. */
-#define MAX_NAMES 10
-
 
 /* ----------------------------------------------------------------
  * Creating
  * ----------------------------------------------------------------
  */
-
-/* Up to MAX_NAMES of a List of char *, for an errdetail. */
-static char *
-join_names(List *names)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, names)
-	{
-		if (foreach_current_index(lc) == MAX_NAMES)
-		{
-			appendStringInfo(&buf, " and %d more", list_length(names) - MAX_NAMES);
-			break;
-		}
-		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
-						 (char *) lfirst(lc));
-	}
-	return buf.data;
-}
 
 /* The main module; returns false if there is none yet. */
 static bool
@@ -104,7 +80,7 @@ check_shared_tables(const TenancyModule *module)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("module \"%s\" cannot serve shared tenants: not all of its tables are protected",
 						module->name),
-				 errdetail("Unprotected tables: %s.", join_names(unprotected)),
+				 errdetail("Unprotected tables: %s.", tenancy_ident_enumerate(unprotected)),
 				 errhint("Call tenancy.protect_module(%s), or create the tenant in mode schema or database.",
 						 quote_literal_cstr(module->name))));
 }
@@ -549,7 +525,7 @@ check_dependents(const TenancyTenant *tenant, List *schemas)
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop tenant \"%s\" because other objects depend on its tables",
 						tenant->slug),
-				 errdetail("Depending objects: %s.", join_names(dependents)),
+				 errdetail("Depending objects: %s.", tenancy_ident_enumerate(dependents)),
 				 errhint("Drop them first, or use force => true to drop them too.")));
 }
 
@@ -659,13 +635,7 @@ report(ReturnSetInfo *rsinfo, const char *object, const char *problem,
 static List *
 query_list(const char *sql)
 {
-	TenancyExec exec;
-	List	   *list;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	list = tenancy_exec_text_list(&exec, sql);
-	tenancy_exec_end(&exec);
-	return list;
+	return tenancy_exec_list_as(tenancy_registry_owner(), sql);
 }
 
 /* Work on databases whose transaction has ended without finishing it. */
