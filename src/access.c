@@ -165,12 +165,14 @@ tenancy_access_grant(PG_FUNCTION_ARGS)
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	check_grantee(role, name);
-	tenancy_registry_lock_access(ExclusiveLock);
 	if (!PG_ARGISNULL(1))
 	{
 		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
 		tenant = &found;
 	}
+	else
+		tenancy_registry_lock_access(ExclusiveLock);
+	tenancy_registry_lock_grants();
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_format("INSERT INTO tenancy.access (role, tenant_id) VALUES (%u, %s)"
@@ -260,12 +262,14 @@ tenancy_access_revoke(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_home();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
-	tenancy_registry_lock_access(ExclusiveLock);
 	if (!PG_ARGISNULL(1))
 	{
 		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
 		tenant = &found;
 	}
+	else
+		tenancy_registry_lock_access(ExclusiveLock);
+	tenancy_registry_lock_grants();
 
 	delete_access(role, name, tenant);
 	change_reach("REVOKE", "FROM", name, tenant);

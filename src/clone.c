@@ -128,8 +128,6 @@
 #define ATTRIBUTE_VERSION_ATTOPTION "pg_attver"
 #endif
 
-/* How many objects a refusal names. */
-
 /*
  * Privileges that reach around row security: TRUNCATE empties a table for all
  * who share it, and foreign keys and triggers see other tenants' rows.

@@ -781,16 +781,28 @@ has_access_to_all(Oid role, bool *cacheable)
 }
 
 /*
- * What access gives out (privileges on schemas and databases) must fit the
- * tenants that there are.  Whoever changes access holds this lock in exclusive
- * mode, whoever creates, renames or drops a tenant in share mode, to the end
- * of the transaction.  It is no lock on the table: foreign keys write to that.
+ * What access to all tenants gives out (privileges on schemas and databases)
+ * must fit the tenants that there are.  Whoever changes it holds this lock in
+ * exclusive mode, whoever creates, renames or drops a tenant in share mode, to
+ * the end of the transaction.  It is no lock on the table: foreign keys write
+ * to that.  For access to one tenant, the lock on its row is enough.
  */
 void
 tenancy_registry_lock_access(LOCKMODE mode)
 {
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.access, 1, mode);
+}
+
+/*
+ * Two GRANTs on one function cannot run at once.  Whoever grants or revokes
+ * takes this lock, after the one above and those on tenants' rows.
+ */
+void
+tenancy_registry_lock_grants(void)
+{
+	find_objects();
+	LockDatabaseObject(RelationRelationId, objects.access, 2, ExclusiveLock);
 }
 
 /* May role act for every tenant, those to come included? */

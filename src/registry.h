@@ -62,6 +62,7 @@ extern bool tenancy_registry_by_name(const char *slug_or_id, TenancyTenant *tena
 extern void tenancy_registry_get(const char *slug_or_id, TenancyTenant *tenant);
 extern void tenancy_registry_get_locked(const char *slug_or_id, TenancyTenant *tenant);
 extern void tenancy_registry_lock_access(LOCKMODE mode);
+extern void tenancy_registry_lock_grants(void);
 extern bool tenancy_registry_home(TenancyTenant *tenant);
 extern bool tenancy_registry_is_home(const TenancyTenant *tenant);
 extern void tenancy_registry_refuse_home(void);
