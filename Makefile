@@ -12,7 +12,10 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The install script: its parts in the order in which they need each other.
 DATA_built = tenancy--1.0.sql
-SQL_PARTS = prologue catalog registry context policy provision access lint
+SQL_PARTS = prologue catalog registry context token policy provision access lint
+
+# For the signatures of tokens
+SHLIB_LINK += -lcrypto
 
 # Warnings go to the C compiler only (PG_CPPFLAGS would reach clang's bitcode
 # run as well).  The two switched off are what PostgreSQL's headers and

@@ -10,16 +10,20 @@
 #ifndef TENANCY_COMPAT_H
 #define TENANCY_COMPAT_H
 
+#ifndef FRONTEND
 #include "utils/acl.h"
 #include "utils/guc.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "tenancy needs PostgreSQL 15 or later"
 #endif
 
-#if PG_VERSION_NUM >= 160000
+/* 16 moved the macros of variable-length types to a header of their own. */
+#if PG_VERSION_NUM >= 160000 && !defined(FRONTEND)
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_database.h"
+#include "varatt.h"
 #endif
 
 /*
@@ -54,6 +58,25 @@
 	(BGWORKER_BYPASS_ALLOWCONN | BGWORKER_BYPASS_ROLELOGINCHECK)
 #else
 #define TENANCY_WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ALLOWCONN
+#endif
+
+/*
+ * From 16 on, the actions of the JSON parser return whether to go on.  From 17
+ * on, its state may be the caller's own.
+ */
+#if PG_VERSION_NUM >= 160000
+#define TENANCY_JSON_ACTION JsonParseErrorType
+#define tenancy_json_continue() return JSON_SUCCESS
+#else
+#define TENANCY_JSON_ACTION void
+#define tenancy_json_continue() return
+#endif
+#if PG_VERSION_NUM >= 170000
+#define tenancy_json_lex_context(json, len) \
+	makeJsonLexContextCstringLen(NULL, (json), (len), PG_UTF8, true)
+#else
+#define tenancy_json_lex_context(json, len) \
+	makeJsonLexContextCstringLen((json), (len), PG_UTF8, true)
 #endif
 
 #endif							/* TENANCY_COMPAT_H */

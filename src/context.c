@@ -184,8 +184,8 @@ portal_exists(const TenantPortal *noted)
 
 /*
  * Note that the portal that is running reads rows of a tenant, and forget
- * those that are gone.  The portal of a simple query cannot be left and
- * returned to; it does not show in pg_cursors either.
+ * those that are gone.  The portal of a simple query (which does not show in
+ * pg_cursors either), of DO or of CALL cannot be left and returned to.
  */
 static void
 note_portal(const pg_uuid_t *id)
@@ -194,7 +194,9 @@ note_portal(const pg_uuid_t *id)
 	MemoryContext old;
 	ListCell   *lc;
 
-	if (ActivePortal == NULL || !ActivePortal->visible)
+	if (ActivePortal == NULL || !ActivePortal->visible ||
+		ActivePortal->strategy == PORTAL_MULTI_QUERY ||
+		ActivePortal->commandTag == CMDTAG_CALL)
 		return;
 	foreach(lc, tenant_portals)
 	{
@@ -491,21 +493,39 @@ check_access(const char *slug_or_id, const TenancyTenant *tenant)
 	refuse_role(slug_or_id);
 }
 
+/* Set the context to the tenant that the caller has been told. */
+Datum
+tenancy_context_enter(FunctionCallInfo fcinfo, const char *slug_or_id)
+{
+	TenancyTenant tenant;
+	bool		found;
+
+	AcceptInvalidationMessages();
+	found = tenancy_registry_by_name(slug_or_id, &tenant);
+	check_access(slug_or_id, found ? &tenant : NULL);
+	return context_set(fcinfo, &tenant);
+}
+
+/* Whoever can run SQL in this role's session must not choose the tenant. */
+static void
+refuse_without_token(void)
+{
+	if (tenancy_guc_require_token)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function tenancy.set_tenant()"),
+				 errdetail("tenancy.require_token is on: only a token sets the tenant."),
+				 errhint("Call tenancy.set_tenant_token() with a token that names the tenant.")));
+}
+
 /* set_tenant(tenant text, is_local boolean) */
 Datum
 tenancy_context_set_by_name(PG_FUNCTION_ARGS)
 {
-	TenancyTenant tenant;
-	char	   *name;
-	bool		found;
-
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_require_arg(fcinfo, 1, "is_local");
-	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	AcceptInvalidationMessages();
-	found = tenancy_registry_by_name(name, &tenant);
-	check_access(name, found ? &tenant : NULL);
-	return context_set(fcinfo, &tenant);
+	refuse_without_token();
+	return tenancy_context_enter(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 }
 
 /* set_tenant(tenant uuid, is_local boolean) */
@@ -518,6 +538,7 @@ tenancy_context_set_by_id(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_require_arg(fcinfo, 1, "is_local");
+	refuse_without_token();
 	id = PG_GETARG_UUID_P(0);
 	AcceptInvalidationMessages();
 	found = tenancy_registry_by_id(id, &tenant);

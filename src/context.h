@@ -8,6 +8,8 @@
 #ifndef TENANCY_CONTEXT_H
 #define TENANCY_CONTEXT_H
 
+#include "fmgr.h"
+
 /* For GRANT and REVOKE: what the policies and defaults of protected tables call */
 #define TENANCY_POLICY_FUNCTIONS \
 	"tenancy.policy_tenant_id(), tenancy.policy_is_tenant(uuid), tenancy.current_tenant_id()"
@@ -15,10 +17,14 @@
 /* ... and what a role needs to act for tenants. */
 #define TENANCY_CONTEXT_FUNCTIONS \
 	"tenancy.set_tenant(text, boolean), tenancy.set_tenant(uuid, boolean)," \
+	" tenancy.set_tenant_token(text, boolean)," \
 	" tenancy.reset_tenant(), tenancy.current_tenant()," \
 	" tenancy.is_current_tenant(uuid), tenancy.tenant_database(text), " \
 	TENANCY_POLICY_FUNCTIONS
 
 extern void tenancy_context_init(void);
+
+/* What set_tenant() does, for a function whose argument 1 is is_local. */
+extern Datum tenancy_context_enter(FunctionCallInfo fcinfo, const char *slug_or_id);
 
 #endif							/* TENANCY_CONTEXT_H */

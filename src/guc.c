@@ -25,6 +25,8 @@ uint64		tenancy_guc_serial = 1;
 TenancyTenantSetting tenancy_guc_tenant;
 int			tenancy_guc_missing_tenant = TENANCY_MISSING_ERROR;
 char	   *tenancy_guc_search_path = NULL;
+bool		tenancy_guc_require_token = false;
+int			tenancy_guc_token_leeway = 0;
 
 /* Values that only the GUC machinery looks at */
 static char *tenant_id_text = NULL;
@@ -128,10 +130,54 @@ define_context_settings(void)
 							 NULL);
 }
 
+/*
+ * Where the library is not preloaded, a setting of ours is a placeholder until
+ * it loads, which an ordinary role may give a value in its connection options.
+ * That hides the value that its role, the database or the configuration file
+ * has, and when the library loads, PostgreSQL discards what the role may not
+ * set and falls back on the built-in default.  So that nobody rids himself of
+ * tenancy.require_token in this way, its default is on where it had a value
+ * before: a good one takes the default's place, and a bad one leaves it.
+ */
+static bool
+token_is_required_by_default(void)
+{
+	return GetConfigOption("tenancy.require_token", true, false) != NULL;
+}
+
+static void
+define_token_settings(void)
+{
+	DefineCustomBoolVariable("tenancy.require_token",
+							 "Whether tenancy.set_tenant() is refused, so that only a token sets the tenant.",
+							 "Meant to be set for a role, with ALTER ROLE ... SET.",
+							 &tenancy_guc_require_token,
+							 token_is_required_by_default(),
+							 PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	DefineCustomIntVariable("tenancy.token_leeway",
+							"By how much the clock that dates tokens may differ from this server's.",
+							NULL,
+							&tenancy_guc_token_leeway,
+							0,
+							0,
+							300,
+							PGC_SUSET,
+							GUC_UNIT_S | GUC_NOT_IN_SAMPLE,
+							NULL,
+							NULL,
+							NULL);
+}
+
 /* Define the settings, and refuse any other of our prefix from now on. */
 void
 tenancy_guc_init(void)
 {
 	define_context_settings();
+	define_token_settings();
 	MarkGUCPrefixReserved("tenancy");
 }

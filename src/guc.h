@@ -36,6 +36,8 @@ extern uint64 tenancy_guc_serial;
 extern TenancyTenantSetting tenancy_guc_tenant;
 extern int	tenancy_guc_missing_tenant;
 extern char *tenancy_guc_search_path;
+extern bool tenancy_guc_require_token;
+extern int	tenancy_guc_token_leeway;	/* in seconds */
 
 extern void tenancy_guc_init(void);
 

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "registry.h"
+#include "token_key.h"
 
 PG_MODULE_MAGIC;
 
@@ -24,4 +25,5 @@ _PG_init(void)
 	tenancy_registry_init();
 	tenancy_context_init();
 	tenancy_database_init();
+	tenancy_token_key_init();
 }

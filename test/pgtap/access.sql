@@ -67,7 +67,8 @@ ROLLBACK;
 -- ---------------------------------------------------------------------------
 SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
 	WHERE p.pronamespace = 'tenancy'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')$$,
-	ARRAY['tenancy.set_tenant(text,boolean)', 'tenancy.set_tenant(uuid,boolean)', 'tenancy.reset_tenant()',
+	ARRAY['tenancy.set_tenant(text,boolean)', 'tenancy.set_tenant(uuid,boolean)',
+		'tenancy.set_tenant_token(text,boolean)', 'tenancy.reset_tenant()',
 		'tenancy.current_tenant()', 'tenancy.current_tenant_id()', 'tenancy.is_current_tenant(uuid)',
 		'tenancy.tenant_database(text)', 'tenancy.policy_tenant_id()', 'tenancy.policy_is_tenant(uuid)'],
 	'the context functions are all that an access role may call');

@@ -213,7 +213,7 @@ BEGIN
 	END LOOP;
 END $$$do$) \g /dev/null
 SELECT is(t.elsewhere('sweep', 'app', $$CALL pg_temp.sweep('')$$),
-	'acme note;globex note 1;globex note 2;globex note 3;hooli note 1;hooli note 2;umbrella note;', 'a loop over all tenants, with a transaction for each, goes through');
+	'acme note;globex note 1;globex note 2;globex note 3;carried: hooli note 1;carried: hooli note 2;hooli note 1;hooli note 2;umbrella note;', 'a loop over all tenants, with a transaction for each, goes through');
 SELECT t.leave('sweep') \g /dev/null
 
 -- What a function has collected is a cursor's as well.

@@ -18,7 +18,7 @@ my $node = new_cluster('crash', 'max_prepared_transactions = 5',
 	# so that what waits for a crash need not wait long
 	'checkpoint_timeout = 1h');
 my $db = 'shop';
-new_application($node, $db, tables => 40);
+new_application($node, $db, tables => 20);
 
 # With the template in place, what follows is about the tenant's own database.
 $node->safe_psql($db, q{SELECT tenancy.create_tenant('first', 'database')});

@@ -154,6 +154,8 @@ for my $mode ('shared', 'schema', 'database')
 {
 	my @s = map { session($node, $db) } 1 .. 2;
 
+	# the template of databases may have to be built, for which others do wait
+	$node->safe_psql($db, "SELECT tenancy.create_tenant('$mode-w', '$mode'); SELECT tenancy.drop_tenant('$mode-w', true)");
 	$s[ $_ - 1 ]->rows("BEGIN; SELECT tenancy.create_tenant('$mode-w$_', '$mode')") for 1 .. 2;
 	$s[ $_ - 1 ]->send("SELECT tenancy.grant_access('clerk', '$mode-w$_')") for 1 .. 2;
 	usleep(300_000);

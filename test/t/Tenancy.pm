@@ -7,7 +7,7 @@ use warnings;
 
 use Carp;
 use Exporter 'import';
-use IPC::Run qw(start pump finish timer timeout);
+use IPC::Run qw(start pump finish timeout);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -86,7 +86,7 @@ sub session
 	my $connstr = $node->connstr($database) . (defined $role ? " user=$role" : '');
 
 	local $ENV{PGOPTIONS} = $how{options} if defined $how{options};
-	$self->{timer} = timer($patience);
+	$self->{timer} = timeout($patience);
 	$self->{psql} = start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=0', '-v', 'VERBOSITY=verbose', '-d', $connstr ],
 		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
 	my $first = $self->query('SELECT pg_backend_pid()');
