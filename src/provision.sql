@@ -32,23 +32,8 @@ LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION tenancy.rename_tenant(text, text) IS
 'Gives a tenant another slug, and its schema or database the name that goes with it';
 
-CREATE FUNCTION tenancy.drop_tenant(tenant text, force boolean DEFAULT false)
-RETURNS void
-AS 'MODULE_PATHNAME', 'tenancy_provision_drop_tenant'
-LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION tenancy.drop_tenant(text, boolean) IS
-'Drops a suspended tenant (or an active one, if forced) with all its rows';
-
-CREATE FUNCTION tenancy.repair(OUT object text, OUT problem text, OUT action text)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'tenancy_provision_repair'
-LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION tenancy.repair() IS
-'Finishes or undoes what a crash left half done, and reports what needs a DBA';
-
 REVOKE ALL ON FUNCTION
 	tenancy.create_tenant(text, tenancy.isolation_mode, uuid, text, jsonb),
 	tenancy.suspend_tenant(text, text), tenancy.resume_tenant(text),
-	tenancy.rename_tenant(text, text), tenancy.drop_tenant(text, boolean),
-	tenancy.repair()
+	tenancy.rename_tenant(text, text)
 	FROM PUBLIC;

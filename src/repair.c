@@ -1,0 +1,160 @@
+/*-------------------------------------------------------------------------
+ *
+ * repair.c
+ *	  repair(): what a crash left half done, finished, undone or reported.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "database.h"
+#include "exec.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "registry.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(tenancy_repair);
+
+static void
+report(ReturnSetInfo *rsinfo, const char *object, const char *problem,
+	   const char *action)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	values[0] = CStringGetTextDatum(object);
+	values[1] = CStringGetTextDatum(problem);
+	values[2] = CStringGetTextDatum(action);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static List *
+query_list(const char *sql)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(), sql);
+}
+
+/* Work on databases whose transaction has ended without finishing it. */
+static void
+repair_databases(ReturnSetInfo *rsinfo)
+{
+	const char *pending = "SELECT DISTINCT tenant_id FROM tenancy.pending_database"
+		" WHERE pg_catalog.pg_xact_status(xid) IS DISTINCT FROM 'in progress'";
+	List	   *ids = query_list(pending);
+	List	   *left;
+	ListCell   *lc;
+
+	foreach(lc, ids)
+	{
+		pg_uuid_t	id;
+
+		if (tenancy_ident_parse_uuid(lfirst(lc), &id))
+			tenancy_database_settle(&id);
+	}
+	left = query_list(pending);
+	foreach(lc, ids)
+	{
+		bool		done = true;
+		ListCell   *lc_left;
+
+		foreach(lc_left, left)
+			done = done && strcmp(lfirst(lc), lfirst(lc_left)) != 0;
+		report(rsinfo, psprintf("database of tenant %s", (char *) lfirst(lc)),
+			   "work on it was begun and not finished",
+			   done ? "finished or undone" : "failed; the server's log tells why");
+	}
+}
+
+static void
+repair_rows(ReturnSetInfo *rsinfo)
+{
+	ListCell   *lc;
+
+	foreach(lc, query_list("DELETE FROM tenancy.access a"
+						   " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_authid r WHERE r.oid OPERATOR(pg_catalog.=) a.role)"
+						   " RETURNING a.role"))
+		report(rsinfo, psprintf("access of role %s", (char *) lfirst(lc)),
+			   "the role does not exist", "access deleted");
+	foreach(lc, query_list("DELETE FROM tenancy.protected_table p"
+						   " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) p.relation)"
+						   " RETURNING p.relation"))
+		report(rsinfo, psprintf("protected table %s", (char *) lfirst(lc)),
+			   "the table does not exist", "entry deleted");
+}
+
+/*
+ * Databases that belong to an application's database which is gone: this one is
+ * its copy, restored from a dump, and takes them over.  If there is a database
+ * of that OID, only a DBA can tell whether it is the same.
+ */
+static void
+repair_belonging(ReturnSetInfo *rsinfo)
+{
+	char	   *others = psprintf(" FROM tenancy.tenant t"
+								  " JOIN pg_catalog.pg_database d ON d.datname = t.database_name"
+								  " WHERE NOT " TENANCY_DATABASE_IS_OURS, MyDatabaseId);
+	ListCell   *lc;
+
+	foreach(lc, query_list(psprintf("SELECT d.datname%s AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s,"
+									" pg_catalog.unnest(s.setconfig) c, pg_catalog.pg_database other"
+									" WHERE s.setdatabase = d.oid AND s.setrole = 0"
+									" AND c = 'tenancy.application_database=' || other.oid)", others)))
+	{
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+		tenancy_exec_format("ALTER DATABASE %s SET tenancy.application_database = '%u'",
+							quote_identifier(lfirst(lc)), MyDatabaseId);
+		tenancy_exec_end(&exec);
+		report(rsinfo, psprintf("database %s", (char *) lfirst(lc)),
+			   "it belongs to a database that does not exist", "taken over by this one");
+	}
+	foreach(lc, query_list(psprintf("SELECT d.datname%s", others)))
+		report(rsinfo, psprintf("database %s", (char *) lfirst(lc)),
+			   "it belongs to another database",
+			   psprintf("none: if it is this one's, use ALTER DATABASE ... SET tenancy.application_database = '%u'",
+						MyDatabaseId));
+}
+
+/* What only a DBA can decide about. */
+static void
+report_missing(ReturnSetInfo *rsinfo)
+{
+	ListCell   *lc;
+
+	foreach(lc, query_list("SELECT relation FROM tenancy.protected_tables WHERE NOT policies_intact"))
+		report(rsinfo, psprintf("table %s", (char *) lfirst(lc)),
+			   "its protection is incomplete", "none: call tenancy.protect_table() again");
+	foreach(lc, query_list("SELECT slug FROM tenancy.tenant WHERE status OPERATOR(pg_catalog.=) 'dropping'"))
+		report(rsinfo, psprintf("tenant %s", (char *) lfirst(lc)),
+			   "its removal was begun and not finished", "none: call tenancy.drop_tenant() again");
+	foreach(lc, query_list("SELECT t.slug FROM tenancy.tenant t WHERE t.schema_name IS NOT NULL"
+						   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n"
+						   " WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name)"))
+		report(rsinfo, psprintf("tenant %s", (char *) lfirst(lc)),
+			   "its schema does not exist", "none: restore the schema, or drop the tenant");
+	foreach(lc, query_list("SELECT t.slug FROM tenancy.tenant t WHERE t.database_name IS NOT NULL"
+						   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d"
+						   " WHERE d.datname OPERATOR(pg_catalog.=) t.database_name)"))
+		report(rsinfo, psprintf("tenant %s", (char *) lfirst(lc)),
+			   "its database does not exist", "none: restore the database, or drop the tenant");
+}
+
+/* repair() */
+Datum
+tenancy_repair(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	tenancy_registry_refuse_home();
+	repair_databases(rsinfo);
+	repair_rows(rsinfo);
+	repair_belonging(rsinfo);
+	report_missing(rsinfo);
+	return (Datum) 0;
+}
