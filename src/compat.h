@@ -79,4 +79,13 @@
 	makeJsonLexContextCstringLen((json), (len), PG_UTF8, true)
 #endif
 
+/* 16 gave BeginCopyTo() a callback as another destination. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_begin_copy_to(pstate, query, path, options) \
+	BeginCopyTo((pstate), NULL, (query), InvalidOid, (path), false, NULL, NIL, (options))
+#else
+#define tenancy_begin_copy_to(pstate, query, path, options) \
+	BeginCopyTo((pstate), NULL, (query), InvalidOid, (path), false, NIL, (options))
+#endif
+
 #endif							/* TENANCY_COMPAT_H */

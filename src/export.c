@@ -1,0 +1,604 @@
+/*-------------------------------------------------------------------------
+ *
+ * export.c
+ *	  A tenant's rows as files: one for each table, and a manifest.
+ *
+ * A worker does it, in the database where the rows are, in one read-only
+ * REPEATABLE READ transaction: the files show the same moment, and nobody
+ * waits but for DDL, which waits for the worker as for any reader.
+ *
+ * Who may do what: the caller needs EXECUTE and pg_write_server_files.  Rows
+ * are read by COPY of a query that runs as the table's owner, restricted, past
+ * FORCE ROW LEVEL SECURITY, as foreign key checks are.  The owner needs no
+ * right to write files: COPY's own check lies in DoCopy(), which we do not go
+ * through, and the files are opened by the server in a directory that we have
+ * just made.
+ *
+ * Code that somebody planted does not run: the query reads plain columns of
+ * tables, compares the tenant column, a uuid, by the operator of pg_catalog,
+ * and calls the types' output functions, which only a superuser can define.
+ * Generated columns are left out, views are not read, policies not applied,
+ * and foreign tables refused, partitions included.
+ *
+ * The files are written to a directory beside the one asked for, which is
+ * renamed when all is on disk.  rename() replaces nothing but an empty
+ * directory and follows no link, so whoever sees the directory sees all of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "catalog/pg_authid.h"
+#include "commands/copy.h"
+#include "commands/dbcommands.h"
+#include "common/cryptohash.h"
+#include "common/file_perm.h"
+#include "common/sha2.h"
+#include "compat.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "postmaster/bgworker.h"
+#include "registry.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "worker.h"
+
+PG_FUNCTION_INFO_V1(tenancy_export_tenant);
+PG_FUNCTION_INFO_V1(tenancy_export_tables);
+
+/* The version of the manifest's form. */
+#define MANIFEST_FORMAT 1
+#define MANIFEST_NAME	"manifest.json"
+
+#define READ_SIZE		65536
+
+/* A table or sequence to be exported. */
+typedef struct Source
+{
+	Oid			oid;
+	Oid			owner;
+	char		kind;			/* its relkind */
+	char	   *schema;
+	char	   *name;
+	char	   *module;
+	char	   *tenant_column;	/* NULL if there is none */
+} Source;
+
+
+/* ----------------------------------------------------------------
+ * JSON
+ * ----------------------------------------------------------------
+ */
+
+static void
+add_text(StringInfo json, const char *key, const char *value)
+{
+	escape_json(json, key);
+	appendStringInfoString(json, ": ");
+	if (value == NULL)
+		appendStringInfoString(json, "null");
+	else
+		escape_json(json, value);
+	appendStringInfoString(json, ", ");
+}
+
+/* In place of the comma after the last member. */
+static void
+close_json(StringInfo json, char bracket)
+{
+	while (json->len > 0 && strchr(", ", json->data[json->len - 1]) != NULL)
+		json->len--;
+	appendStringInfoChar(json, bracket);
+}
+
+
+/* ----------------------------------------------------------------
+ * In the worker: files
+ * ----------------------------------------------------------------
+ */
+
+static void
+remove_directory(int code, Datum arg)
+{
+	(void) rmtree(DatumGetCString(arg), true);
+}
+
+/* The name of a table's file: a number, and what a file system surely takes. */
+static char *
+file_name(int number, const Source *table)
+{
+	char	   *name = psprintf("%04d_%s.copy", number, table->name);
+
+	for (char *c = name; *c != '\0'; c++)
+	{
+		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789_.", *c) == NULL)
+			*c = '_';
+	}
+	return name;
+}
+
+/* A file's size and SHA-256, in hexadecimal. */
+static char *
+file_digest(const char *path, uint64 *size)
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *text = palloc0(2 * sizeof(digest) + 1);
+	uint8	   *buffer = palloc(READ_SIZE);
+	FILE	   *file = AllocateFile(path, PG_BINARY_R);
+	bool		failed = context == NULL || pg_cryptohash_init(context) < 0;
+	size_t		len;
+
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	*size = 0;
+	while (!failed && (len = fread(buffer, 1, READ_SIZE, file)) > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		*size += len;
+		failed = pg_cryptohash_update(context, buffer, len) < 0;
+	}
+	if (ferror(file))
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\": %m", path)));
+	if (failed || pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the SHA-256 of file \"%s\"", path)));
+	pg_cryptohash_free(context);
+	FreeFile(file);
+	pfree(buffer);
+	for (int i = 0; i < sizeof(digest); i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return text;
+}
+
+static void
+write_manifest(const char *directory, const char *text)
+{
+	char	   *path = psprintf("%s/%s", directory, MANIFEST_NAME);
+	FILE	   *file = AllocateFile(path, PG_BINARY_W);
+
+	if (file == NULL ||
+		fwrite(text, 1, strlen(text), file) != strlen(text) ||
+		FreeFile(file) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not write file \"%s\": %m", path)));
+	fsync_fname(path, false);
+}
+
+/* Show the directory under its own name. */
+static void
+publish(const char *temporary, const char *directory)
+{
+	char	   *parent = pstrdup(directory);
+
+	fsync_fname(temporary, true);
+	if (rename(temporary, directory) < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not rename directory \"%s\" to \"%s\": %m",
+						temporary, directory)));
+	get_parent_directory(parent);
+	fsync_fname(parent, true);
+}
+
+
+/* ----------------------------------------------------------------
+ * In the worker: tables
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * The tables of the tenant's schemas, or their sequences.  A partitioned table
+ * stands for its partitions; an inheritance child is a table of its own.
+ */
+static List *
+find_sources(const char *head, const char *kinds)
+{
+	TenancyExec exec;
+	List	   *sources = NIL;
+	uint64		nrows;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	nrows = tenancy_exec_format("SELECT c.oid, c.relowner, c.relkind, n.nspname, c.relname, m.name, p.tenant_column"
+								" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules')"
+								"  AS m(name pg_catalog.text, position integer, schema pg_catalog.name, model_schema pg_catalog.name)"
+								" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema"
+								" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+								" LEFT JOIN (pg_catalog.pg_namespace pn"
+								"  JOIN pg_catalog.pg_class pc ON pc.relnamespace OPERATOR(pg_catalog.=) pn.oid"
+								"  JOIN tenancy.protected_table p ON p.relation OPERATOR(pg_catalog.=) pc.oid)"
+								"  ON pn.nspname OPERATOR(pg_catalog.=) m.model_schema"
+								"  AND pc.relname OPERATOR(pg_catalog.=) c.relname"
+								" WHERE c.relkind OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.\"char\"[])"
+								" AND (NOT c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'f')"
+								" ORDER BY m.position, c.relname",
+								quote_literal_cstr(head), quote_literal_cstr(kinds));
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Source	   *source = palloc(sizeof(Source));
+
+		source->oid = atooid(SPI_getvalue(tuple, desc, 1));
+		source->owner = atooid(SPI_getvalue(tuple, desc, 2));
+		source->kind = *SPI_getvalue(tuple, desc, 3);
+		source->schema = SPI_getvalue(tuple, desc, 4);
+		source->name = SPI_getvalue(tuple, desc, 5);
+		source->module = SPI_getvalue(tuple, desc, 6);
+		source->tenant_column = SPI_getvalue(tuple, desc, 7);
+		sources = lappend(sources, source);
+		MemoryContextSwitchTo(old);
+	}
+	tenancy_exec_end(&exec);
+	return sources;
+}
+
+/*
+ * Refuse what would export another's rows, or run a foreign data wrapper, and
+ * lock the tables, so that their columns stay as they are.
+ */
+static void
+check_tables(List *tables, bool shared)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		Source	   *table = lfirst(lc);
+
+		if (table->kind == RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot export foreign table \"%s\"",
+							quote_qualified_identifier(table->schema, table->name))));
+		if (shared && table->tenant_column == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot export a shared tenant's rows from table \"%s\", which is not protected",
+							quote_qualified_identifier(table->schema, table->name)),
+					 errhint("Call tenancy.protect_table() first.")));
+		LockRelationOid(table->oid, AccessShareLock);
+	}
+}
+
+/* The table's columns as a select list, and as JSON for the manifest. */
+static char *
+find_columns(const Source *table, char **json)
+{
+	TenancyExec exec;
+	char	   *columns;
+	const char *from = "FROM pg_catalog.pg_attribute"
+		" WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
+		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''";
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	columns = tenancy_exec_text(&exec, psprintf(psprintf("SELECT pg_catalog.string_agg("
+														 "pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) %s",
+														 from), table->oid));
+	*json = tenancy_exec_text(&exec, psprintf(psprintf("SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+													   "'name', attname,"
+													   " 'type', pg_catalog.format_type(atttypid, atttypmod),"
+													   " 'identity', NULLIF(attidentity::pg_catalog.text, ''))"
+													   " ORDER BY attnum), '[]') %s",
+													   from), table->oid));
+	tenancy_exec_end(&exec);
+	return columns == NULL ? "" : columns;
+}
+
+/* COPY a query to a file, as the current user; returns the number of rows. */
+static uint64
+copy_query(const char *sql, const char *path)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	RawStmt    *query = linitial_node(RawStmt, pg_parse_query(sql));
+	DefElem    *encoding = makeDefElem("encoding",
+									   (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1);
+	CopyToState state;
+	uint64		rows;
+
+	pstate->p_sourcetext = sql;
+	state = tenancy_begin_copy_to(pstate, query, path, list_make1(encoding));
+	rows = DoCopyTo(state);
+	EndCopyTo(state);
+	free_parsestate(pstate);
+	return rows;
+}
+
+/* Write a table's file, and add the table to the manifest. */
+static void
+export_table(const Source *table, const char *tenant_id, bool shared,
+			 int number, const char *directory, StringInfo json)
+{
+	TenancyExec exec;
+	StringInfoData sql;
+	char	   *columns_json;
+	char	   *file = file_name(number, table);
+	char	   *path = psprintf("%s/%s", directory, file);
+	uint64		rows;
+	uint64		size;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s FROM %s%s", find_columns(table, &columns_json),
+					 table->kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+					 quote_qualified_identifier(table->schema, table->name));
+	if (shared)
+		appendStringInfo(&sql, " WHERE %s OPERATOR(pg_catalog.=) %s::pg_catalog.uuid",
+						 quote_identifier(table->tenant_column),
+						 quote_literal_cstr(tenant_id));
+
+	tenancy_exec_begin(&exec, table->owner, TENANCY_PATH_NONE);
+	tenancy_exec_noforce_rls();
+	rows = copy_query(sql.data, path);
+	tenancy_exec_end(&exec);
+	fsync_fname(path, false);
+
+	appendStringInfoChar(json, '{');
+	add_text(json, "module", table->module);
+	add_text(json, "table", table->name);
+	add_text(json, "tenant_column", table->tenant_column);
+	add_text(json, "file", file);
+	add_text(json, "sha256", file_digest(path, &size));
+	appendStringInfo(json, "\"bytes\": " UINT64_FORMAT ", \"rows\": " UINT64_FORMAT
+					 ", \"columns\": %s}, ", size, rows, columns_json);
+}
+
+/*
+ * Add a sequence to the manifest.  Sequences are read after the tables, so
+ * that what they give next is in no row.
+ */
+static void
+export_sequence(const Source *sequence, StringInfo json)
+{
+	TenancyExec exec;
+	char	   *state;
+
+	tenancy_exec_begin(&exec, sequence->owner, TENANCY_PATH_NONE);
+	state = tenancy_exec_text_format(&exec, "SELECT pg_catalog.format('\"last_value\": %%s, \"is_called\": %%s',"
+									 " last_value, is_called::pg_catalog.text) FROM %s",
+									 quote_qualified_identifier(sequence->schema, sequence->name));
+	tenancy_exec_end(&exec);
+	appendStringInfoChar(json, '{');
+	add_text(json, "module", sequence->module);
+	add_text(json, "sequence", sequence->name);
+	appendStringInfo(json, "%s}, ", state);
+}
+
+/* A member of the manifest's head. */
+static char *
+head_member(const char *head, const char *member)
+{
+	TenancyExec exec;
+	char	   *value;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	value = tenancy_exec_text_format(&exec, "SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.->>) %s",
+									 quote_literal_cstr(head), quote_literal_cstr(member));
+	tenancy_exec_end(&exec);
+	return value;
+}
+
+/* Write all files to the temporary directory. */
+static void
+export_all(const char *head, const char *directory)
+{
+	List	   *tables = find_sources(head, "{r,p,f}");
+	char	   *id = head_member(head, "id");
+	bool		shared = strcmp(head_member(head, "mode"), "shared") == 0;
+	StringInfoData json;
+	TenancyExec exec;
+	char	   *manifest;
+	int			number = 0;
+	ListCell   *lc;
+
+	check_tables(tables, shared);
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	add_text(&json, "encoding", GetDatabaseEncodingName());
+	appendStringInfoString(&json, "\"tables\": [");
+	foreach(lc, tables)
+		export_table(lfirst(lc), id, shared, ++number, directory, &json);
+	close_json(&json, ']');
+	appendStringInfoString(&json, ", \"sequences\": [");
+	foreach(lc, find_sources(head, "{S}"))
+		export_sequence(lfirst(lc), &json);
+	close_json(&json, ']');
+	appendStringInfoChar(&json, '}');
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	manifest = tenancy_exec_text_format(&exec, "SELECT pg_catalog.jsonb_pretty("
+										"%s::pg_catalog.jsonb OPERATOR(pg_catalog.||) %s::pg_catalog.jsonb)",
+										quote_literal_cstr(head), quote_literal_cstr(json.data));
+	tenancy_exec_end(&exec);
+	write_manifest(directory, manifest);
+}
+
+/* export_tables(head jsonb, directory text): the worker's part */
+Datum
+tenancy_export_tables(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *head_json = PG_GETARG_JSONB_P(0);
+	char	   *head = JsonbToCString(NULL, &head_json->root, VARSIZE(head_json));
+	char	   *directory = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *temporary = psprintf("%s.partial-%d", directory, MyProcPid);
+
+	if (MyBgworkerEntry == NULL || !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a background worker can call this function"),
+				 errhint("Call tenancy.export_tenant().")));
+	if (MakePGDirectory(temporary) < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create directory \"%s\": %m", temporary)));
+	PG_ENSURE_ERROR_CLEANUP(remove_directory, CStringGetDatum(temporary));
+	{
+		export_all(head, temporary);
+		publish(temporary, directory);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(remove_directory, CStringGetDatum(temporary));
+	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * The caller's part
+ * ----------------------------------------------------------------
+ */
+
+static void
+check_caller(void)
+{
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to write a tenant's rows to files of the server"),
+				 errhint("Only superusers and roles with the privileges of \"pg_write_server_files\" may.")));
+}
+
+/* An absolute path of something that is not there, or an empty directory. */
+static char *
+check_directory(char *directory)
+{
+	struct stat st;
+
+	if (!is_absolute_path(directory))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("relative path not allowed for an export")));
+	canonicalize_path(directory);
+	if (strlen(directory) >= MAXPGPATH / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("path of the directory is too long")));
+	if (lstat(directory, &st) < 0)
+	{
+		if (errno == ENOENT)
+			return directory;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat \"%s\": %m", directory)));
+	}
+	if (!S_ISDIR(st.st_mode) || pg_check_dir(directory) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("\"%s\" exists and is not an empty directory", directory)));
+	return directory;
+}
+
+/* The manifest's head: what the registry knows of the tenant. */
+static char *
+make_head(const TenancyTenant *tenant)
+{
+	StringInfoData modules;
+	TenancyExec exec;
+	char	   *head;
+	ListCell   *lc;
+
+	initStringInfo(&modules);
+	appendStringInfoChar(&modules, '[');
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (!tenancy_registry_is_installed(tenant, module))
+			continue;
+		appendStringInfoChar(&modules, '{');
+		add_text(&modules, "name", module->name);
+		add_text(&modules, "model_schema", module->model_schema);
+		add_text(&modules, "schema", tenant->mode != TENANCY_SCHEMA ? module->model_schema :
+				 tenancy_ident_schema(tenant->slug, module->position == 1 ? NULL : module->name));
+		appendStringInfo(&modules, "\"position\": %d}, ", module->position);
+	}
+	close_json(&modules, ']');
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	head = tenancy_exec_text_format(&exec, "SELECT pg_catalog.jsonb_build_object('format', %d,"
+									" 'tenancy', '%s',"
+									" 'server_version', pg_catalog.current_setting('server_version'),"
+									" 'exported_at', pg_catalog.clock_timestamp(),"
+									" 'id', id, 'slug', slug, 'mode', mode, 'display_name', display_name,"
+									" 'metadata', metadata, 'modules', %s::pg_catalog.jsonb)"
+									" FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
+									MANIFEST_FORMAT, TENANCY_VERSION,
+									quote_literal_cstr(modules.data),
+									tenancy_ident_uuid_text(&tenant->id));
+	tenancy_exec_end(&exec);
+	return head;
+}
+
+static Datum
+read_manifest(const char *directory)
+{
+	char	   *path = psprintf("%s/%s", directory, MANIFEST_NAME);
+	FILE	   *file = AllocateFile(path, PG_BINARY_R);
+	StringInfoData text;
+	char		buffer[8192];
+	size_t		len;
+
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	initStringInfo(&text);
+	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
+		appendBinaryStringInfo(&text, buffer, len);
+	FreeFile(file);
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
+}
+
+/* export_tenant(tenant text, directory text) */
+Datum
+tenancy_export_tenant(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	TenancyJob *job;
+	char	   *directory;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	tenancy_require_arg(fcinfo, 1, "directory");
+	tenancy_registry_refuse_home();
+	check_caller();
+	directory = check_directory(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
+	if (tenant.status == TENANCY_DROPPING)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant \"%s\" is being dropped", tenant.slug),
+				 errhint("Call tenancy.drop_tenant() again to finish that.")));
+	if (tenant.is_ours)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant \"%s\" was created or changed by this transaction", tenant.slug),
+				 errhint("Commit the transaction, then export the tenant.")));
+
+	job = tenancy_worker_job(tenant.mode == TENANCY_DATABASE ?
+							 get_database_oid(tenant.database_name, false) : MyDatabaseId);
+	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
+	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = on");
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "SELECT tenancy.export_tables(%s, %s)",
+					   quote_literal_cstr(make_head(&tenant)), quote_literal_cstr(directory));
+	(void) tenancy_worker_run(job);
+	return read_manifest(directory);
+}
