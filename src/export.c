@@ -292,7 +292,8 @@ find_columns(const Source *table, char **json)
 		" WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
 		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''";
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	/* Types of the same schema go without its name, which another copy has not. */
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), quote_identifier(table->schema));
 	columns = tenancy_exec_text(&exec, psprintf(psprintf("SELECT pg_catalog.string_agg("
 														 "pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) %s",
 														 from), table->oid));

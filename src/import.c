@@ -1,0 +1,730 @@
+/*-------------------------------------------------------------------------
+ *
+ * import.c
+ *	  A tenant from files that export.c wrote.
+ *
+ * One worker creates the tenant and loads its rows in one transaction of its
+ * own: all or nothing.  The caller needs EXECUTE and pg_read_server_files.
+ *
+ * Neither files nor manifest are trusted; whoever can write to the directory
+ * may have changed both.
+ *
+ * - A row belongs to the tenant that is imported, whatever its file says: the
+ *	 tenant column's field is replaced on the way in.  What COPY takes for the
+ *	 end of a line or field must be that for us as well, so the encoding has to
+ *	 be the database's (its bytes above 127 are never part of a delimiter), a
+ *	 backslash hides what follows, and carriage returns, which COPY TO never
+ *	 writes, are refused.  Afterwards the tenant's rows are counted.
+ * - A file's name is a plain name in the directory, a regular file.
+ * - Tables and columns must be those of the model.
+ *
+ * The files are read by us and fed to COPY, which runs as the table's owner,
+ * restricted: constraints, generated columns and index expressions call
+ * functions that others wrote.  Triggers do not fire, for rows that have been
+ * through them once, and with them foreign keys are not checked; so that is
+ * done by queries when all rows are there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "commands/copy.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "compat.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "postmaster/bgworker.h"
+#include "registry.h"
+#include "storage/fd.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/uuid.h"
+#include "worker.h"
+
+PG_FUNCTION_INFO_V1(tenancy_import_tenant);
+PG_FUNCTION_INFO_V1(tenancy_import_tables);
+
+#define MANIFEST_FORMAT		"1"
+#define MANIFEST_MAX		(64 * 1024 * 1024)
+#define READ_SIZE			65536
+
+/* A table, as the manifest has it, and where its rows go. */
+typedef struct Target
+{
+	char	   *name;
+	char	   *file;
+	char	   *sha256;
+	char	   *rows;
+	char	   *columns;		/* JSON */
+	List	   *column_names;
+	Oid			oid;
+	Oid			owner;
+	char	   *tenant_column;	/* NULL if there is none */
+} Target;
+
+/* What is imported, and where to. */
+typedef struct Import
+{
+	const char *manifest;		/* as a literal */
+	const char *directory;
+	const char *schema;
+	const char *model_schema;
+	char	   *id;				/* the tenant's */
+	bool		shared;
+} Import;
+
+/* The file that COPY reads; it calls back without an argument of ours. */
+static struct
+{
+	FILE	   *file;
+	const char *path;
+	pg_cryptohash_ctx *hash;
+	char		raw[READ_SIZE];
+	int			raw_len;
+	int			raw_pos;
+	int			field;			/* the current one's number in its line, from 0 */
+	int			tenant_field;	/* -1 if there is none */
+	bool		escaped;		/* the last byte was a backslash */
+	bool		at_start;		/* of the tenant's field */
+	const char *id;
+	int			id_pos;			/* what was given of it; -1 if not giving */
+}			source;
+
+
+/* ----------------------------------------------------------------
+ * Files
+ * ----------------------------------------------------------------
+ */
+
+static FILE *
+open_file(const char *path)
+{
+	struct stat st;
+	FILE	   *file;
+
+	if (lstat(path, &st) < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat file \"%s\": %m", path)));
+	if (!S_ISREG(st.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file", path)));
+	file = AllocateFile(path, PG_BINARY_R);
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	return file;
+}
+
+/* Read on; returns false at the end of the file. */
+static bool
+fill_raw(void)
+{
+	source.raw_pos = 0;
+	source.raw_len = fread(source.raw, 1, READ_SIZE, source.file);
+	if (ferror(source.file))
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\": %m", source.path)));
+	if (source.raw_len > 0 &&
+		pg_cryptohash_update(source.hash, (uint8 *) source.raw, source.raw_len) < 0)
+		elog(ERROR, "could not update SHA-256");
+	return source.raw_len > 0;
+}
+
+/*
+ * Take the next byte, and keep up with where in a line it is.  Returns true
+ * if COPY is to see it.
+ */
+static bool
+pass_byte(char c)
+{
+	bool		in_tenant = source.field == source.tenant_field;
+
+	if (c == '\r')
+		ereport(ERROR,
+				(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
+				 errmsg("file \"%s\" has a carriage return, which no export writes", source.path)));
+	if (source.escaped)
+	{
+		source.escaped = false;
+		return !in_tenant;
+	}
+	if (c == '\\')
+	{
+		source.escaped = true;
+		return !in_tenant;
+	}
+	if (c != '\t' && c != '\n')
+		return !in_tenant;
+	source.field = c == '\t' ? source.field + 1 : 0;
+	source.at_start = source.field == source.tenant_field;
+	return true;
+}
+
+/* What COPY calls for data: at most maxread bytes. */
+static int
+read_source(void *outbuf, int minread, int maxread)
+{
+	char	   *out = outbuf;
+	int			len = 0;
+
+	while (len < maxread)
+	{
+		char		c;
+
+		if (source.id_pos >= 0)
+		{
+			if (source.id[source.id_pos] != '\0')
+			{
+				out[len++] = source.id[source.id_pos++];
+				continue;
+			}
+			source.id_pos = -1;
+		}
+		if (source.raw_pos >= source.raw_len && !fill_raw())
+			break;
+		if (source.at_start)
+		{
+			source.at_start = false;
+			source.id_pos = 0;
+			continue;
+		}
+		c = source.raw[source.raw_pos++];
+		if (pass_byte(c))
+			out[len++] = c;
+	}
+	return len;
+}
+
+static void
+open_source(const char *path, int tenant_field, const char *id)
+{
+	memset(&source, 0, sizeof(source));
+	source.path = path;
+	source.file = open_file(path);
+	source.hash = pg_cryptohash_create(PG_SHA256);
+	if (source.hash == NULL || pg_cryptohash_init(source.hash) < 0)
+		elog(ERROR, "could not begin SHA-256");
+	source.tenant_field = tenant_field;
+	source.at_start = tenant_field == 0;
+	source.id = id;
+	source.id_pos = -1;
+}
+
+/* Read to the end, and compare the file with its checksum. */
+static void
+close_source(const char *sha256)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char		text[2 * PG_SHA256_DIGEST_LENGTH + 1];
+
+	while (fill_raw())
+		;
+	if (pg_cryptohash_final(source.hash, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not finish SHA-256");
+	pg_cryptohash_free(source.hash);
+	FreeFile(source.file);
+	for (int i = 0; i < sizeof(digest); i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	if (strcmp(text, sha256) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("file \"%s\" is not the one that was exported", source.path),
+				 errdetail("Its SHA-256 is %s, that of the manifest %s.",
+						   text, tenancy_ident_clip(sha256))));
+}
+
+
+/* ----------------------------------------------------------------
+ * The manifest
+ * ----------------------------------------------------------------
+ */
+
+static void refuse(const char *what, const char *detail) pg_attribute_noreturn();
+
+static void
+refuse(const char *what, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("cannot import the tenant: %s", what),
+			 detail != NULL ? errdetail("%s", detail) : 0));
+}
+
+/* The text of a query's first value, as the extension's owner. */
+static char *
+query_text(const char *search_path, const char *sql)
+{
+	TenancyExec exec;
+	char	   *value;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), search_path);
+	value = tenancy_exec_text(&exec, sql);
+	tenancy_exec_end(&exec);
+	return value;
+}
+
+static char *
+member(const char *manifest, const char *name)
+{
+	return query_text(TENANCY_PATH_NONE,
+					  psprintf("SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.->>) %s",
+							   manifest, quote_literal_cstr(name)));
+}
+
+/* A value that must be as given. */
+static void
+check_member(const char *manifest, const char *name, const char *value)
+{
+	char	   *found = member(manifest, name);
+
+	if (found == NULL || strcmp(found, value) != 0)
+		refuse(psprintf("the manifest's \"%s\" does not fit", name),
+			   psprintf("It is %s, and must be %s.",
+						found == NULL ? "missing" : tenancy_ident_clip(found), value));
+}
+
+static void
+check_file_name(const char *name)
+{
+	size_t		len = strlen(name);
+
+	if (len < 6 || strcmp(name + len - 5, ".copy") != 0 || name[0] == '.' ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") != len)
+		refuse("a table's file has a name that no export gives", tenancy_ident_clip(name));
+}
+
+/* The tables of the manifest. */
+static List *
+read_targets(const Import *import)
+{
+	TenancyExec exec;
+	List	   *targets = NIL;
+	uint64		nrows;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	nrows = tenancy_exec_format("SELECT t.\"table\", t.file, t.sha256, t.rows, t.columns"
+								" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables')"
+								" AS t(\"table\" pg_catalog.text, file pg_catalog.text, sha256 pg_catalog.text,"
+								" rows bigint, columns pg_catalog.jsonb)",
+								import->manifest);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Target	   *target = palloc0(sizeof(Target));
+
+		target->name = SPI_getvalue(tuple, desc, 1);
+		target->file = SPI_getvalue(tuple, desc, 2);
+		target->sha256 = SPI_getvalue(tuple, desc, 3);
+		target->rows = SPI_getvalue(tuple, desc, 4);
+		target->columns = SPI_getvalue(tuple, desc, 5);
+		if (!target->name || !target->file || !target->sha256 || !target->rows || !target->columns)
+			refuse("the manifest is incomplete about a table", NULL);
+		check_file_name(target->file);
+		targets = lappend(targets, target);
+		MemoryContextSwitchTo(old);
+	}
+	tenancy_exec_end(&exec);
+	return targets;
+}
+
+/* The manifest must have each of the model's tables once, and no other. */
+static void
+check_tables(const Import *import)
+{
+	char	   *difference;
+
+	difference = query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(COALESCE(m.name, c.name)), ', ')"
+		" FROM (SELECT t OPERATOR(pg_catalog.->>) 'table' AS name, pg_catalog.count(*) AS n"
+		"  FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables') t GROUP BY 1) m"
+		" FULL JOIN (SELECT relname::pg_catalog.text AS name FROM pg_catalog.pg_class"
+		"  WHERE relnamespace OPERATOR(pg_catalog.=) %u AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
+		"  AND NOT relispartition) c ON c.name OPERATOR(pg_catalog.=) m.name"
+		" WHERE c.name IS NULL OR m.name IS NULL OR m.n OPERATOR(pg_catalog.>) 1",
+		import->manifest, get_namespace_oid(import->schema, false)));
+	if (difference != NULL)
+		refuse("its tables are not those of the module",
+			   psprintf("Tables on one side only, or twice: %s.", difference));
+}
+
+/* Find the table, and compare its columns with the manifest's. */
+static void
+find_target(const Import *import, Target *target)
+{
+	const char *sorted = "SELECT pg_catalog.string_agg(pg_catalog.format('%I %s', name, type), ', ' ORDER BY name)";
+	const char *from = psprintf("FROM ROWS FROM (pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb)"
+								" AS (name pg_catalog.text, type pg_catalog.text)) WITH ORDINALITY c(name, type, n)",
+								quote_literal_cstr(target->columns));
+	char	   *theirs;
+	char	   *ours;
+
+	target->oid = get_relname_relid(target->name, get_namespace_oid(import->schema, false));
+	theirs = query_text(quote_identifier(import->schema), psprintf("%s %s", sorted, from));
+	ours = query_text(quote_identifier(import->schema), psprintf(
+		"%s FROM (SELECT attname::pg_catalog.text AS name, pg_catalog.format_type(atttypid, atttypmod) AS type"
+		" FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
+		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) '') c",
+		sorted, target->oid));
+	if (theirs == NULL || ours == NULL || strcmp(theirs, ours) != 0)
+		refuse(psprintf("the columns of table \"%s\" do not fit", target->name),
+			   psprintf("Exported: %s. Here: %s.", theirs ? theirs : "none", ours ? ours : "none"));
+
+	target->owner = atooid(query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT relowner FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) %u", target->oid)));
+	target->column_names = tenancy_exec_list_as(tenancy_registry_owner(),
+												psprintf("SELECT name %s ORDER BY n", from));
+	target->tenant_column = query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT p.tenant_column FROM tenancy.protected_table p"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
+		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND c.relname OPERATOR(pg_catalog.=) %s",
+		get_namespace_oid(import->model_schema, false), quote_literal_cstr(target->name)));
+	if (import->shared && target->tenant_column == NULL)
+		refuse(psprintf("table \"%s\" is not protected", target->name), NULL);
+}
+
+
+/* ----------------------------------------------------------------
+ * Loading
+ * ----------------------------------------------------------------
+ */
+
+static int
+position_of(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (name != NULL && strcmp(lfirst(lc), name) == 0)
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
+/* COPY the source into a table, as the current user. */
+static uint64
+copy_rows(const Target *target)
+{
+	Relation	rel = table_open(target->oid, RowExclusiveLock);
+	ParseState *pstate = make_parsestate(NULL);
+	DefElem    *encoding = makeDefElem("encoding",
+									   (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1);
+	List	   *columns = NIL;
+	CopyFromState state;
+	uint64		rows;
+	ListCell   *lc;
+
+	foreach(lc, target->column_names)
+		columns = lappend(columns, makeString(lfirst(lc)));
+	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);
+	state = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_source, columns,
+						  list_make1(encoding));
+	rows = CopyFrom(state);
+	EndCopyFrom(state);
+	free_parsestate(pstate);
+	table_close(rel, NoLock);
+	return rows;
+}
+
+static void
+load_table(const Import *import, const Target *target)
+{
+	TenancyExec exec;
+	char	   *rows;
+
+	open_source(psprintf("%s/%s", import->directory, target->file),
+				position_of(target->column_names, target->tenant_column), import->id);
+	tenancy_exec_begin(&exec, target->owner,
+					   psprintf("%s, pg_temp", quote_identifier(import->schema)));
+	tenancy_exec_noforce_rls();
+	tenancy_exec_set("session_replication_role", "replica");
+	rows = psprintf(UINT64_FORMAT, copy_rows(target));
+	CommandCounterIncrement();
+	if (target->tenant_column != NULL)
+		rows = tenancy_exec_text_format(&exec, "SELECT pg_catalog.count(*) FROM %s"
+										" WHERE %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
+										quote_qualified_identifier(import->schema, target->name),
+										quote_identifier(target->tenant_column), import->id);
+	else
+		rows = MemoryContextStrdup(exec.caller_context, rows);
+	tenancy_exec_end(&exec);
+	close_source(target->sha256);
+	if (strcmp(rows, target->rows) != 0)
+		refuse(psprintf("table \"%s\" has another number of rows than the manifest says", target->name),
+			   psprintf("Rows loaded: %s, exported: %s.", rows, tenancy_ident_clip(target->rows)));
+}
+
+/*
+ * Check the foreign keys of a table by one query for each, which the catalogs
+ * write.  What refers to the registry is right by itself.
+ */
+static void
+check_foreign_keys(const Import *import, const Target *target)
+{
+	ListCell   *lc;
+	List	   *queries = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('SELECT %%L FROM %%s%%s f WHERE (%%s)%%s AND NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
+		" k.conname, CASE fc.relkind WHEN 'r' THEN 'ONLY ' END, k.conrelid::pg_catalog.regclass,"
+		" pg_catalog.string_agg(pg_catalog.format('f.%%I IS NOT NULL', fa.attname),"
+		"  CASE k.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END),"
+		" %s, CASE pc.relkind WHEN 'r' THEN 'ONLY ' END, k.confrelid::pg_catalog.regclass,"
+		" pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.%%I', pa.attname, opn.nspname, o.oprname, fa.attname), ' AND '))"
+		" FROM pg_catalog.pg_constraint k"
+		" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop)) AS u(fk, pk, op)"
+		" JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) k.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
+		" JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) k.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"
+		" JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) u.op"
+		" JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) o.oprnamespace"
+		" JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) k.conrelid"
+		" JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) k.confrelid"
+		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.<>) %u"
+		" AND k.conparentid OPERATOR(pg_catalog.=) 0"	/* not again for partitions */
+		" AND (k.conrelid OPERATOR(pg_catalog.=) %u OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%u)"
+		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))"
+		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.relkind",
+		target->tenant_column == NULL ? "''" :
+		quote_literal_cstr(psprintf(" AND f.%s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
+									quote_identifier(target->tenant_column), import->id)),
+		tenancy_registry_relation("tenant"), target->oid, target->oid));
+
+	foreach(lc, queries)
+	{
+		TenancyExec exec;
+		char	   *broken;
+
+		tenancy_exec_begin(&exec, target->owner, TENANCY_PATH_NONE);
+		tenancy_exec_noforce_rls();
+		broken = tenancy_exec_text(&exec, lfirst(lc));
+		tenancy_exec_end(&exec);
+		if (broken != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("rows of table \"%s\" violate foreign key constraint \"%s\"",
+							target->name, broken)));
+	}
+}
+
+/*
+ * Set the sequences, which must be ours and not gone.  Those of the shared
+ * tables only go on, never back.
+ */
+static void
+set_sequences(const Import *import)
+{
+	ListCell   *lc;
+	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%s %%s', c.relowner,"
+		" pg_catalog.format('SELECT pg_catalog.setval(%%s::pg_catalog.regclass, %%s, %%L) FROM %%I.%%I%%s',"
+		"  pg_catalog.quote_literal(c.oid), m.last_value, m.is_called, n.nspname, c.relname,"
+		"  CASE WHEN %s THEN pg_catalog.format(' WHERE last_value OPERATOR(pg_catalog.<) %%s', m.last_value) ELSE '' END))"
+		" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'sequences')"
+		"  AS m(sequence pg_catalog.text, last_value bigint, is_called boolean)"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) %u"
+		" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+		"  AND c.relname OPERATOR(pg_catalog.=) m.sequence AND c.relkind OPERATOR(pg_catalog.=) 'S'",
+		import->shared ? "true" : "false", import->manifest,
+		get_namespace_oid(import->schema, false)));
+
+	foreach(lc, commands)
+	{
+		char	   *command = strchr(lfirst(lc), ' ') + 1;
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, atooid(lfirst(lc)), TENANCY_PATH_NONE);
+		(void) tenancy_exec_sql(command);
+		tenancy_exec_end(&exec);
+	}
+}
+
+/* import_tables(manifest jsonb, directory text, id uuid): the worker's part */
+Datum
+tenancy_import_tables(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *manifest = PG_GETARG_JSONB_P(0);
+	TenancyTenant tenant;
+	TenancyModule *module;
+	Import		import;
+	List	   *targets;
+	ListCell   *lc;
+
+	if (MyBgworkerEntry == NULL || !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a background worker can call this function"),
+				 errhint("Call tenancy.import_tenant().")));
+	import.manifest = quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest)));
+	import.directory = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	import.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(2));
+	tenancy_registry_get(import.id, &tenant);
+	module = linitial(tenancy_registry_modules());
+	import.shared = tenant.mode == TENANCY_SHARED;
+	import.model_schema = module->model_schema;
+	import.schema = import.shared ? module->model_schema : tenant.schema_name;
+
+	targets = read_targets(&import);
+	check_tables(&import);
+	foreach(lc, targets)
+		find_target(&import, lfirst(lc));
+	foreach(lc, targets)
+		load_table(&import, lfirst(lc));
+	foreach(lc, targets)
+		check_foreign_keys(&import, lfirst(lc));
+	set_sequences(&import);
+	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * The caller's part
+ * ----------------------------------------------------------------
+ */
+
+/* The manifest as a literal of type text. */
+static char *
+read_manifest(const char *directory)
+{
+	char	   *path = psprintf("%s/manifest.json", directory);
+	FILE	   *file = open_file(path);
+	StringInfoData text;
+	char		buffer[8192];
+	size_t		len;
+
+	initStringInfo(&text);
+	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
+	{
+		if (memchr(buffer, '\0', len) != NULL || text.len + len > MANIFEST_MAX)
+			refuse("the manifest is none", path);
+		appendBinaryStringInfo(&text, buffer, len);
+	}
+	FreeFile(file);
+	(void) pg_verifymbstr(text.data, text.len, false);
+	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
+	return quote_literal_cstr(text.data);
+}
+
+static void
+check_manifest(const char *manifest)
+{
+	List	   *modules = tenancy_registry_modules();
+	char	   *shape = query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT pg_catalog.jsonb_typeof(m) OPERATOR(pg_catalog.=) 'object'"
+		" AND pg_catalog.jsonb_typeof(m OPERATOR(pg_catalog.->) 'tables') OPERATOR(pg_catalog.=) 'array'"
+		" AND pg_catalog.jsonb_typeof(m OPERATOR(pg_catalog.->) 'sequences') OPERATOR(pg_catalog.=) 'array'"
+		" AND pg_catalog.jsonb_typeof(m OPERATOR(pg_catalog.->) 'modules') OPERATOR(pg_catalog.=) 'array'"
+		" FROM (SELECT %s::pg_catalog.jsonb AS m) x", manifest));
+	char	   *module;
+
+	if (shape == NULL || strcmp(shape, "t") != 0)
+		refuse("the manifest has not the form of one", NULL);
+	check_member(manifest, "format", MANIFEST_FORMAT);
+	check_member(manifest, "tenancy", TENANCY_VERSION);
+	check_member(manifest, "encoding", GetDatabaseEncodingName());
+	if (modules == NIL)
+		refuse("there is no module here", NULL);
+	module = query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT pg_catalog.string_agg(m OPERATOR(pg_catalog.->>) 'name', ', ')"
+		" FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') m", manifest));
+	if (module == NULL || strcmp(module, ((TenancyModule *) linitial(modules))->name) != 0)
+		refuse("its modules do not fit",
+			   psprintf("They are %s. The main module here is %s, and plug-ins cannot be imported.",
+						module == NULL ? "none" : tenancy_ident_clip(module),
+						((TenancyModule *) linitial(modules))->name));
+}
+
+static char *
+literal_or_null(const char *value)
+{
+	return value == NULL ? "NULL" : quote_literal_cstr(value);
+}
+
+/* The id of the export if it is free, else a new one. */
+static pg_uuid_t
+choose_id(const char *manifest)
+{
+	char	   *text = member(manifest, "id");
+	TenancyTenant other;
+	pg_uuid_t	id;
+
+	if (text == NULL || !tenancy_ident_parse_uuid(text, &id))
+		refuse("the manifest's \"id\" is none", NULL);
+	if (tenancy_registry_by_id(&id, &other))
+		return *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
+	return id;
+}
+
+/* import_tenant(directory text, slug text, mode isolation_mode) */
+Datum
+tenancy_import_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *directory;
+	char	   *manifest;
+	char	   *slug;
+	const char *mode;
+	char	   *metadata;
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	TenancyJob *job;
+
+	tenancy_require_arg(fcinfo, 0, "directory");
+	tenancy_registry_refuse_home();
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read a tenant's rows from files of the server"),
+				 errhint("Only superusers and roles with the privileges of \"pg_read_server_files\" may.")));
+	directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (!is_absolute_path(directory))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("relative path not allowed for an import")));
+	canonicalize_path(directory);
+	manifest = read_manifest(directory);
+	check_manifest(manifest);
+
+	slug = PG_ARGISNULL(1) ? member(manifest, "slug") : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	mode = PG_ARGISNULL(2) ? member(manifest, "mode") :
+		tenancy_mode_text(tenancy_mode_from_datum(PG_GETARG_DATUM(2)));
+	if (slug == NULL || mode == NULL)
+		refuse("the manifest has no slug or no mode", NULL);
+	tenancy_ident_check_slug(slug);
+	if (strcmp(mode, "shared") != 0 && strcmp(mode, "schema") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot import a tenant into a database of its own"),
+				 errhint("Use mode => 'schema' or mode => 'shared'.")));
+	metadata = member(manifest, "metadata");
+	*id = choose_id(manifest);
+
+	job = tenancy_worker_job(MyDatabaseId);
+	tenancy_worker_add(job, "SELECT tenancy.create_tenant(%s, %s, '%s', %s, %s)",
+					   quote_literal_cstr(slug), quote_literal_cstr(mode),
+					   tenancy_ident_uuid_text(id),
+					   literal_or_null(member(manifest, "display_name")),
+					   quote_literal_cstr(metadata == NULL ? "{}" : metadata));
+	tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')",
+					   manifest, quote_literal_cstr(directory), tenancy_ident_uuid_text(id));
+	(void) tenancy_worker_run(job);
+	PG_RETURN_UUID_P(id);
+}

@@ -1,0 +1,20 @@
+/* import.c: a tenant from files that export_tenant() wrote */
+
+CREATE FUNCTION tenancy.import_tenant(directory text,
+									  slug text DEFAULT NULL,
+									  mode tenancy.isolation_mode DEFAULT NULL)
+RETURNS uuid
+AS 'MODULE_PATHNAME', 'tenancy_import_tenant'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.import_tenant(text, text, tenancy.isolation_mode) IS
+'Creates a tenant with the rows that export_tenant() wrote to a directory, and returns its id';
+
+CREATE FUNCTION tenancy.import_tables(manifest jsonb, directory text, id uuid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_import_tables'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION tenancy.import_tables(jsonb, text, uuid) IS
+'For import_tenant: how its background worker loads the tables';
+
+REVOKE ALL ON FUNCTION tenancy.import_tenant(text, text, tenancy.isolation_mode),
+	tenancy.import_tables(jsonb, text, uuid) FROM PUBLIC;

@@ -1,0 +1,220 @@
+# A tenant from the files of an export: every row again, in its own place, and
+# nothing gained by whoever wrote the files, the model's code or the call.
+#
+# TAP and not regress, because files are tampered with.
+
+use strict;
+use warnings;
+
+use Digest::SHA;
+use File::Copy;
+use FindBin;
+use lib $FindBin::RealBin;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Tenancy;
+use Test::More;
+
+my $node = new_cluster('import');
+my $db = 'shop';
+my $dir = PostgreSQL::Test::Utils::tempdir;
+
+$node->safe_psql('postgres', "CREATE DATABASE $db");
+$node->safe_psql($db, q{
+	CREATE EXTENSION tenancy;
+	CREATE ROLE keeper LOGIN IN ROLE pg_write_server_files, pg_read_server_files;
+	CREATE ROLE clumsy LOGIN;
+	GRANT USAGE ON SCHEMA tenancy TO keeper, clumsy;
+	GRANT EXECUTE ON FUNCTION tenancy.export_tenant, tenancy.import_tenant, tenancy.import_tables TO keeper, clumsy;
+	CREATE SCHEMA shop AUTHORIZATION shop_owner;
+	GRANT USAGE ON SCHEMA shop TO app;
+	SET ROLE shop_owner;
+	CREATE TYPE shop.mood AS ENUM ('sad', 'fine');
+	-- Whoever loads the rows runs this.
+	CREATE FUNCTION shop.planted(text) RETURNS boolean LANGUAGE plpgsql AS $$
+		BEGIN
+			IF current_setting('session_replication_role') = 'replica'
+				AND (current_user <> 'shop_owner' OR current_setting('is_superuser') = 'on'
+					AND pg_catalog.has_function_privilege('pg_catalog.pg_read_file(text)', 'EXECUTE')) THEN
+				RAISE 'planted code runs as %', current_user;
+			END IF;
+			RETURN true;
+		END$$;
+	CREATE FUNCTION shop.fire() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN NEW.name = 'fired'; RETURN NEW; END$$;
+	CREATE TABLE shop.customer (
+		id int GENERATED ALWAYS AS IDENTITY,
+		name text NOT NULL CHECK (shop.planted(name)),
+		feels shop.mood,
+		boss int,
+		upper_name text GENERATED ALWAYS AS (upper(name)) STORED,
+		photo bytea,
+		tenant_id uuid NOT NULL,
+		PRIMARY KEY (tenant_id, id),
+		FOREIGN KEY (tenant_id, boss) REFERENCES shop.customer);
+	CREATE TABLE shop.aa_order (n int, customer int, tenant_id uuid NOT NULL,
+		FOREIGN KEY (tenant_id, customer) REFERENCES shop.customer);
+	CREATE TABLE shop.parted (n int, tenant_id uuid NOT NULL, PRIMARY KEY (tenant_id, n)) PARTITION BY RANGE (n);
+	CREATE TABLE shop.parted_low PARTITION OF shop.parted FOR VALUES FROM (0) TO (10);
+	CREATE TABLE shop.parted_high PARTITION OF shop.parted FOR VALUES FROM (10) TO (2000);
+	RESET ROLE;
+	SELECT tenancy.create_module('shop', 'shop');
+	SELECT * FROM tenancy.protect_module('shop');
+	SET ROLE shop_owner;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA shop TO app;
+	RESET ROLE;
+	SELECT tenancy.grant_access('app');
+	SELECT tenancy.create_tenant('pool', display_name => 'Pool & Sons', metadata => '{"plan": "gold"}');
+	SELECT tenancy.create_tenant('other'), tenancy.create_tenant('bridge', 'schema');
+	SELECT tenancy.create_tenant('silo', 'database');
+});
+foreach my $tenant ('pool', 'other', 'bridge', 'silo')
+{
+	$node->safe_psql($tenant eq 'silo' ? 'tenant_silo' : $db, qq{
+		BEGIN;
+		SELECT tenancy.set_tenant('$tenant');
+		INSERT INTO customer (name, feels, boss, photo) VALUES
+			(E'tab\\tnew\\nline\\rback\\\\slash \\\\N \\\\.', 'sad', NULL, '\\x00ff5c0a'), ('', NULL, NULL, NULL);
+		INSERT INTO customer (name, feels, boss) SELECT 'n' || n, 'fine', min(id) FROM customer, generate_series(1, 500) n GROUP BY n;
+		INSERT INTO aa_order SELECT id, id FROM customer;
+		INSERT INTO parted SELECT n FROM generate_series(1, 1000) n;
+		COMMIT;
+	}, extra_params => [ '-U', 'app' ]);
+}
+$node->safe_psql($db, qq{
+	SET ROLE shop_owner;
+	CREATE TRIGGER fire BEFORE INSERT ON shop.customer FOR EACH ROW EXECUTE FUNCTION shop.fire();
+	RESET ROLE;
+	SELECT tenancy.export_tenant(slug, '$dir/' || slug) FROM tenancy.tenant});
+
+sub import_as
+{
+	my ($role, $arguments) = @_;
+
+	return sqlstate($node, $db, $role, "SELECT tenancy.import_tenant($arguments)");
+}
+
+# What a tenant has, its id left out; of the whole table if it is alone there.
+sub digest
+{
+	my ($slug, $schema) = @_;
+
+	return $node->safe_psql($db, qq{
+		SELECT count(*), md5(string_agg(concat_ws('|', id, name, feels, boss, upper_name, photo), ',' ORDER BY id))
+		FROM $schema.customer WHERE tenant_id = (SELECT id FROM tenancy.tenant WHERE slug = '$slug');
+		SELECT count(*), sum(n), sum(customer) FROM $schema.aa_order WHERE tenant_id = (SELECT id FROM tenancy.tenant WHERE slug = '$slug');
+		SELECT count(*), sum(n) FROM $schema.parted WHERE tenant_id = (SELECT id FROM tenancy.tenant WHERE slug = '$slug')});
+}
+my $others = sub { return digest('other', 'shop') . digest('bridge', 'tenant_bridge') };
+my $before = $others->();
+my $pool = digest('pool', 'shop');
+like($pool, qr/^502\|\w+\n502\|.*\n1000\|/, 'the rows that are to come back');
+
+# ---------------------------------------------------------------------------
+# Round trips
+# ---------------------------------------------------------------------------
+is(import_as('keeper', "'$dir/pool', 'pool2', 'schema'"), '00000', 'shared rows into a schema');
+is(digest('pool2', 'tenant_pool2'), $pool, 'all of them, with the new id');
+is($node->safe_psql($db, q{SELECT a.id <> b.id, a.metadata = b.metadata, a.display_name = b.display_name
+	FROM tenancy.tenant a, tenancy.tenant b WHERE a.slug = 'pool' AND b.slug = 'pool2'}), 't|t|t', 'another id, because the own one is taken');
+$node->safe_psql($db, q{SET ROLE app; BEGIN; SELECT tenancy.set_tenant('pool2');
+	INSERT INTO customer (name) VALUES ('next'); COMMIT});
+is($node->safe_psql($db, q{SELECT count(DISTINCT id) FROM tenant_pool2.customer}), '503', 'its sequence goes on');
+
+my $id = $node->safe_psql($db, q{SELECT id FROM tenancy.tenant WHERE slug = 'pool'});
+$node->safe_psql($db, q{SELECT tenancy.drop_tenant('pool', force => true)});
+is(import_as('keeper', "'$dir/pool'"), '00000', 'back under the old name, in the old mode');
+is($node->safe_psql($db, q{SELECT id FROM tenancy.tenant WHERE slug = 'pool'}), $id, 'and the old id');
+is(digest('pool', 'shop'), $pool, 'with all rows');
+is(import_as('keeper', "'$dir/silo', 'landed', 'shared'"), '00000', 'from a database into shared tables');
+is((split /\n/, digest('landed', 'shop'))[2], (split /\n/, $pool)[2], 'with all rows');
+is(import_as('keeper', "'$dir/bridge', 'bridge2'"), '00000', 'from a schema into another');
+is(digest('bridge2', 'tenant_bridge2'), digest('bridge', 'tenant_bridge'), 'with all rows');
+is($others->(), $before, 'other tenants have what they had');
+$node->safe_psql($db, qq{SELECT tenancy.export_tenant('pool', '$dir/again')});
+# PostgreSQL may use the space of the rows that were dropped, in another order.
+is(join('', sort split /^/, slurp_file("$dir/again/$_")), join('', sort split /^/, slurp_file("$dir/pool/$_")),
+	"the next export has the same rows: $_") foreach ('0001_aa_order.copy', '0002_customer.copy', '0003_parted.copy');
+
+# ---------------------------------------------------------------------------
+# Who may, and what is refused
+# ---------------------------------------------------------------------------
+my $tenants = $node->safe_psql($db, 'SELECT string_agg(slug, $$ $$ ORDER BY slug) FROM tenancy.tenant');
+
+is(import_as('app', "'$dir/pool', 'x'"), '42501', 'the application may not import');
+is(import_as('clumsy', "'$dir/pool', 'x'"), '42501', 'nor whoever may not read files of the server');
+is(sqlstate($node, $db, undef, "SELECT tenancy.import_tables('{}', '$dir/pool', '$id')"), '42501', 'nobody does the part of the worker');
+is(import_as('keeper', 'NULL'), '22004', 'no directory');
+is(import_as('keeper', "'pool', 'x'"), '42602', 'a relative path');
+is(import_as('keeper', "'$dir/none', 'x'"), '58P01', 'no such directory');
+is(import_as('keeper', "'$dir/pool'"), '42710', 'the name is taken');
+is(import_as('keeper', "'$dir/pool', 'x''; DROP TABLE tenancy.tenant; --'"), '22023', 'a bad name');
+is(import_as('keeper', "'$dir/pool', 'x', 'database'"), '0A000', 'into a database');
+
+# Change a copy of the export, import it, and see that nothing has come of it.
+sub tampered
+{
+	my ($what, $expected, $change, $file_change) = @_;
+
+	system('rm', '-rf', "$dir/bad") == 0 or die;
+	mkdir "$dir/bad";
+	copy($_, "$dir/bad/") foreach glob "$dir/pool/*";
+	my $manifest = decode_json(slurp_file("$dir/bad/manifest.json"));
+	if ($file_change)
+	{
+		my $path = "$dir/bad/0002_customer.copy";
+		local $_ = slurp_file($path);
+		$file_change->();
+		unlink $path;
+		append_to_file($path, $_);
+		$manifest->{tables}[1]{sha256} = Digest::SHA::sha256_hex($_);
+	}
+	$change->($manifest) if $change;
+	unlink "$dir/bad/manifest.json";
+	append_to_file("$dir/bad/manifest.json", ref $manifest && !$manifest->{raw} ? encode_json($manifest) : $manifest->{raw});
+	is(import_as('keeper', "'$dir/bad', 'bad', 'shared'"), $expected, $what);
+	return;
+}
+my $other_id = $node->safe_psql($db, q{SELECT id FROM tenancy.tenant WHERE slug = 'other'});
+
+tampered('an older checksum', 'XX001', sub { $_[0]{tables}[1]{sha256} =~ tr/0-9/1-90/ });
+tampered('a path out of the directory', '22023', sub { $_[0]{tables}[1]{file} = '../pool/0002_customer.copy' });
+tampered('an absolute path', '22023', sub { $_[0]{tables}[1]{file} = '/etc/passwd' });
+tampered('another number of rows', '22023', sub { $_[0]{tables}[1]{rows}++ });
+tampered('a column too many', '22023', sub { push @{ $_[0]{tables}[1]{columns} }, { name => 'x', type => 'text' } });
+tampered('a column of another type', '22023', sub { $_[0]{tables}[1]{columns}[0]{type} = 'bigint' });
+tampered('a generated column', '22023', sub { $_[0]{tables}[1]{columns}[1]{name} = 'upper_name' });
+tampered('a table of another name', '22023', sub { $_[0]{tables}[1]{table} = 'pg_authid' });
+tampered('a table twice', '22023', sub { push @{ $_[0]{tables} }, $_[0]{tables}[0] });
+tampered('a table missing', '22023', sub { pop @{ $_[0]{tables} } });
+tampered('another version', '22023', sub { $_[0]{tenancy} = '9.9' });
+tampered('another encoding', '22023', sub { $_[0]{encoding} = 'SJIS' });
+tampered('another module', '22023', sub { $_[0]{modules}[0]{name} = 'other' });
+tampered('no tables', '22023', sub { $_[0]{tables} = 'x' });
+tampered('an incomplete table', '22023', sub { delete $_[0]{tables}[0]{file} });
+tampered('no JSON', '22P02', sub { $_[0]{raw} = '{"format": ' });
+tampered('deep JSON', '54001', sub { $_[0]{raw} = '[' x 1000000 });
+tampered('a sequence out of bounds', '22003', sub { $_->{last_value} = '9' x 10 foreach @{ $_[0]{sequences} } });
+tampered('a foreign key without its row', '23503', undef, sub { s/^2\t/9999\t/m });
+tampered('a carriage return', '22P04', undef, sub { s/\n/\r\n/ });
+tampered('too few fields', '22P04', undef, sub { s/\t[^\t]*\n/\n/ });
+
+unlink "$dir/bad/0002_customer.copy";
+symlink("$dir/pool/0002_customer.copy", "$dir/bad/0002_customer.copy");
+is(import_as('keeper', "'$dir/bad', 'bad', 'shared'"), '42809', 'a link');
+is($node->safe_psql($db, 'SELECT string_agg(slug, $$ $$ ORDER BY slug) FROM tenancy.tenant'), $tenants, 'no tenant has come of it');
+is(digest('pool', 'shop') . $others->(), $pool . $before, 'nor a row');
+
+# Rows that claim to be another tenant's, in ways that COPY may see otherwise.
+tampered('a row that says to be another\'s', '00000', undef, sub { s/\Q$id\E/$other_id/g });
+is(digest('bad', 'shop'), $pool, 'belongs to the tenant that is imported');
+is($others->(), $before, 'and not to the other');
+$node->safe_psql($db, q{SELECT tenancy.drop_tenant('bad', force => true)});
+tampered('a line that a backslash hides', '22P04', undef,
+	sub { s/\Q$id\E\n/$id\\\n77\tx\t\\N\t\\N\t\\N\t$other_id\n/ });
+tampered('a line after an end mark', '22023', undef, sub { s/\n/\n\\.\n/ });
+is($others->(), $before, 'the other has nothing of it');
+is($node->safe_psql($db, q{SELECT count(*) FROM tenancy.check_isolation() WHERE severity = 'error'}), '0', 'and all is well');
+
+done_testing();
