@@ -8,8 +8,16 @@
  * the rights of the tables' owner, in transactions of its own: the caller's
  * rollback does not bring the rows back, and if something stops the worker,
  * the tenant stays "dropping", out of everyone's reach, until drop_tenant() is
- * called again.  Only a tenant without rows is dropped by the caller's own
- * transaction.
+ * called again, which goes on with what is left.  Only a tenant without rows is
+ * dropped by the caller's own transaction.
+ *
+ * The worker goes through the tables from those that refer to those that are
+ * referred to, and commits after each BATCH_ROWS rows, so that no transaction
+ * grows with the tenant.  Tables whose rows refer to each other in a circle, or
+ * to their own table, have no such order.  They, and what they refer to, are
+ * left to one last statement, which deletes from all tables at once.
+ *
+ * Nothing but rows of the tenant is locked.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +34,9 @@
 #include "utils/builtins.h"
 #include "worker.h"
 
+/* How many rows are deleted between two commits. */
+#define BATCH_ROWS 10000
+
 PG_FUNCTION_INFO_V1(tenancy_drop_tenant);
 
 /* A protected table, as far as deleting a tenant's rows needs it. */
@@ -34,7 +45,16 @@ typedef struct SharedTable
 	char	   *name;			/* qualified and quoted */
 	char	   *column;			/* quoted */
 	Oid			owner;
+	Oid			relid;
+	bool		batched;		/* its rows are deleted in batches */
 } SharedTable;
+
+/* A foreign key between two of them. */
+typedef struct SharedKey
+{
+	Oid			referring;
+	Oid			referred;
+} SharedKey;
 
 /* The protected tables, in order of their owners. */
 static List *
@@ -46,7 +66,7 @@ shared_tables(void)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	nrows = tenancy_exec_sql("SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),"
-							 " pg_catalog.quote_ident(p.tenant_column), c.relowner"
+							 " pg_catalog.quote_ident(p.tenant_column), c.relowner, c.oid"
 							 " FROM tenancy.protected_table p"
 							 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
 							 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
@@ -56,11 +76,12 @@ shared_tables(void)
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		SharedTable *table = palloc(sizeof(SharedTable));
+		SharedTable *table = palloc0(sizeof(SharedTable));
 
 		table->name = pstrdup(SPI_getvalue(tuple, desc, 1));
 		table->column = pstrdup(SPI_getvalue(tuple, desc, 2));
 		table->owner = atooid(SPI_getvalue(tuple, desc, 3));
+		table->relid = atooid(SPI_getvalue(tuple, desc, 4));
 		tables = lappend(tables, table);
 		MemoryContextSwitchTo(old);
 	}
@@ -95,6 +116,106 @@ has_rows(List *tables, const char *id)
 			return true;
 	}
 	return false;
+}
+
+/* The foreign keys between protected tables. */
+static List *
+shared_keys(void)
+{
+	TenancyExec exec;
+	List	   *keys = NIL;
+	uint64		nrows;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	nrows = tenancy_exec_sql("SELECT DISTINCT k.conrelid, k.confrelid"
+							 " FROM pg_catalog.pg_constraint k"
+							 " JOIN tenancy.protected_table c ON c.relation OPERATOR(pg_catalog.=) k.conrelid"
+							 " JOIN tenancy.protected_table p ON p.relation OPERATOR(pg_catalog.=) k.confrelid"
+							 " WHERE k.contype OPERATOR(pg_catalog.=) 'f'");
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		SharedKey  *key = palloc(sizeof(SharedKey));
+
+		key->referring = atooid(SPI_getvalue(tuple, desc, 1));
+		key->referred = atooid(SPI_getvalue(tuple, desc, 2));
+		keys = lappend(keys, key);
+		MemoryContextSwitchTo(old);
+	}
+	tenancy_exec_end(&exec);
+	return keys;
+}
+
+/*
+ * Delete the tenant's rows from the table in batches.  ONLY: the rows of
+ * partitions and children are deleted in these tables' own turn, because
+ * foreign keys refer to them by themselves.
+ */
+static void
+add_batches(TenancyJob *job, const SharedTable *table, const char *id)
+{
+	char	   *rows = psprintf("FROM ONLY %s WHERE %s OPERATOR(pg_catalog.=) '%s'",
+								table->name, table->column, id);
+	TenancyStep *step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; DELETE %s"
+										   " AND ctid OPERATOR(pg_catalog.=) ANY"
+										   " (ARRAY(SELECT ctid %s LIMIT %d))",
+										   rows, rows, BATCH_ROWS);
+
+	step->role = table->owner;
+	step->noforce_rls = true;
+	step->repeat = true;
+	tenancy_worker_commit(job);
+}
+
+/* May the table's rows go now: does nothing that is still there refer to them? */
+static bool
+is_unreferred(const SharedTable *table, List *tables, List *keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		SharedKey  *key = lfirst(lc);
+		ListCell   *lc_table;
+
+		if (key->referred != table->relid)
+			continue;
+		foreach(lc_table, tables)
+		{
+			SharedTable *other = lfirst(lc_table);
+
+			if (other->relid == key->referring && !other->batched)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Add batches for all tables that have an order. */
+static void
+add_ordered_batches(TenancyJob *job, List *tables, const char *id)
+{
+	List	   *keys = shared_keys();
+	bool		progress = true;
+
+	while (progress)
+	{
+		ListCell   *lc;
+
+		progress = false;
+		foreach(lc, tables)
+		{
+			SharedTable *table = lfirst(lc);
+
+			if (table->batched || !is_unreferred(table, tables, keys))
+				continue;
+			add_batches(job, table, id);
+			table->batched = true;
+			progress = true;
+		}
+	}
 }
 
 /*
@@ -154,6 +275,7 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 					   force ? "" : " AND status OPERATOR(pg_catalog.<>) 'active'")->expectation =
 		_("the tenant has been resumed or dropped by another session");
 	tenancy_worker_commit(job);
+	add_ordered_batches(job, tables, id);
 	while (next < list_length(tables))
 		add_deletion(job, tables, &next, id);
 	tenancy_worker_add(job, "DELETE FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'", id);

@@ -79,6 +79,7 @@ typedef struct StepHeader
 {
 	bool		toplevel;
 	bool		commit_before;
+	bool		repeat;
 	bool		noforce_rls;
 	Oid			role;
 	Size		path_size;		/* with the terminating zeros */
@@ -210,6 +211,15 @@ run_step(const TenancyStep *step)
 	return processed;
 }
 
+static void
+next_transaction(void)
+{
+	CommitTransactionCommand();
+	CHECK_FOR_INTERRUPTS();
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+}
+
 /* Run a job's steps; returns what the last one processed. */
 static uint64
 run_job(TenancyJob *job)
@@ -224,13 +234,10 @@ run_job(TenancyJob *job)
 		TenancyStep *step = lfirst(lc);
 
 		if (step->commit_before)
-		{
-			CommitTransactionCommand();
-			SetCurrentStatementStartTimestamp();
-			StartTransactionCommand();
-		}
+			next_transaction();
 		pgstat_report_activity(STATE_RUNNING, step->sql);
-		processed = run_step(step);
+		while ((processed = run_step(step)) > 0 && step->repeat)
+			next_transaction();
 	}
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
@@ -259,6 +266,7 @@ read_steps(char *pos, int nsteps)
 		pos += sizeof(header);
 		step->toplevel = header.toplevel;
 		step->commit_before = header.commit_before;
+		step->repeat = header.repeat;
 		step->noforce_rls = header.noforce_rls;
 		step->role = header.role;
 		step->search_path = pos;
@@ -349,6 +357,7 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 		memset(&step_header, 0, sizeof(step_header));
 		step_header.toplevel = step->toplevel;
 		step_header.commit_before = step->commit_before;
+		step_header.repeat = step->repeat;
 		step_header.noforce_rls = step->noforce_rls;
 		step_header.role = step->role;
 		step_header.path_size = strlen(step->search_path) + 1;

@@ -16,6 +16,7 @@ typedef struct TenancyStep
 {
 	bool		toplevel;		/* a command that no transaction block takes */
 	bool		commit_before;	/* begins a new transaction */
+	bool		repeat;			/* again, in a new transaction, until no row is processed */
 	const char *expectation;	/* if no row is processed, this is the error */
 	bool		noforce_rls;	/* the role reaches all rows of its tables */
 	Oid			role;			/* runs as this role, restricted */
