@@ -39,6 +39,7 @@
 #include "compat.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "export.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "mb/pg_wchar.h"
@@ -568,20 +569,14 @@ read_manifest(const char *directory)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
 }
 
-/* export_tenant(tenant text, directory text) */
-Datum
-tenancy_export_tenant(PG_FUNCTION_ARGS)
+/* Export a tenant to a directory that is not there, or empty. */
+void
+tenancy_export_run(const char *name, const char *directory)
 {
 	TenancyTenant tenant;
 	TenancyJob *job;
-	char	   *directory;
 
-	tenancy_require_arg(fcinfo, 0, "tenant");
-	tenancy_require_arg(fcinfo, 1, "directory");
-	tenancy_registry_refuse_home();
-	check_caller();
-	directory = check_directory(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
+	tenancy_registry_get_locked(name, &tenant);
 	if (tenant.status == TENANCY_DROPPING)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -591,7 +586,7 @@ tenancy_export_tenant(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tenant \"%s\" was created or changed by this transaction", tenant.slug),
-				 errhint("Commit the transaction, then export the tenant.")));
+				 errhint("Commit the transaction, then export or copy the tenant.")));
 
 	job = tenancy_worker_job(tenant.mode == TENANCY_DATABASE ?
 							 get_database_oid(tenant.database_name, false) : MyDatabaseId);
@@ -601,5 +596,19 @@ tenancy_export_tenant(PG_FUNCTION_ARGS)
 	tenancy_worker_add(job, "SELECT tenancy.export_tables(%s, %s)",
 					   quote_literal_cstr(make_head(&tenant)), quote_literal_cstr(directory));
 	(void) tenancy_worker_run(job);
+}
+
+/* export_tenant(tenant text, directory text) */
+Datum
+tenancy_export_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *directory;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	tenancy_require_arg(fcinfo, 1, "directory");
+	tenancy_registry_refuse_home();
+	check_caller();
+	directory = check_directory(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	tenancy_export_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), directory);
 	return read_manifest(directory);
 }

@@ -41,6 +41,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "ident.h"
+#include "import.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -675,37 +676,23 @@ choose_id(const char *manifest)
 	return id;
 }
 
-/* import_tenant(directory text, slug text, mode isolation_mode) */
-Datum
-tenancy_import_tenant(PG_FUNCTION_ARGS)
+/*
+ * Create a tenant from what is in a directory; without slug or mode, with those
+ * of the export.
+ */
+pg_uuid_t *
+tenancy_import_run(const char *directory, const char *slug, const char *mode)
 {
-	char	   *directory;
-	char	   *manifest;
-	char	   *slug;
-	const char *mode;
+	char	   *manifest = read_manifest(directory);
 	char	   *metadata;
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 	TenancyJob *job;
 
-	tenancy_require_arg(fcinfo, 0, "directory");
-	tenancy_registry_refuse_home();
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to read a tenant's rows from files of the server"),
-				 errhint("Only superusers and roles with the privileges of \"pg_read_server_files\" may.")));
-	directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (!is_absolute_path(directory))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("relative path not allowed for an import")));
-	canonicalize_path(directory);
-	manifest = read_manifest(directory);
 	check_manifest(manifest);
-
-	slug = PG_ARGISNULL(1) ? member(manifest, "slug") : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	mode = PG_ARGISNULL(2) ? member(manifest, "mode") :
-		tenancy_mode_text(tenancy_mode_from_datum(PG_GETARG_DATUM(2)));
+	if (slug == NULL)
+		slug = member(manifest, "slug");
+	if (mode == NULL)
+		mode = member(manifest, "mode");
 	if (slug == NULL || mode == NULL)
 		refuse("the manifest has no slug or no mode", NULL);
 	tenancy_ident_check_slug(slug);
@@ -726,5 +713,30 @@ tenancy_import_tenant(PG_FUNCTION_ARGS)
 	tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')",
 					   manifest, quote_literal_cstr(directory), tenancy_ident_uuid_text(id));
 	(void) tenancy_worker_run(job);
-	PG_RETURN_UUID_P(id);
+	return id;
+}
+
+/* import_tenant(directory text, slug text, mode isolation_mode) */
+Datum
+tenancy_import_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *directory;
+
+	tenancy_require_arg(fcinfo, 0, "directory");
+	tenancy_registry_refuse_home();
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read a tenant's rows from files of the server"),
+				 errhint("Only superusers and roles with the privileges of \"pg_read_server_files\" may.")));
+	directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (!is_absolute_path(directory))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("relative path not allowed for an import")));
+	canonicalize_path(directory);
+	PG_RETURN_UUID_P(tenancy_import_run(directory,
+										PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
+										PG_ARGISNULL(2) ? NULL :
+										tenancy_mode_text(tenancy_mode_from_datum(PG_GETARG_DATUM(2)))));
 }

@@ -27,6 +27,7 @@ $node->safe_psql($db, q{
 	CREATE ROLE clumsy LOGIN;
 	GRANT USAGE ON SCHEMA tenancy TO keeper, clumsy;
 	GRANT EXECUTE ON FUNCTION tenancy.export_tenant, tenancy.import_tenant, tenancy.import_tables TO keeper, clumsy;
+	GRANT EXECUTE ON FUNCTION tenancy.copy_tenant TO clumsy;
 	CREATE SCHEMA shop AUTHORIZATION shop_owner;
 	GRANT USAGE ON SCHEMA shop TO app;
 	SET ROLE shop_owner;
@@ -136,6 +137,20 @@ $node->safe_psql($db, qq{SELECT tenancy.export_tenant('pool', '$dir/again')});
 # PostgreSQL may use the space of the rows that were dropped, in another order.
 is(join('', sort split /^/, slurp_file("$dir/again/$_")), join('', sort split /^/, slurp_file("$dir/pool/$_")),
 	"the next export has the same rows: $_") foreach ('0001_aa_order.copy', '0002_customer.copy', '0003_parted.copy');
+
+# ---------------------------------------------------------------------------
+# Copies
+# ---------------------------------------------------------------------------
+is(sqlstate($node, $db, 'app', q{SELECT tenancy.copy_tenant('pool', 'x')}), '42501', 'the application may not copy');
+is(sqlstate($node, $db, 'clumsy', q{SELECT tenancy.copy_tenant('pool', 'staging', 'schema')}), '00000', 'who may copy needs no right to files');
+is(digest('staging', 'tenant_staging'), $pool, 'all rows');
+is(sqlstate($node, $db, 'clumsy', q{SELECT tenancy.copy_tenant('pool', 'staging2')}), '00000', 'in the same mode');
+is(digest('staging2', 'shop'), $pool, 'all rows');
+is(sqlstate($node, $db, 'clumsy', q{SELECT tenancy.copy_tenant('pool', 'staging')}), '42710', 'the name is taken');
+is(sqlstate($node, $db, 'clumsy', q{SELECT tenancy.copy_tenant('pool', '../x')}), '22023', 'a bad name');
+is(sqlstate($node, $db, 'clumsy', q{SELECT tenancy.copy_tenant('silo', 'x')}), '0A000', 'into a database');
+is(digest('pool', 'shop') . $others->(), $pool . $before, 'all others as they were');
+is(join(' ', glob $node->data_dir . '/base/pgsql_tmp/*'), '', 'no file is left');
 
 # ---------------------------------------------------------------------------
 # Who may, and what is refused
