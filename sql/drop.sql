@@ -88,7 +88,28 @@ SELECT tenancy.drop_tenant('small', true);
 SELECT * FROM regress_left;
 SELECT count(*) FROM tenancy.tenants;
 
+-- What has outlived its tenant is reported, and left alone.
+SELECT tenancy.create_tenant('kept', 'schema', '00000000-0000-4000-8000-0000000000b3');
+SELECT tenancy.create_tenant('lost', 'schema', '00000000-0000-4000-8000-0000000000b4');
+SELECT * FROM tenancy.repair();
+DELETE FROM tenancy.tenant WHERE slug = 'lost';
+SELECT * FROM tenancy.repair();
+SET client_min_messages = warning;
+DROP SCHEMA tenant_lost CASCADE;
+DROP TRIGGER note ON regress_model.doc;
+DROP TRIGGER note ON regress_model.line;
+SELECT tenancy.create_tenant('lost', 'database', '00000000-0000-4000-8000-0000000000b4');
+SELECT * FROM tenancy.repair();
+DELETE FROM tenancy.tenant WHERE slug = 'lost';
+SELECT * FROM tenancy.repair();
+DROP DATABASE tenant_lost;
+SELECT tenancy.drop_tenant('kept', true);
+SELECT * FROM tenancy.repair();
+
 SET client_min_messages = error;
+\set ECHO none
+SELECT 'DROP DATABASE tenancy_template_' || oid FROM pg_database WHERE datname = current_database() \gexec
+\set ECHO all
 DROP EXTENSION tenancy CASCADE;
 DROP SCHEMA regress_model CASCADE;
 DROP VIEW IF EXISTS regress_left;

@@ -144,6 +144,39 @@ report_missing(ReturnSetInfo *rsinfo)
 			   "its database does not exist", "none: restore the database, or drop the tenant");
 }
 
+/*
+ * Schemas and databases that have outlived their tenant: a row deleted by hand,
+ * or a registry restored from an older dump.  What is in them may be somebody's
+ * last copy, so that they are only reported.  A database that is being created
+ * has a pending row.
+ */
+static void
+report_orphans(ReturnSetInfo *rsinfo)
+{
+	ListCell   *lc;
+
+	foreach(lc, query_list("SELECT n.nspname FROM pg_catalog.pg_namespace n"
+						   " WHERE pg_catalog.starts_with(n.nspname::pg_catalog.text, 'tenant_')"
+						   " AND NOT EXISTS (SELECT FROM tenancy.tenant t"
+						   "  WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name"
+						   "  OR pg_catalog.starts_with(n.nspname::pg_catalog.text,"
+						   "   pg_catalog.concat(t.schema_name, '_plugin_')))"
+						   " ORDER BY n.nspname"))
+		report(rsinfo, psprintf("schema %s", (char *) lfirst(lc)),
+			   "it is named as a tenant's, but no tenant has it",
+			   "none: drop the schema if nobody needs its tables");
+	foreach(lc, query_list(psprintf("SELECT d.datname FROM pg_catalog.pg_database d"
+									" WHERE " TENANCY_DATABASE_IS_OURS
+									" AND NOT EXISTS (SELECT FROM tenancy.tenant t"
+									"  WHERE t.database_name OPERATOR(pg_catalog.=) d.datname)"
+									" AND NOT EXISTS (SELECT FROM tenancy.pending_database p"
+									"  WHERE p.database_oid OPERATOR(pg_catalog.=) d.oid)"
+									" ORDER BY d.datname", MyDatabaseId)))
+		report(rsinfo, psprintf("database %s", (char *) lfirst(lc)),
+			   "it belongs to this database, but no tenant has it",
+			   "none: drop the database if nobody needs its tables");
+}
+
 /* repair() */
 Datum
 tenancy_repair(PG_FUNCTION_ARGS)
@@ -156,5 +189,6 @@ tenancy_repair(PG_FUNCTION_ARGS)
 	repair_rows(rsinfo);
 	repair_belonging(rsinfo);
 	report_missing(rsinfo);
+	report_orphans(rsinfo);
 	return (Datum) 0;
 }
