@@ -9,10 +9,12 @@ COMMENT ON TYPE tenancy.isolation_mode IS 'Where a tenant''s rows live: in share
 CREATE TABLE tenancy.module (
 	name			text COLLATE "C" PRIMARY KEY,
 	model_schema	name NOT NULL UNIQUE,
-	position		integer NOT NULL UNIQUE CHECK (position OPERATOR(pg_catalog.>=) 1)
+	position		integer NOT NULL UNIQUE CHECK (position OPERATOR(pg_catalog.>=) 1),
+	level			integer NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE tenancy.module IS 'Named sets of tenant tables, each defined by a model schema';
 COMMENT ON COLUMN tenancy.module.position IS '1 is the main module; the others are plug-ins, in their order on the search path';
+COMMENT ON COLUMN tenancy.module.level IS 'How many migrations the model schema of this database has had';
 
 CREATE TABLE tenancy.tenant (
 	id				uuid PRIMARY KEY,
@@ -40,6 +42,27 @@ CREATE TABLE tenancy.tenant_module (
 	PRIMARY KEY (tenant_id, module)
 );
 COMMENT ON TABLE tenancy.tenant_module IS 'Plug-ins that are installed for a tenant; the main module always is';
+
+/*
+ * A copy's level is committed together with what the migration did.  No
+ * foreign key to the tenant: it would lock each tenant's row against others.
+ */
+CREATE TABLE tenancy.module_copy (
+	tenant_id		uuid NOT NULL,
+	module			text COLLATE "C" NOT NULL REFERENCES tenancy.module,
+	level			integer NOT NULL,
+	attempts		integer NOT NULL DEFAULT 0,
+	last_error		text,
+	attempted_at	timestamptz,
+	duration		interval,
+	failed_run		bigint,
+	retry_at		timestamptz,
+	PRIMARY KEY (module, tenant_id)
+);
+COMMENT ON TABLE tenancy.module_copy IS 'Copies of modules, in schemas and databases of their own, and how many migrations each has had';
+COMMENT ON COLUMN tenancy.module_copy.attempts IS 'How often the next migration failed';
+COMMENT ON COLUMN tenancy.module_copy.failed_run IS 'The run that gave up on this copy';
+COMMENT ON COLUMN tenancy.module_copy.retry_at IS 'Not to be tried again before';
 
 CREATE TABLE tenancy.access (
 	role			regrole NOT NULL,
@@ -76,5 +99,6 @@ REVOKE ALL ON ALL TABLES IN SCHEMA tenancy FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('tenancy.module', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_module', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.module_copy', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.access', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table', '');

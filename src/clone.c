@@ -3871,8 +3871,10 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	Model		m;
 	ListCell   *lc;
 
+	tenancy_registry_lock_models(ShareLock);
 	generate(&m, module, &tenant->id, schema);
 	create_schema(schema, m.owner);
+	tenancy_registry_add_copy(&tenant->id, module->name);
 
 	if (first != NULL)
 		schemas = lappend(schemas, tenant_schema(tenant, first));

@@ -607,9 +607,10 @@ add_model_schema(TenancyJob *job, const TenancyModule *module)
 											" FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a"
 											" WHERE n.nspname = %s AND a.grantee <> n.nspowner",
 											quote_literal_cstr(module->model_schema))));
-	tenancy_worker_add(job, "INSERT INTO tenancy.module VALUES (%s, %s, %d)",
+	tenancy_worker_add(job, "INSERT INTO tenancy.module VALUES (%s, %s, %d, %d)",
 					   quote_literal_cstr(module->name),
-					   quote_literal_cstr(module->model_schema), module->position);
+					   quote_literal_cstr(module->model_schema), module->position,
+					   module->level);
 	tenancy_worker_add(job, "GRANT USAGE ON SCHEMA tenancy TO %s;"
 					   "GRANT EXECUTE ON FUNCTION " TENANCY_POLICY_FUNCTIONS " TO %s;"
 					   "GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
@@ -806,13 +807,17 @@ void
 tenancy_database_create(const TenancyTenant *tenant)
 {
 	Oid			oid;
+	ListCell   *lc;
 
 	if (OidIsValid(get_database_oid(tenant->database_name, true)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_DATABASE),
 				 errmsg("database \"%s\" already exists", tenant->database_name)));
 
+	tenancy_registry_lock_models(ShareLock);
 	ensure_template();
+	foreach(lc, tenancy_registry_modules())
+		tenancy_registry_add_copy(&tenant->id, ((TenancyModule *) lfirst(lc))->name);
 	oid = draw_database_oid();
 	settle_at_end(tenant, false, false);
 	copy_template(tenant, oid);

@@ -410,6 +410,7 @@ tenancy_drop_tenant(PG_FUNCTION_ARGS)
 		drop_schemas(&tenant, force);
 	if (tenant.mode == TENANCY_DATABASE)
 		tenancy_database_drop(&tenant);
+	tenancy_registry_remove_copies(&tenant.id);
 	delete_tenant(&tenant);
 	PG_RETURN_VOID();
 }

@@ -67,7 +67,8 @@ PG_FUNCTION_INFO_V1(tenancy_registry_invalidate);
 #define Anum_module_name				1
 #define Anum_module_model_schema		2
 #define Anum_module_position			3
-#define Natts_module					3
+#define Anum_module_level				4
+#define Natts_module					4
 
 #define Anum_tenant_id					1
 #define Anum_tenant_slug				2
@@ -595,6 +596,7 @@ read_modules(void)
 				NameStr(*DatumGetName(values[Anum_module_model_schema - 1])),
 				NAMEDATALEN);
 		module->position = DatumGetInt32(values[Anum_module_position - 1]);
+		module->level = DatumGetInt32(values[Anum_module_level - 1]);
 		modules = lappend(modules, module);
 	}
 	systable_endscan(scan);
@@ -734,6 +736,56 @@ tenancy_registry_schemas(const TenancyTenant *tenant)
 			schemas = lappend(schemas, tenancy_ident_schema(tenant->slug, module->name));
 	}
 	return schemas;
+}
+
+/*
+ * What is copied of a model schema, and the level that is noted for the copy,
+ * must belong together.  Whoever copies holds this lock in share mode, whoever
+ * migrates a model in exclusive mode, to the end of the transaction.
+ */
+void
+tenancy_registry_lock_models(LOCKMODE mode)
+{
+	find_objects();
+	LockDatabaseObject(RelationRelationId, objects.module, 1, mode);
+	AcceptInvalidationMessages();
+}
+
+/*
+ * Note that a copy of the module has been made for a tenant, at the level of
+ * the model; under the lock above.  There may be a row of an earlier tenant of
+ * the same id that was deleted by hand.
+ */
+void
+tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
+{
+	TenancyModule row;
+	TenancyExec exec;
+
+	if (!tenancy_registry_module(module, &row))
+		elog(ERROR, "module \"%s\" does not exist", module);
+	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
+	tenancy_exec_format("INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
+						" ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"
+						" last_error = NULL, failed_run = NULL, retry_at = NULL",
+						tenancy_ident_uuid_text(tenant), quote_literal_cstr(module), row.level);
+	tenancy_exec_end(&exec);
+}
+
+/* The tenant's copies go with it. */
+void
+tenancy_registry_remove_copies(const pg_uuid_t *tenant)
+{
+	ListCell   *lc;
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	foreach(lc, tenancy_registry_modules())
+		tenancy_exec_format("DELETE FROM tenancy.module_copy WHERE module OPERATOR(pg_catalog.=) %s"
+							" AND tenant_id OPERATOR(pg_catalog.=) '%s'",
+							quote_literal_cstr(((TenancyModule *) lfirst(lc))->name),
+							tenancy_ident_uuid_text(tenant));
+	tenancy_exec_end(&exec);
 }
 
 
@@ -964,7 +1016,7 @@ tenancy_registry_create_module(PG_FUNCTION_ARGS)
 					 errmsg("schema \"%s\" is already the model schema of module \"%s\"",
 							module.model_schema, other->name)));
 	}
-	tenancy_exec_format("INSERT INTO tenancy.module"
+	tenancy_exec_format("INSERT INTO tenancy.module (name, model_schema, position)"
 						" SELECT %s, %s, COALESCE(pg_catalog.max(position), 0) OPERATOR(pg_catalog.+) 1"
 						" FROM tenancy.module",
 						quote_literal_cstr(module.name),

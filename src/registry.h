@@ -51,6 +51,7 @@ typedef struct TenancyModule
 	char		name[NAMEDATALEN];
 	char		model_schema[NAMEDATALEN];
 	int			position;		/* 1 is the main module */
+	int			level;			/* how many migrations the model has had */
 } TenancyModule;
 
 extern void tenancy_registry_init(void);
@@ -71,6 +72,9 @@ extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
 										  const TenancyModule *module);
 extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
+extern void tenancy_registry_lock_models(LOCKMODE mode);
+extern void tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module);
+extern void tenancy_registry_remove_copies(const pg_uuid_t *tenant);
 extern bool tenancy_registry_may_act(Oid role, const TenancyTenant *tenant);
 extern bool tenancy_registry_may_act_for_all(Oid role);
 extern Oid	tenancy_registry_owner(void);
