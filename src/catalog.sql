@@ -1,6 +1,11 @@
 /*
  * The catalog: types and tables.  Ordinary roles read none of them: the
  * functions of the library do, with the rights of the extension's owner.
+ *
+ * No foreign keys: pg_restore with several jobs loads the tables in any order,
+ * and their constraints are there before.  Whoever adds a row that names a
+ * tenant holds the tenant's row locked, and whoever deletes the tenant
+ * deletes such rows along: tenancy_registry_removal().
  */
 
 CREATE TYPE tenancy.isolation_mode AS ENUM ('shared', 'schema', 'database');
@@ -37,19 +42,16 @@ COMMENT ON TABLE tenancy.tenant IS 'Customer organisations; rows of shared table
 COMMENT ON COLUMN tenancy.tenant.status_reason IS 'Why the tenant was suspended';
 
 CREATE TABLE tenancy.tenant_module (
-	tenant_id		uuid REFERENCES tenancy.tenant ON DELETE CASCADE,
-	module			text COLLATE "C" REFERENCES tenancy.module,
+	tenant_id		uuid,
+	module			text COLLATE "C",
 	PRIMARY KEY (tenant_id, module)
 );
 COMMENT ON TABLE tenancy.tenant_module IS 'Plug-ins that are installed for a tenant; the main module always is';
 
-/*
- * A copy's level is committed together with what the migration did.  No
- * foreign key to the tenant: it would lock each tenant's row against others.
- */
+/* A copy's level is committed together with what the migration did. */
 CREATE TABLE tenancy.module_copy (
 	tenant_id		uuid NOT NULL,
-	module			text COLLATE "C" NOT NULL REFERENCES tenancy.module,
+	module			text COLLATE "C" NOT NULL,
 	level			integer NOT NULL,
 	attempts		integer NOT NULL DEFAULT 0,
 	last_error		text,
@@ -66,7 +68,7 @@ COMMENT ON COLUMN tenancy.module_copy.retry_at IS 'Not to be tried again before'
 
 CREATE TABLE tenancy.access (
 	role			regrole NOT NULL,
-	tenant_id		uuid REFERENCES tenancy.tenant ON DELETE CASCADE,
+	tenant_id		uuid,
 	UNIQUE NULLS NOT DISTINCT (tenant_id, role)
 );
 COMMENT ON TABLE tenancy.access IS 'Which role may act for which tenant; a null tenant_id stands for all, those to come included';

@@ -278,7 +278,7 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 	add_ordered_batches(job, tables, id);
 	while (next < list_length(tables))
 		add_deletion(job, tables, &next, id);
-	tenancy_worker_add(job, "DELETE FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'", id);
+	tenancy_worker_add(job, "%s", tenancy_registry_removal(&tenant->id));
 	(void) tenancy_worker_run(job);
 }
 
@@ -358,8 +358,7 @@ delete_tenant(const TenancyTenant *tenant)
 	TenancyExec exec;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("DELETE FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
-						tenancy_ident_uuid_text(&tenant->id));
+	tenancy_exec_sql(tenancy_registry_removal(&tenant->id));
 	tenancy_exec_end(&exec);
 }
 
@@ -410,7 +409,6 @@ tenancy_drop_tenant(PG_FUNCTION_ARGS)
 		drop_schemas(&tenant, force);
 	if (tenant.mode == TENANCY_DATABASE)
 		tenancy_database_drop(&tenant);
-	tenancy_registry_remove_copies(&tenant.id);
 	delete_tenant(&tenant);
 	PG_RETURN_VOID();
 }

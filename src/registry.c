@@ -772,20 +772,18 @@ tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 	tenancy_exec_end(&exec);
 }
 
-/* The tenant's copies go with it. */
-void
-tenancy_registry_remove_copies(const pg_uuid_t *tenant)
+/* What deletes a tenant from the registry, for whoever may write to it. */
+char *
+tenancy_registry_removal(const pg_uuid_t *tenant)
 {
-	ListCell   *lc;
-	TenancyExec exec;
+	char	   *id = tenancy_ident_uuid_text(tenant);
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	foreach(lc, tenancy_registry_modules())
-		tenancy_exec_format("DELETE FROM tenancy.module_copy WHERE module OPERATOR(pg_catalog.=) %s"
-							" AND tenant_id OPERATOR(pg_catalog.=) '%s'",
-							quote_literal_cstr(((TenancyModule *) lfirst(lc))->name),
-							tenancy_ident_uuid_text(tenant));
-	tenancy_exec_end(&exec);
+	return psprintf("DELETE FROM tenancy.access WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
+					"DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
+					"DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+					" AND module OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT name FROM tenancy.module));"
+					"DELETE FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
+					id, id, id, id);
 }
 
 

@@ -74,7 +74,7 @@ extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
 extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
 extern void tenancy_registry_lock_models(LOCKMODE mode);
 extern void tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module);
-extern void tenancy_registry_remove_copies(const pg_uuid_t *tenant);
+extern char *tenancy_registry_removal(const pg_uuid_t *tenant);
 extern bool tenancy_registry_may_act(Oid role, const TenancyTenant *tenant);
 extern bool tenancy_registry_may_act_for_all(Oid role);
 extern Oid	tenancy_registry_owner(void);
