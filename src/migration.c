@@ -1,0 +1,670 @@
+/*-------------------------------------------------------------------------
+ *
+ * migration.c
+ *	  Migrations: their texts, their order, and the statements in them.
+ *
+ * A migration is a text of SQL with a version, of one module.  Here it is
+ * checked and recorded; migrate.c runs it.  What can be told from the text
+ * alone is told when it is added, and not when half of the tenants have had
+ * it: its syntax, and statements that no migration can hold.
+ *
+ * A text that the model has had does not change any more.  The order in which
+ * the model had them is recorded as positions 1, 2, ..., and every copy of the
+ * model follows that order, whatever the versions say: so "how far" a copy is,
+ * is one number.
+ *
+ * Locks: whoever adds locks the table against others who add, and against
+ * migrate(), which gives a position to what it has run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <sys/stat.h>
+
+#include "catalog/pg_authid.h"
+#include "common/string.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "migration.h"
+#include "parser/parser.h"
+#include "parser/scanner.h"
+#include "parser/scansup.h"
+#include "registry.h"
+#include "storage/fd.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(tenancy_migration_add_migration);
+PG_FUNCTION_INFO_V1(tenancy_migration_load_migrations);
+
+/* A first line of a file that says what add_migration() has an argument for. */
+#define NO_TRANSACTION_LINE "-- tenancy: transactional=false"
+
+/* A migration that is being added. */
+typedef struct Draft
+{
+	int64		version;
+	const char *description;
+	const char *sql;
+	bool		transactional;
+} Draft;
+
+
+/* ----------------------------------------------------------------
+ * Statements
+ * ----------------------------------------------------------------
+ */
+
+static int
+line_of(const char *sql, int offset)
+{
+	int			line = 1;
+
+	for (int i = 0; i < offset && sql[i] != '\0'; i++)
+	{
+		if (sql[i] == '\n')
+			line++;
+	}
+	return line;
+}
+
+/*
+ * How many statements end before the offset?  The longest part that ends with
+ * a semicolon there and parses tells.  Parsing leaves nothing behind, so that
+ * its errors may be dropped without a subtransaction.
+ */
+static int
+count_statements_before(const char *sql, int offset)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	for (int end = offset; end > 0; end--)
+	{
+		volatile int count = -1;
+
+		if (sql[end - 1] != ';')
+			continue;
+		PG_TRY();
+		{
+			count = list_length(raw_parser(pnstrdup(sql, end), RAW_PARSE_DEFAULT));
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(context);
+			FlushErrorState();
+		}
+		PG_END_TRY();
+		if (count >= 0)
+			return count;
+	}
+	return 0;
+}
+
+/* Make a syntax error's position one in the migration's text, and not the caller's. */
+static void
+rethrow_syntax_error(ErrorData *edata, const char *sql)
+{
+	int			offset;
+
+	if (edata->cursorpos <= 0)
+		ReThrowError(edata);
+	offset = pg_mbcharcliplen(sql, strlen(sql), edata->cursorpos - 1);
+	edata->internalpos = edata->cursorpos;
+	edata->cursorpos = 0;
+	edata->internalquery = pstrdup(sql);
+	edata->context = psprintf("%sstatement %d, line %d of the migration",
+							  edata->context ? psprintf("%s\n", edata->context) : "",
+							  count_statements_before(sql, offset) + 1, line_of(sql, offset));
+	ReThrowError(edata);
+}
+
+static List *
+parse(const char *sql)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *raw = NIL;
+
+	PG_TRY();
+	{
+		raw = raw_parser(sql, RAW_PARSE_DEFAULT);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		rethrow_syntax_error(edata, sql);
+	}
+	PG_END_TRY();
+	return raw;
+}
+
+/* Where a statement begins, comments before it left aside. */
+static int
+skip_to_token(const char *sql, int offset)
+{
+	core_yyscan_t scanner;
+	core_yy_extra_type extra;
+	core_YYSTYPE value;
+	YYLTYPE		location = 0;
+
+	scanner = scanner_init(sql + offset, &extra, &ScanKeywords, ScanKeywordTokens);
+	(void) core_yylex(&value, &location, scanner);
+	scanner_finish(scanner);
+	return offset + location;
+}
+
+/* The statements of a text, as a List of TenancyStatement. */
+List *
+tenancy_migration_split(const char *sql)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, parse(sql))
+	{
+		RawStmt    *stmt = lfirst_node(RawStmt, lc);
+		TenancyStatement *statement = palloc(sizeof(TenancyStatement));
+		int			end = stmt->stmt_len > 0 ? stmt->stmt_location + stmt->stmt_len : strlen(sql);
+		int			begin = skip_to_token(sql, stmt->stmt_location);
+
+		statement->sql = pnstrdup(sql + begin, end - begin);
+		statement->parsed = stmt->stmt;
+		statement->line = line_of(sql, begin);
+		statements = lappend(statements, statement);
+	}
+	return statements;
+}
+
+/* Why no transaction takes the statement; NULL if one does. */
+static const char *
+needs_no_transaction(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_IndexStmt:
+			return castNode(IndexStmt, stmt)->concurrent ? "CREATE INDEX CONCURRENTLY" : NULL;
+		case T_DropStmt:
+			return castNode(DropStmt, stmt)->concurrent ? "DROP INDEX CONCURRENTLY" : NULL;
+		case T_VacuumStmt:
+			return castNode(VacuumStmt, stmt)->is_vacuumcmd ? "VACUUM" : NULL;
+		case T_ReindexStmt:
+			{
+				ListCell   *lc;
+
+				foreach(lc, castNode(ReindexStmt, stmt)->params)
+				{
+					if (strcmp(lfirst_node(DefElem, lc)->defname, "concurrently") == 0)
+						return "REINDEX CONCURRENTLY";
+				}
+				return NULL;
+			}
+		default:
+			return NULL;
+	}
+}
+
+static void
+refuse_statement(const char *what, int number, int line, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s cannot be part of a migration", what),
+			 errdetail("It is statement %d, line %d.", number, line),
+			 hint == NULL ? 0 : errhint("%s", hint)));
+}
+
+/* Refuse what cannot work, whatever it would meet. */
+static void
+check_statement(const Draft *draft, const TenancyStatement *statement, int number)
+{
+	Node	   *stmt = statement->parsed;
+	const char *reason = needs_no_transaction(stmt);
+
+	if (IsA(stmt, TransactionStmt))
+		refuse_statement("a transaction command", number, statement->line,
+						 "Each migration is a transaction already; use transactional => false for statements that none takes.");
+	if (IsA(stmt, CopyStmt) && castNode(CopyStmt, stmt)->filename == NULL)
+		refuse_statement("COPY from or to the client", number, statement->line, NULL);
+	if (IsA(stmt, CreatedbStmt) || IsA(stmt, DropdbStmt) || IsA(stmt, AlterSystemStmt) ||
+		IsA(stmt, CreateTableSpaceStmt) || IsA(stmt, DropTableSpaceStmt))
+		refuse_statement("a statement about the whole server", number, statement->line, NULL);
+	if (draft->transactional && reason != NULL)
+		refuse_statement(reason, number, statement->line, "Use transactional => false.");
+}
+
+/* The name or keyword that is the token at this place; NULL if it is neither. */
+static const char *
+name_at(const char *token, const core_YYSTYPE *value)
+{
+	int			len = 0;
+
+	if (token[0] == '"')
+		return value->str;
+	while (IS_HIGHBIT_SET(token[len]) || isalpha((unsigned char) token[len]) || token[len] == '_' ||
+		   (len > 0 && (isdigit((unsigned char) token[len]) || token[len] == '$')))
+		len++;
+	/* A quote that follows at once makes it the prefix of a string. */
+	if (len == 0 || token[len] == '\'' || token[len] == '&')
+		return NULL;
+	return downcase_truncate_identifier(token, len, false);
+}
+
+/*
+ * The same text runs in the model schema and in every copy of it, so that a
+ * name which is qualified with the model schema would lead from the copies
+ * into the model.
+ */
+static void
+check_names(const char *sql)
+{
+	List	   *modules = tenancy_registry_modules();
+	core_yyscan_t scanner;
+	core_yy_extra_type extra;
+	core_YYSTYPE value;
+	YYLTYPE		location = 0;
+	int			token;
+	int			name_location = 0;
+	const char *name = NULL;	/* the token before, if it is a name */
+
+	scanner = scanner_init(sql, &extra, &ScanKeywords, ScanKeywordTokens);
+	while ((token = core_yylex(&value, &location, scanner)) != 0)
+	{
+		ListCell   *lc;
+
+		foreach(lc, name != NULL && token == '.' ? modules : NIL)
+		{
+			const char *schema = ((TenancyModule *) lfirst(lc))->model_schema;
+
+			if (strcmp(name, schema) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("a migration must not name the model schema \"%s\"", schema),
+						 errdetail("It does in line %d; in a tenant's copy, the name would lead to the model.",
+								   line_of(sql, name_location)),
+						 errhint("Leave the schema out: the migration's search_path leads to the right one.")));
+		}
+		name = name_at(sql + location, &value);
+		name_location = location;
+	}
+	scanner_finish(scanner);
+}
+
+
+/* ----------------------------------------------------------------
+ * Adding
+ * ----------------------------------------------------------------
+ */
+
+/* The module that an argument names; by default the main one. */
+static void
+get_module(FunctionCallInfo fcinfo, int n, TenancyModule *module)
+{
+	List	   *modules = tenancy_registry_modules();
+	char	   *name;
+
+	if (PG_ARGISNULL(n))
+	{
+		if (modules == NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("there is no module"),
+					 errhint("Call tenancy.create_module() first.")));
+		*module = *(TenancyModule *) linitial(modules);
+		return;
+	}
+	name = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (!tenancy_registry_module(name, module))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("module \"%s\" does not exist", tenancy_ident_clip(name))));
+}
+
+/*
+ * All that can be said about a text without running it, read with the settings
+ * with which it will be.
+ */
+static void
+check_draft(const Draft *draft)
+{
+	TenancyExec exec;
+	List	   *statements;
+	ListCell   *lc;
+
+	if (draft->version <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version must be greater than zero")));
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	statements = tenancy_migration_split(draft->sql);
+	if (statements == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("migration " INT64_FORMAT " holds no statement", draft->version)));
+	foreach(lc, statements)
+		check_statement(draft, lfirst(lc), foreach_current_index(lc) + 1);
+	check_names(draft->sql);
+	tenancy_exec_end(&exec);
+}
+
+/* A migration that was applied stays as it was: compare, and change the rest only. */
+static bool
+keep_applied(const char *module, const Draft *draft, const char *old_checksum, const char *checksum)
+{
+	if (strcmp(old_checksum, checksum) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration " INT64_FORMAT " of module \"%s\" has been applied with another text",
+						draft->version, module),
+				 errdetail("The checksum of the text that was applied is %s, that of the new one is %s.",
+						   old_checksum, checksum),
+				 errhint("Restore the text, and put the change into a migration of its own.")));
+	return false;
+}
+
+/* The text of a column of the row that an SPI query has returned. */
+static char *
+first_row(int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+}
+
+/* Does the version come before one that the model has had? */
+static void
+check_order(const char *module, const Draft *draft)
+{
+	char	   *newest;
+
+	tenancy_exec_format("SELECT pg_catalog.max(version) FROM tenancy.migration"
+						" WHERE module OPERATOR(pg_catalog.=) %s AND position IS NOT NULL",
+						quote_literal_cstr(module));
+	newest = first_row(1);
+	if (newest != NULL && strtoi64(newest, NULL, 10) > draft->version)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration " INT64_FORMAT " of module \"%s\" comes before migration %s, which has been applied",
+						draft->version, module, newest),
+				 errhint("Give it a greater version, or use out_of_order => true.")));
+}
+
+/* Record a migration, between exec_begin and exec_end; returns whether it is new or changed. */
+static bool
+record(const char *module, const Draft *draft, bool out_of_order)
+{
+	const char *literal = quote_literal_cstr(draft->sql);
+	const char *old_checksum = NULL;
+	const char *checksum;
+	bool		applied = false;
+
+	tenancy_exec_format("SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(%s, 'UTF8')), 'hex')",
+						literal);
+	checksum = first_row(1);
+	if (tenancy_exec_format("SELECT checksum, position IS NOT NULL FROM tenancy.migration"
+							" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
+							quote_literal_cstr(module), draft->version) > 0)
+	{
+		old_checksum = first_row(1);
+		applied = strcmp(first_row(2), "t") == 0;
+	}
+	if (applied)
+		return keep_applied(module, draft, old_checksum, checksum);
+	if (!out_of_order)
+		check_order(module, draft);
+	return tenancy_exec_format("INSERT INTO tenancy.migration AS m (module, version, description, sql, checksum, transactional)"
+							   " VALUES (%s, " INT64_FORMAT ", %s, %s, '%s', %s)"
+							   " ON CONFLICT (module, version) DO UPDATE SET description = excluded.description,"
+							   " sql = excluded.sql, checksum = excluded.checksum,"
+							   " transactional = excluded.transactional, added_at = pg_catalog.now()"
+							   " WHERE (m.description, m.checksum, m.transactional)"
+							   " IS DISTINCT FROM (excluded.description, excluded.checksum, excluded.transactional)",
+							   quote_literal_cstr(module), draft->version,
+							   quote_literal_cstr(draft->description), literal, checksum,
+							   draft->transactional ? "true" : "false") > 0;
+}
+
+/* Record all drafts or none; returns how many are new or changed. */
+static int
+record_all(const TenancyModule *module, List *drafts, bool out_of_order)
+{
+	TenancyExec exec;
+	ListCell   *lc;
+	int			changed = 0;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_sql("LOCK TABLE tenancy.migration IN SHARE ROW EXCLUSIVE MODE");
+	foreach(lc, drafts)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (record(module->name, lfirst(lc), out_of_order))
+			changed++;
+	}
+	tenancy_exec_end(&exec);
+	return changed;
+}
+
+/* add_migration(version, sql, description, module, transactional, out_of_order) */
+Datum
+tenancy_migration_add_migration(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] =
+	{"version", "sql", "description", NULL, "transactional", "out_of_order"};
+	TenancyModule module;
+	Draft		draft;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (names[i] != NULL)
+			tenancy_require_arg(fcinfo, i, names[i]);
+	}
+	tenancy_registry_refuse_home();
+	get_module(fcinfo, 3, &module);
+	draft.version = PG_GETARG_INT64(0);
+	draft.sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	draft.description = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	draft.transactional = PG_GETARG_BOOL(4);
+	check_draft(&draft);
+	(void) record_all(&module, list_make1(&draft), PG_GETARG_BOOL(5));
+	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * Files
+ * ----------------------------------------------------------------
+ */
+
+/* The text of a file, in the database's encoding; files are in UTF-8. */
+static char *
+read_text(const char *path)
+{
+	FILE	   *file;
+	struct stat st;
+	char	   *raw;
+
+	file = AllocateFile(path, PG_BINARY_R);
+	if (file == NULL || fstat(fileno(file), &st) < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	if (!S_ISREG(st.st_mode) || st.st_size >= MaxAllocSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file, or too large", path)));
+	raw = palloc(st.st_size + 1);
+	if (fread(raw, 1, st.st_size, file) != st.st_size)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\": %m", path)));
+	raw[st.st_size] = '\0';
+	FreeFile(file);
+	return pg_any_to_server(raw, st.st_size, PG_UTF8);
+}
+
+/* Take a file's name apart: <version>_<description>.sql */
+static void
+parse_name(const char *name, Draft *draft)
+{
+	char	   *end;
+	char	   *description;
+
+	errno = 0;
+	draft->version = strtoi64(name, &end, 10);
+	if (!isdigit((unsigned char) name[0]) || *end != '_' || errno != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("file name \"%s\" does not have the form <version>_<description>.sql", name),
+				 errdetail("The version is a number of at most 19 digits, such as 20260115093000."),
+				 errhint("Rename the file, or move it out of the directory.")));
+	description = pnstrdup(end + 1, strlen(end + 1) - strlen(".sql"));
+	for (char *c = description; *c != '\0'; c++)
+	{
+		if (*c == '_')
+			*c = ' ';
+	}
+	draft->description = description;
+}
+
+static void
+file_error_callback(void *arg)
+{
+	errcontext("file \"%s\"", (char *) arg);
+}
+
+static Draft *
+read_draft(const char *directory, const char *name)
+{
+	Draft	   *draft = palloc(sizeof(Draft));
+	char	   *path = psprintf("%s/%s", directory, name);
+	ErrorContextCallback callback;
+
+	parse_name(name, draft);
+	callback.callback = file_error_callback;
+	callback.arg = path;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	draft->sql = read_text(path);
+	draft->transactional = strncmp(draft->sql, NO_TRANSACTION_LINE, strlen(NO_TRANSACTION_LINE)) != 0;
+	check_draft(draft);
+	error_context_stack = callback.previous;
+	return draft;
+}
+
+static int
+compare_drafts(const ListCell *a, const ListCell *b)
+{
+	int64		left = ((Draft *) lfirst(a))->version;
+	int64		right = ((Draft *) lfirst(b))->version;
+
+	return left < right ? -1 : left > right;
+}
+
+/* The migrations in a directory, in their order. */
+static List *
+read_drafts(const char *directory)
+{
+	DIR		   *dir = AllocateDir(directory);
+	struct dirent *entry;
+	List	   *drafts = NIL;
+	ListCell   *lc;
+	Draft	   *previous = NULL;
+
+	while ((entry = ReadDir(dir, directory)) != NULL)
+	{
+		if (pg_str_endswith(entry->d_name, ".sql"))
+			drafts = lappend(drafts, read_draft(directory, entry->d_name));
+		CHECK_FOR_INTERRUPTS();
+	}
+	FreeDir(dir);
+	list_sort(drafts, compare_drafts);
+	foreach(lc, drafts)
+	{
+		Draft	   *draft = lfirst(lc);
+
+		if (previous != NULL && previous->version == draft->version)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("there are two files with version " INT64_FORMAT, draft->version),
+					 errdetail("Their descriptions are \"%s\" and \"%s\".",
+							   previous->description, draft->description)));
+		previous = draft;
+	}
+	return drafts;
+}
+
+/* load_migrations(directory text, module text) */
+Datum
+tenancy_migration_load_migrations(PG_FUNCTION_ARGS)
+{
+	TenancyModule module;
+	char	   *directory;
+
+	tenancy_require_arg(fcinfo, 0, "directory");
+	tenancy_registry_refuse_home();
+	directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	canonicalize_path(directory);
+	if (!is_absolute_path(directory))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("directory must be an absolute path on the server")));
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read files of the server"),
+				 errdetail("Only roles with privileges of the \"%s\" role may load migrations.",
+						   "pg_read_server_files")));
+	get_module(fcinfo, 1, &module);
+	PG_RETURN_INT32(record_all(&module, read_drafts(directory), false));
+}
+
+
+/* ----------------------------------------------------------------
+ * For whoever runs them
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * What a schema of the given level still has to have, in its order, as a List
+ * of TenancyMigration in the caller's memory context.  In the model's database
+ * the last ones may have no position yet.
+ */
+List *
+tenancy_migration_pending(const char *module, int level)
+{
+	TenancyExec exec;
+	List	   *pending = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+	uint64		n;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	n = tenancy_exec_format("SELECT version, COALESCE(position, 0), transactional, sql FROM tenancy.migration"
+							" WHERE module OPERATOR(pg_catalog.=) %s"
+							" AND (position OPERATOR(pg_catalog.>) %d OR position IS NULL)"
+							" ORDER BY position NULLS LAST, version",
+							quote_literal_cstr(module), level);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		TenancyMigration *migration = palloc0(sizeof(TenancyMigration));
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		migration->version = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		migration->position = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
+		migration->transactional = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
+		migration->sql = TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull));
+		pending = lappend(pending, migration);
+		MemoryContextSwitchTo(old);
+	}
+	tenancy_exec_end(&exec);
+	return pending;
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * migration.h
+ *	  Migrations: their texts, their order, and the statements in them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_MIGRATION_H
+#define TENANCY_MIGRATION_H
+
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+
+/* One statement of a migration's text. */
+typedef struct TenancyStatement
+{
+	char	   *sql;
+	Node	   *parsed;			/* by the raw parser */
+	int			line;			/* where it begins, from 1 */
+} TenancyStatement;
+
+typedef struct TenancyMigration
+{
+	int64		version;
+	int			position;		/* place in the order of application, 0 if none yet */
+	bool		transactional;
+	char	   *sql;
+	List	   *statements;		/* of TenancyStatement; NIL until split */
+} TenancyMigration;
+
+extern List *tenancy_migration_split(const char *sql);
+extern List *tenancy_migration_pending(const char *module, int level);
+
+#endif							/* TENANCY_MIGRATION_H */
