@@ -57,13 +57,17 @@ CREATE TABLE tenancy.module_copy (
 	last_error		text,
 	attempted_at	timestamptz,
 	duration		interval,
-	failed_run		bigint,
+	run				bigint,
+	tries			integer NOT NULL DEFAULT 0,
+	failed			boolean NOT NULL DEFAULT false,
 	retry_at		timestamptz,
 	PRIMARY KEY (module, tenant_id)
 );
 COMMENT ON TABLE tenancy.module_copy IS 'Copies of modules, in schemas and databases of their own, and how many migrations each has had';
 COMMENT ON COLUMN tenancy.module_copy.attempts IS 'How often the next migration failed';
-COMMENT ON COLUMN tenancy.module_copy.failed_run IS 'The run that gave up on this copy';
+COMMENT ON COLUMN tenancy.module_copy.run IS 'The run of migrate() that tried last';
+COMMENT ON COLUMN tenancy.module_copy.tries IS 'How often it tried the next migration';
+COMMENT ON COLUMN tenancy.module_copy.failed IS 'Whether it gave up on this copy';
 COMMENT ON COLUMN tenancy.module_copy.retry_at IS 'Not to be tried again before';
 
 CREATE TABLE tenancy.access (

@@ -99,6 +99,8 @@ typedef struct TenantPortal
 
 static List *tenant_portals = NIL;
 
+bool		tenancy_context_any_status = false;
+
 static inline bool
 same_id(const pg_uuid_t *a, const pg_uuid_t *b)
 {
@@ -261,7 +263,7 @@ refuse_role(const char *slug_or_id)
 static void
 check_status(const TenancyTenant *tenant)
 {
-	if (tenant->status == TENANCY_SUSPENDED)
+	if (tenant->status == TENANCY_SUSPENDED && !tenancy_context_any_status)
 		ereport(ERROR,
 				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
 				 errmsg("tenant \"%s\" is suspended", tenant->slug)));

@@ -24,6 +24,9 @@
 
 extern void tenancy_context_init(void);
 
+/* For workers that maintain tenants: act for suspended ones too. */
+extern bool tenancy_context_any_status;
+
 /* What set_tenant() does, for a function whose argument 1 is is_local. */
 extern Datum tenancy_context_enter(FunctionCallInfo fcinfo, const char *slug_or_id);
 

@@ -861,6 +861,14 @@ check_ours(const TenancyTenant *tenant)
 					 quote_identifier(tenant->database_name), MyDatabaseId)));
 }
 
+/* The tenant's database, for work in it. */
+Oid
+tenancy_database_oid(const TenancyTenant *tenant)
+{
+	check_ours(tenant);
+	return get_database_oid(tenant->database_name, false);
+}
+
 /* Drop the tenant's database when the caller's transaction commits. */
 void
 tenancy_database_drop(const TenancyTenant *tenant)

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "guc.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
@@ -101,6 +102,45 @@ tenancy_exec_noforce_rls(void)
 
 	GetUserIdAndSecContext(&role, &sec_context);
 	SetUserIdAndSecContext(role, sec_context | SECURITY_NOFORCE_RLS);
+}
+
+/*
+ * Let the current role do what a restricted operation does not: queue deferred
+ * triggers (a foreign key may be one), create temporary tables.  Only for a
+ * worker that commits with tenancy_exec_commit_as(), so that nothing of that
+ * runs later with more rights; SET ROLE remains refused.
+ */
+void
+tenancy_exec_unrestrict(void)
+{
+	Oid			role;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&role, &sec_context);
+	SetUserIdAndSecContext(role, sec_context & ~SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
+ * Commit a worker's transaction as role, so that deferred triggers have its
+ * rights, its path and its tenant (NULL for none).
+ */
+void
+tenancy_exec_commit_as(Oid role, const char *search_path, const char *tenant)
+{
+	Oid			save_userid;
+	int			save_sec_context;
+
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(role,
+						   save_sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	(void) set_config_option("search_path", search_path, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	if (tenant != NULL)
+		(void) set_config_option(TENANCY_GUC_TENANT_ID, tenant, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	CommitTransactionCommand();
+	SetUserIdAndSecContext(save_userid, save_sec_context);
 }
 
 /* Put back what tenancy_exec_begin() changed. */

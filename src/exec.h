@@ -25,6 +25,7 @@ typedef struct TenancyExec
 
 extern void tenancy_exec_begin(TenancyExec *exec, Oid role, const char *search_path);
 extern void tenancy_exec_end(TenancyExec *exec);
+extern void tenancy_exec_commit_as(Oid role, const char *search_path, const char *tenant);
 
 /* A function's argument that must not be null; "name" is the argument's. */
 #define tenancy_require_arg(fcinfo, n, name) \
@@ -42,6 +43,7 @@ extern char *tenancy_exec_vformat(const char *format, va_list args) pg_attribute
 
 /* Between begin and end: */
 extern void tenancy_exec_noforce_rls(void);
+extern void tenancy_exec_unrestrict(void);
 extern void tenancy_exec_set(const char *setting, const char *value);
 extern uint64 tenancy_exec_sql(const char *sql);
 extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1, 2);

@@ -115,6 +115,7 @@ typedef struct Protection
 	bool		any_column;		/* a registered table may have another one */
 	bool		foreign_key;
 	const char *assign_to;		/* id of the tenant that gets the rows, or NULL */
+	const char *copy_of;		/* id of the schema tenant whose table it is, or NULL */
 	bool		registered;
 	List	   *tables;			/* OIDs: the root, then its descendants */
 	List	   *access_roles;	/* OIDs of the roles that may act for tenants */
@@ -571,13 +572,14 @@ check_not_in_use(List *tables, const char *action)
 
 /*
  * The tables and partitioned tables of a schema, but those of extensions, in
- * the order of their OIDs.
+ * the order of their OIDs; all of them, or those that the current transaction
+ * has made.
  *
  * pg_class has no index on the schema, and must not be scanned: it holds the
  * tables of all tenants.  pg_depend has one.
  */
 static List *
-tables_of_schema(Oid schema)
+tables_of_schema(Oid schema, bool new_only)
 {
 	Relation	rel = table_open(DependRelationId, AccessShareLock);
 	List	   *tables = NIL;
@@ -596,6 +598,9 @@ tables_of_schema(Oid schema)
 		char		relkind;
 
 		if (dep->classid != RelationRelationId)
+			continue;
+		if (new_only &&
+			!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
 			continue;
 		relkind = get_rel_relkind(dep->objid);
 		if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
@@ -1276,11 +1281,37 @@ add_index_and_key(Protection *protection)
 	}
 }
 
+/* The isolation policy of a table in a schema tenant's copy; see clone.c. */
+static void
+add_copy_isolation(Protection *protection, Oid relid, const TablePolicies *policies)
+{
+	StringInfoData buf;
+
+	if (OidIsValid(policies->isolation))
+		return;
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE POLICY " TENANCY_POLICY_ISOLATION
+					 " ON %s AS RESTRICTIVE USING (tenancy.policy_is_tenant('%s'))",
+					 sql_name(relid), protection->copy_of);
+	if (protection->column != NULL)
+		appendStringInfo(&buf, " WITH CHECK (tenancy.policy_is_tenant('%s')"
+						 " AND %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid)",
+						 protection->copy_of, quote_identifier(protection->column),
+						 protection->copy_of);
+	tenancy_exec_sql(buf.data);
+	protection->changed = true;
+}
+
 static void
 add_isolation(Protection *protection, Oid relid, const TablePolicies *policies)
 {
 	const char *table = sql_name(relid);
 
+	if (protection->copy_of != NULL)
+	{
+		add_copy_isolation(protection, relid, policies);
+		return;
+	}
 	if (isolation_is_right(relid, policies, protection->column))
 		return;
 	if (OidIsValid(policies->isolation))
@@ -1322,14 +1353,15 @@ add_row_security(Protection *protection, Oid relid)
 	bool		on;
 	bool		forced;
 
+	read_flags(relid, &on, &forced);
 	read_policies(relid, &policies);
 	add_isolation(protection, relid, &policies);
 	read_policies(relid, &policies);	/* the other one may have gone with it */
-	add_access(protection, relid, &policies);
+	if (protection->column != NULL || !on)
+		add_access(protection, relid, &policies);
 	if (tenancy_policy_tie(relid))
 		protection->changed = true;
 
-	read_flags(relid, &on, &forced);
 	if (on && forced)
 		return;
 	tenancy_exec_format("ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
@@ -1796,7 +1828,7 @@ module_roots(const TenancyModule *module)
 	List	   *roots = NIL;
 	ListCell   *lc;
 
-	foreach(lc, tables_of_schema(schema))
+	foreach(lc, tables_of_schema(schema, false))
 	{
 		if (parents_of(lfirst_oid(lc)) == NIL)
 			roots = lappend_oid(roots, lfirst_oid(lc));
@@ -2076,7 +2108,7 @@ tenancy_policy_unprotected(const TenancyModule *module)
 	List	   *names = NIL;
 	ListCell   *lc;
 
-	foreach(lc, tables_of_schema(schema))
+	foreach(lc, tables_of_schema(schema, false))
 		tables = list_concat(tables, find_all_inheritors(lfirst_oid(lc), NoLock, NULL));
 	list_sort(tables, list_oid_cmp);
 	list_deduplicate_oid(tables);
@@ -2088,4 +2120,73 @@ tenancy_policy_unprotected(const TenancyModule *module)
 	}
 	list_sort(names, compare_strings);
 	return names;
+}
+
+
+/* ----------------------------------------------------------------
+ * Tables that a migration makes
+ * ----------------------------------------------------------------
+ */
+
+/* The schema's tables that the current transaction has made. */
+List *
+tenancy_policy_new_tables(Oid schema)
+{
+	return tables_of_schema(schema, true);
+}
+
+/*
+ * Protect a new table of a model as protect_table() does, or what belongs to
+ * the tree of tables that it has become a part of.
+ */
+void
+tenancy_policy_protect_new(Oid relid, const char *column)
+{
+	Protection	protection = {0};
+
+	protection.relid = root_of(relid);
+	protection.column = column;
+	protection.access_roles = access_roles();
+	prepare(&protection, NIL);
+	if (tree_lacks_tenant(&protection))
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("table \"%s\" holds rows without a tenant", label(relid)),
+				 errhint("Give the table a column %s, and its rows a tenant in it.",
+						 quote_identifier(column))));
+	protect(&protection);
+}
+
+/*
+ * The same for a new table in a schema tenant's copy.  Without a column, the
+ * table has none in the model either; and if it has row security with no
+ * policy to let rows through, so it shall be.
+ */
+void
+tenancy_policy_protect_copy(Oid relid, const char *column, const pg_uuid_t *tenant)
+{
+	Protection	protection = {0};
+	TenancyExec exec;
+	ListCell   *lc;
+
+	protection.relid = relid;
+	protection.owner = table_owner(relid);
+	protection.column = column;
+	protection.copy_of = tenancy_ident_uuid_text(tenant);
+	protection.assign_to = protection.copy_of;
+	protection.access_roles = access_roles();
+	protection.tables = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+
+	begin_as_owner(&exec, protection.owner);
+	if (column != NULL && parents_of(relid) == NIL)
+	{
+		add_column(&protection);
+		add_not_null(&protection);
+		add_default(&protection);
+		add_index_and_key(&protection);
+	}
+	foreach(lc, protection.tables)
+		add_row_security(&protection, lfirst_oid(lc));
+	tenancy_exec_end(&exec);
+	restrict_tree(&protection);
 }

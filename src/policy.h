@@ -17,5 +17,8 @@
 extern List *tenancy_policy_unprotected(const TenancyModule *module);
 extern void tenancy_policy_restrict_role(Oid role);
 extern bool tenancy_policy_tie(Oid relid);
+extern List *tenancy_policy_new_tables(Oid schema);
+extern void tenancy_policy_protect_new(Oid relid, const char *column);
+extern void tenancy_policy_protect_copy(Oid relid, const char *column, const pg_uuid_t *tenant);
 
 #endif							/* TENANCY_POLICY_H */

@@ -767,7 +767,7 @@ tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
 	tenancy_exec_format("INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
 						" ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"
-						" last_error = NULL, failed_run = NULL, retry_at = NULL",
+						" last_error = NULL, run = NULL, tries = 0, failed = false, retry_at = NULL",
 						tenancy_ident_uuid_text(tenant), quote_literal_cstr(module), row.level);
 	tenancy_exec_end(&exec);
 }

@@ -6,7 +6,7 @@
  * A worker does what the caller's session or transaction cannot: commands
  * like CREATE DATABASE, work in another database, and work that must commit
  * whatever becomes of the caller.  It is handed a job, a list of steps of
- * SQL, in a dynamic shared memory segment, and sends notices, its error or
+ * SQL or a function to call, in a dynamic shared memory segment, and sends notices, its error or
  * its success back through a queue in the same segment, in the form of the
  * frontend protocol's messages, as parallel workers do.
  *
@@ -58,7 +58,8 @@
 #define WORKER_MAGIC		0x74656e61
 #define WORKER_KEY_HEADER	1
 #define WORKER_KEY_STEPS	2
-#define WORKER_KEY_QUEUE	3
+#define WORKER_KEY_ARGUMENT	3
+#define WORKER_KEY_QUEUE	4
 #define WORKER_QUEUE_SIZE	((Size) 65536)
 
 /* The type of the message that reports success; 'E' and 'N' are the protocol's. */
@@ -72,6 +73,7 @@ typedef struct WorkerHeader
 	Oid			database;
 	Oid			role;
 	int			nsteps;
+	char		function[NAMEDATALEN];	/* "" if there is none */
 } WorkerHeader;
 
 /* A step as it stands in shared memory, its strings behind it. */
@@ -281,6 +283,17 @@ read_steps(char *pos, int nsteps)
 	return steps;
 }
 
+static void
+call_function(const char *name, const char *argument)
+{
+	TenancyWorkerFunction function = (TenancyWorkerFunction)
+		load_external_function("tenancy", name, true, NULL);
+
+	SetCurrentStatementStartTimestamp();
+	function(argument);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
 /* A worker's entry point; its argument is the segment with the job. */
 void
 tenancy_worker_main(Datum main_arg)
@@ -322,6 +335,8 @@ tenancy_worker_main(Datum main_arg)
 						   header->nsteps);
 	tenancy_worker_connect(header->database, header->role);
 	processed = run_job(&job);
+	if (header->function[0] != '\0')
+		call_function(header->function, shm_toc_lookup(toc, WORKER_KEY_ARGUMENT, false));
 
 	pq_beginmessage(&message, MESSAGE_DONE);
 	pq_sendint64(&message, (int64) processed);
@@ -346,6 +361,7 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 	WorkerHeader *header;
 	shm_mq	   *queue;
 	char	   *space;
+	const char *argument = job->argument ? job->argument : "";
 	ListCell   *lc;
 
 	initStringInfo(&steps);
@@ -374,8 +390,9 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 	shm_toc_initialize_estimator(&estimator);
 	shm_toc_estimate_chunk(&estimator, sizeof(WorkerHeader));
 	shm_toc_estimate_chunk(&estimator, Max(steps.len, 1));
+	shm_toc_estimate_chunk(&estimator, strlen(argument) + 1);
 	shm_toc_estimate_chunk(&estimator, WORKER_QUEUE_SIZE);
-	shm_toc_estimate_keys(&estimator, 3);
+	shm_toc_estimate_keys(&estimator, 4);
 	size = shm_toc_estimate(&estimator);
 
 	seg = dsm_create(size, 0);
@@ -385,12 +402,17 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 	header->database = job->database;
 	header->role = tenancy_registry_owner();
 	header->nsteps = list_length(job->steps);
+	strlcpy(header->function, job->function ? job->function : "", NAMEDATALEN);
 	shm_toc_insert(toc, WORKER_KEY_HEADER, header);
 
 	space = shm_toc_allocate(toc, Max(steps.len, 1));
 	memcpy(space, steps.data, steps.len);
 	shm_toc_insert(toc, WORKER_KEY_STEPS, space);
 	pfree(steps.data);
+
+	space = shm_toc_allocate(toc, strlen(argument) + 1);
+	strcpy(space, argument);
+	shm_toc_insert(toc, WORKER_KEY_ARGUMENT, space);
 
 	queue = shm_mq_create(shm_toc_allocate(toc, WORKER_QUEUE_SIZE), WORKER_QUEUE_SIZE);
 	shm_toc_insert(toc, WORKER_KEY_QUEUE, queue);

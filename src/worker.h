@@ -24,13 +24,20 @@ typedef struct TenancyStep
 	const char *sql;
 } TenancyStep;
 
-/* What a worker does: steps in a database. */
+/*
+ * What a worker does: steps in a database, and then a function of this
+ * library that takes a string and makes its own transactions.
+ */
 typedef struct TenancyJob
 {
 	Oid			database;
 	List	   *steps;
 	bool		commit_next;	/* the next step begins a new transaction */
+	const char *function;		/* NULL if there is none */
+	const char *argument;
 } TenancyJob;
+
+typedef void (*TenancyWorkerFunction) (const char *argument);
 
 extern TenancyJob *tenancy_worker_job(Oid database);
 extern TenancyStep *tenancy_worker_add(TenancyJob *job, const char *format,...) pg_attribute_printf(2, 3);

@@ -1,0 +1,400 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  Applying a migration to one schema.
+ *
+ * All of this runs in background workers, which log in as the extension's
+ * owner.  A migration's statements can meet code that others have planted: a
+ * trigger, a deferred one above all, a default, a function or an operator.
+ * So they run as the owner of the module, with a path that leads to the
+ * schema and nowhere that others may create in, and the transaction commits as
+ * that role too; SET ROLE and the like are refused all the while.  What a
+ * migration leaves in the session, it leaves to nobody.
+ *
+ * The model of a module, in the application's database or in that of a tenant,
+ * is migrated under the lock that keeps copies and levels together (see
+ * registry.c).  The level is raised in the same transaction, so that a
+ * migration has been applied if and only if the level says so.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "apply.h"
+#include "catalog/namespace.h"
+#include "commands/prepare.h"
+#include "commands/sequence.h"
+#include "context.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "guc.h"
+#include "ident.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "sibling.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+#include "worker.h"
+
+/* How much of a statement to show in an error's context. */
+#define STATEMENT_SHOWN		100
+
+/* Pauses between tries: doubled each time, within these bounds. */
+#define PAUSE_MIN_MS		100
+#define PAUSE_MAX_MS		20000
+
+PGDLLEXPORT void tenancy_apply_model_main(const char *argument);
+
+/* The statement that is running, for an error's context. */
+typedef struct Running
+{
+	const TenancyPlace *place;
+	const TenancyMigration *migration;
+	const TenancyStatement *statement;
+	int			number;
+} Running;
+
+
+/* ----------------------------------------------------------------
+ * Statements
+ * ----------------------------------------------------------------
+ */
+
+static void
+running_callback(void *arg)
+{
+	Running    *running = arg;
+	const char *sql = running->statement->sql;
+	int			len = strlen(sql);
+	int			shown = pg_mbcliplen(sql, len, STATEMENT_SHOWN);
+
+	errcontext("migration " INT64_FORMAT " of module \"%s\", statement %d of %d, line %d: %.*s%s",
+			   running->migration->version, running->place->module->name,
+			   running->number, list_length(running->migration->statements),
+			   running->statement->line, shown, sql, shown < len ? "..." : "");
+}
+
+/* The path of a migration: the module's schema first, then all else that the tenant sees. */
+char *
+tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	StringInfoData path;
+	const char *first;
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	if (tenant != NULL)
+		schemas = tenancy_registry_schemas(tenant);
+	else
+	{
+		foreach(lc, tenancy_registry_modules())
+			schemas = lappend(schemas, ((TenancyModule *) lfirst(lc))->model_schema);
+	}
+	first = module->model_schema;
+	if (tenant != NULL && tenant->mode == TENANCY_SCHEMA)
+		first = module->position == 1 ? tenant->schema_name :
+			tenancy_ident_schema(tenant->slug, module->name);
+
+	initStringInfo(&path);
+	appendStringInfo(&path, "%s, ", quote_identifier(first));
+	foreach(lc, schemas)
+	{
+		if (strcmp(lfirst(lc), first) != 0)
+			appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
+	}
+	if (tenancy_guc_search_path[0] != '\0')
+		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+/*
+ * Run a migration's statements in the current transaction, as the place's
+ * owner, and complete the tables that they have made.  Deferred triggers fire
+ * here, because a table cannot be changed while it has any to come.
+ */
+void
+tenancy_apply_run(const TenancyPlace *place, TenancyMigration *migration)
+{
+	TenancyExec exec;
+	ErrorContextCallback callback;
+	Running		running;
+	ListCell   *lc;
+
+	if (!migration->transactional)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("migration " INT64_FORMAT " is not transactional", migration->version)));
+	running.place = place;
+	running.migration = migration;
+	callback.callback = running_callback;
+	callback.arg = &running;
+
+	tenancy_exec_begin(&exec, place->owner, place->search_path);
+	tenancy_exec_unrestrict();
+	tenancy_exec_noforce_rls();
+	if (place->tenant != NULL)
+		tenancy_exec_set(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(place->tenant));
+	foreach(lc, migration->statements)
+	{
+		running.statement = lfirst(lc);
+		running.number = foreach_current_index(lc) + 1;
+		callback.previous = error_context_stack;
+		error_context_stack = &callback;
+		CHECK_FOR_INTERRUPTS();
+		pgstat_report_activity(STATE_RUNNING, running.statement->sql);
+		(void) tenancy_exec_sql(running.statement->sql);
+		SPI_freetuptable(SPI_tuptable);
+		if (lnext(migration->statements, lc) == NULL)
+			(void) tenancy_exec_sql("SET CONSTRAINTS ALL IMMEDIATE");
+		error_context_stack = callback.previous;
+	}
+	tenancy_exec_end(&exec);
+	tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant);
+}
+
+/* Throw away what a migration has left in the session; in a transaction. */
+void
+tenancy_apply_forget_session(void)
+{
+	PortalHashTableDeleteAll();
+	DropAllPreparedStatements();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetTempTableNamespace();
+	ResetSequenceCaches();
+}
+
+void
+tenancy_apply_set_lock_timeout(int timeout_ms)
+{
+	SetConfigOption("lock_timeout", psprintf("%d", timeout_ms), PGC_USERSET, PGC_S_SESSION);
+}
+
+
+/* ----------------------------------------------------------------
+ * Trying again
+ * ----------------------------------------------------------------
+ */
+
+/* Is it somebody else's lock that was in the way? */
+bool
+tenancy_apply_may_retry(int sqlstate)
+{
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE ||
+		sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+}
+
+/* How long to wait before the next try, in milliseconds. */
+int
+tenancy_apply_pause(int tries)
+{
+	int			pause = PAUSE_MIN_MS;
+
+	while (--tries > 0 && pause < PAUSE_MAX_MS)
+		pause *= 2;
+	return Min(pause, PAUSE_MAX_MS);
+}
+
+static void
+sleep_ms(int ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+
+/* ----------------------------------------------------------------
+ * A model
+ * ----------------------------------------------------------------
+ */
+
+/* The module as it is now, under the lock that whoever copies it takes too. */
+static void
+lock_model(const char *name, TenancyModule *module)
+{
+	tenancy_registry_lock_models(ExclusiveLock);
+	if (!tenancy_registry_module(name, module))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("module \"%s\" does not exist", name)));
+}
+
+static void
+init_model_place(TenancyPlace *place, const TenancyModule *module)
+{
+	place->module = module;
+	place->schema = get_namespace_oid(module->model_schema, false);
+	place->owner = tenancy_registry_module_owner(module);
+	place->search_path = tenancy_apply_path(NULL, module);
+	place->tenant = NULL;
+	place->column = tenancy_sibling_column(module);
+	if (superuser_arg(place->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" is owned by a superuser", module->model_schema),
+				 errdetail("Migrations run with the rights of the schema's owner, and never with a superuser's."),
+				 errhint("Use ALTER SCHEMA %s OWNER TO a role that is no superuser, for its tables as well.",
+						 quote_identifier(module->model_schema))));
+}
+
+static void
+raise_level(const TenancyModule *module, const TenancyMigration *migration)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("UPDATE tenancy.migration SET position = %d, applied_at = pg_catalog.now()"
+						" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
+						module->level + 1, quote_literal_cstr(module->name), migration->version);
+	tenancy_exec_format("UPDATE tenancy.module SET level = %d WHERE name OPERATOR(pg_catalog.=) %s",
+						module->level + 1, quote_literal_cstr(module->name));
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * Apply the next migration that the model has not had, or all of them if they
+ * are to be rolled back.  Returns false if there was none.
+ */
+static bool
+apply_next(const char *name, bool dry_run)
+{
+	TenancyModule module;
+	TenancyTenant home;
+	TenancyPlace place;
+	List	   *pending;
+	ListCell   *lc;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_apply_forget_session();
+	lock_model(name, &module);
+	pending = tenancy_migration_pending(name, module.level);
+	if (pending == NIL)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		return false;
+	}
+	init_model_place(&place, &module);
+	foreach(lc, pending)
+	{
+		TenancyMigration *migration = lfirst(lc);
+
+		migration->statements = tenancy_migration_split(migration->sql);
+		tenancy_apply_run(&place, migration);
+		raise_level(&module, migration);
+		module.level++;
+		if (!tenancy_registry_home(&home))
+			ereport(NOTICE,
+					(errmsg("migration " INT64_FORMAT " of module \"%s\": model %s",
+							migration->version, name, dry_run ? "would be migrated" : "migrated")));
+		if (!dry_run)
+			break;
+	}
+	PopActiveSnapshot();
+	if (dry_run)
+		AbortCurrentTransaction();
+	else
+		tenancy_exec_commit_as(place.owner, place.search_path, NULL);
+	return !dry_run;
+}
+
+/* The same; returns false if somebody's lock was in the way. */
+static bool
+try_next(const char *name, bool dry_run, bool last_try, bool *found)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		*found = apply_next(name, dry_run);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		if (last_try || !tenancy_apply_may_retry(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return done;
+}
+
+/*
+ * A worker's function: apply to the model of this database what it has not
+ * had.  The argument is made by apply_job().
+ */
+void
+tenancy_apply_model_main(const char *argument)
+{
+	TenancyPatience patience;
+	int			dry_run;
+	int			name_offset;
+	bool		found = true;
+
+	if (sscanf(argument, "%d %d %d %n", &patience.lock_timeout, &patience.retries,
+			   &dry_run, &name_offset) != 3)
+		elog(ERROR, "invalid argument of a worker: %s", argument);
+	tenancy_context_any_status = true;
+	tenancy_apply_set_lock_timeout(patience.lock_timeout);
+	while (found)
+	{
+		int			tries = 0;
+
+		while (!try_next(argument + name_offset, dry_run != 0, tries >= patience.retries, &found))
+			sleep_ms(tenancy_apply_pause(++tries));
+	}
+}
+
+/*
+ * Apply to the model in a database what it has not had, in a worker.  In a
+ * tenant's database, the migrations are entered first.  The worker's error
+ * becomes ours.
+ */
+void
+tenancy_apply_in_database(Oid database, const TenancyModule *module, List *migrations,
+						  const TenancyPatience *patience)
+{
+	TenancyJob *job = tenancy_worker_job(database);
+	ListCell   *lc;
+
+	/* What an earlier call entered and did not apply may be void now. */
+	if (migrations != NIL)
+		tenancy_worker_add(job, "DELETE FROM tenancy.migration g USING tenancy.module m"
+						   " WHERE m.name OPERATOR(pg_catalog.=) g.module AND m.name OPERATOR(pg_catalog.=) %s"
+						   " AND (g.position IS NULL OR g.position OPERATOR(pg_catalog.>) m.level)",
+						   quote_literal_cstr(module->name));
+	foreach(lc, migrations)
+	{
+		TenancyMigration *migration = lfirst(lc);
+
+		tenancy_worker_add(job, "INSERT INTO tenancy.migration (module, version, description, sql, checksum, transactional, position)"
+						   " VALUES (%s, " INT64_FORMAT ", '', %s, '', %s, NULLIF(%d, 0))"
+						   " ON CONFLICT (module, version) DO NOTHING",
+						   quote_literal_cstr(module->name), migration->version,
+						   quote_literal_cstr(migration->sql),
+						   migration->transactional ? "true" : "false", migration->position);
+	}
+	job->function = "tenancy_apply_model_main";
+	job->argument = psprintf("%d %d %d %s", patience->lock_timeout, patience->retries,
+							 patience->dry_run ? 1 : 0, module->name);
+	(void) tenancy_worker_run(job);
+}

@@ -1,0 +1,533 @@
+/*-------------------------------------------------------------------------
+ *
+ * migrate.c
+ *	  Running migrations across all tenants.
+ *
+ * migrate() leads: it takes the lock that makes it the only one, has the model
+ * migrated, which serves all shared tenants and proves the text, writes down in
+ * tenancy.migration_run what is to be done with the copies, and starts workers
+ * (fleet.c) that do it.  It commits before each wait, so that it holds neither a
+ * snapshot nor a lock but that one: a migration may wait for all older
+ * snapshots.  All state is in tables; whatever dies, the next call finds what
+ * is left.
+ *
+ * When migrate() ends early, by an error or on request, its lock goes, and the
+ * workers end after the tenant that they are at.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "apply.h"
+#include "catalog/pg_type.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fleet.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "registry.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+#include "utils/wait_event.h"
+#include "worker.h"
+
+PG_FUNCTION_INFO_V1(tenancy_migrate);
+
+#define MAX_WORKERS			64
+#define DEFAULT_WORKERS_MAX	4
+#define REPORT_MS			1000
+
+/* How long a call that ends early waits for tenants that are being migrated. */
+#define STOP_TIMEOUT_MS		10000
+
+/* How often to start workers again that ended without a reason that we know. */
+#define MAX_RELAUNCHES		5
+
+/* A call of migrate(). */
+typedef struct Call
+{
+	List	   *modules;		/* of TenancyModule */
+	List	   *tenants;		/* ids as text; NIL for all */
+	int			workers;
+	int			canary;
+	int			max_failures;
+	TenancyPatience patience;
+	int64		first_run;		/* of this call; 0 if there was none */
+	int			failed;
+	int			total;
+	BackgroundWorkerHandle *handles[MAX_WORKERS];
+	int			nhandles;
+} Call;
+
+/* How far a run is. */
+typedef struct Progress
+{
+	int			done;
+	int			failed;
+	int			left;
+} Progress;
+
+
+/* ----------------------------------------------------------------
+ * Arguments
+ * ----------------------------------------------------------------
+ */
+
+static int
+int_arg(FunctionCallInfo fcinfo, int n, const char *name, int min, int max)
+{
+	int			value;
+
+	tenancy_require_arg(fcinfo, n, name);
+	value = PG_GETARG_INT32(n);
+	if (value < min || value > max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be between %d and %d", name, min, max)));
+	return value;
+}
+
+/* An interval in milliseconds. */
+static int
+ms_arg(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	Interval   *interval;
+	double		ms;
+
+	tenancy_require_arg(fcinfo, n, name);
+	interval = PG_GETARG_INTERVAL_P(n);
+	ms = ceil(interval->time / 1000.0) +
+		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY * 1000;
+	if (ms < 0 || ms > INT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be between 0 and 24 days", name)));
+	return (int) ms;
+}
+
+static int
+default_workers(void)
+{
+	return Max(1, Min(DEFAULT_WORKERS_MAX, (int) sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+/* The tenants' ids. */
+static List *
+tenants_arg(ArrayType *array)
+{
+	List	   *ids = NIL;
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tenants must not be empty"),
+				 errhint("Leave it out for all tenants.")));
+	for (int i = 0; i < n; i++)
+	{
+		TenancyTenant tenant;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("tenants must not contain null")));
+		tenancy_registry_get(TextDatumGetCString(names[i]), &tenant);
+		ids = lappend(ids, tenancy_ident_uuid_text(&tenant.id));
+	}
+	return ids;
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, Call *call)
+{
+	memset(call, 0, sizeof(*call));
+	call->modules = tenancy_registry_modules();
+	if (!PG_ARGISNULL(0))
+	{
+		char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+		TenancyModule *module = palloc(sizeof(TenancyModule));
+
+		if (!tenancy_registry_module(name, module))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("module \"%s\" does not exist", tenancy_ident_clip(name))));
+		call->modules = list_make1(module);
+	}
+	if (!PG_ARGISNULL(1))
+		call->tenants = tenants_arg(PG_GETARG_ARRAYTYPE_P(1));
+	call->workers = PG_ARGISNULL(2) ? default_workers() : int_arg(fcinfo, 2, "workers", 1, MAX_WORKERS);
+	call->canary = int_arg(fcinfo, 3, "canary", 0, INT_MAX);
+	call->max_failures = int_arg(fcinfo, 4, "max_failures", 0, INT_MAX);
+	call->patience.lock_timeout = ms_arg(fcinfo, 5, "lock_timeout");
+	call->patience.retries = int_arg(fcinfo, 6, "retries", 0, 1000);
+	tenancy_require_arg(fcinfo, 7, "dry_run");
+	call->patience.dry_run = PG_GETARG_BOOL(7);
+}
+
+
+/* ----------------------------------------------------------------
+ * Runs
+ * ----------------------------------------------------------------
+ */
+
+/* Commit, and go on without a snapshot. */
+static void
+commit_here(void)
+{
+	SPI_commit();
+	AcceptInvalidationMessages();
+}
+
+/*
+ * Write down a run of up to "limit" copies, 0 for all; returns its id, or 0 if
+ * there is nothing to do.
+ */
+static int64
+begin_run(Call *call, const TenancyModule *module, int level, int limit, int *total)
+{
+	TenancyExec exec;
+	StringInfoData members;
+	char	   *id = NULL;
+	ListCell   *lc;
+
+	initStringInfo(&members);
+	appendStringInfo(&members, " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
+					 " WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.<) %d"
+					 " AND t.status IN ('active', 'suspended')",
+					 quote_literal_cstr(module->name), level);
+	if (call->tenants != NIL)
+	{
+		appendStringInfoString(&members, " AND c.tenant_id OPERATOR(pg_catalog.=) ANY ('{");
+		foreach(lc, call->tenants)
+			appendStringInfo(&members, "%s%s", foreach_current_index(lc) > 0 ? "," : "", (char *) lfirst(lc));
+		appendStringInfoString(&members, "}'::pg_catalog.uuid[])");
+	}
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	*total = atoi(tenancy_exec_text(&exec, psprintf("SELECT pg_catalog.count(*)%s", members.data)));
+	if (limit > 0)
+		*total = Min(*total, limit);
+	if (*total > 0)
+	{
+		const char *some = limit > 0 || call->tenants != NIL ?
+			psprintf("ARRAY(SELECT c.tenant_id%s ORDER BY c.tenant_id LIMIT %d)", members.data, *total) : "NULL";
+
+		id = tenancy_exec_text_format(&exec, "INSERT INTO tenancy.migration_run (module, level, tenants, total,"
+									  " lock_timeout, retries, max_failures, dry_run, leader_pid)"
+									  " VALUES (%s, %d, %s, %d, %d, %d, %d, %s, %d) RETURNING id",
+									  quote_literal_cstr(module->name), level, some, *total,
+									  call->patience.lock_timeout, call->patience.retries,
+									  limit > 0 ? 1 : call->max_failures,
+									  call->patience.dry_run ? "true" : "false", MyProcPid);
+	}
+	tenancy_exec_end(&exec);
+	return id == NULL ? 0 : strtoi64(id, NULL, 10);
+}
+
+/* How far is the run? */
+static void
+read_progress(int64 run, Progress *progress)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("SELECT pg_catalog.count(*) FILTER (WHERE c.run OPERATOR(pg_catalog.=) r.id AND NOT c.failed"
+						" AND c.level OPERATOR(pg_catalog.>=) r.level)::pg_catalog.int4,"
+						" pg_catalog.count(*) FILTER (WHERE c.run OPERATOR(pg_catalog.=) r.id AND c.failed)::pg_catalog.int4,"
+						" pg_catalog.count(*) FILTER (WHERE c.level OPERATOR(pg_catalog.<) r.level"
+						" AND NOT (c.run IS NOT DISTINCT FROM r.id AND c.failed))::pg_catalog.int4"
+						TENANCY_FLEET_MEMBERS " AND r.id OPERATOR(pg_catalog.=) " INT64_FORMAT, run);
+	progress->done = atoi(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	progress->failed = atoi(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
+	progress->left = atoi(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3));
+	tenancy_exec_end(&exec);
+}
+
+/* Is the run over?  Then it stays so. */
+static bool
+run_is_over(int64 run)
+{
+	TenancyExec exec;
+	bool		over;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	over = tenancy_exec_format("SELECT FROM tenancy.migration_run WHERE id OPERATOR(pg_catalog.=) " INT64_FORMAT
+							   " AND finished_at IS NULL", run) == 0;
+	tenancy_exec_end(&exec);
+	return over;
+}
+
+/* This run, or, of leaders that are dead, all that are there. */
+static void
+finish_runs(int64 run)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("UPDATE tenancy.migration_run SET finished_at = pg_catalog.clock_timestamp()"
+						" WHERE finished_at IS NULL AND (" INT64_FORMAT " OPERATOR(pg_catalog.=) 0"
+						" OR id OPERATOR(pg_catalog.=) " INT64_FORMAT ")", run, run);
+	tenancy_exec_end(&exec);
+}
+
+
+/* ----------------------------------------------------------------
+ * Workers
+ * ----------------------------------------------------------------
+ */
+
+static void
+launch_workers(Call *call, int64 run, int wanted)
+{
+	call->nhandles = 0;
+	while (call->nhandles < wanted)
+	{
+		BackgroundWorkerHandle *handle = tenancy_fleet_launch(run);
+
+		if (handle == NULL)
+			break;
+		call->handles[call->nhandles++] = handle;
+	}
+	if (call->nhandles == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free"),
+				 errhint("Try again later, or increase max_worker_processes.")));
+}
+
+static bool
+workers_are_running(const Call *call)
+{
+	pid_t		pid;
+
+	for (int i = 0; i < call->nhandles; i++)
+	{
+		if (GetBackgroundWorkerPid(call->handles[i], &pid) != BGWH_STOPPED)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Let workers end after the tenants that they are at, since nobody leads them
+ * any more; those that take long are terminated.
+ */
+static void
+stop_workers(int code, Datum arg)
+{
+	Call	   *call = (Call *) DatumGetPointer(arg);
+
+	tenancy_fleet_unlock_leader();
+	for (int i = 0; i < call->nhandles; i++)
+		tenancy_worker_linger(call->handles[i], STOP_TIMEOUT_MS / call->nhandles);
+	for (int i = 0; i < call->nhandles; i++)
+		TerminateBackgroundWorker(call->handles[i]);
+	for (int i = 0; i < call->nhandles; i++)
+		tenancy_worker_linger(call->handles[i], STOP_TIMEOUT_MS / call->nhandles);
+	call->nhandles = 0;
+}
+
+/* Tell the caller how far we are. */
+static void
+report_progress(const Call *call, const Progress *progress, int total, TimestampTz start)
+{
+	double		elapsed = (GetCurrentTimestamp() - start) / (double) USECS_PER_SEC;
+	int			ended = progress->done + progress->failed;
+	double		rate = ended / Max(elapsed, 0.001);
+
+	if (ended == 0)
+		ereport(NOTICE,
+				(errmsg("migrated 0 of %d tenants", total)));
+	else
+		ereport(NOTICE,
+				(errmsg("migrated %d of %d tenants, %d failed, %.1f tenants/s, about %.0f s remaining",
+						progress->done, total, progress->failed, rate, (total - ended) / rate)));
+}
+
+/* Wait until the workers have ended. */
+static void
+wait_for_workers(const Call *call, int64 run, int total)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz reported = start;
+
+	while (workers_are_running(call))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 REPORT_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (!call->patience.dry_run &&
+			TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), REPORT_MS))
+		{
+			Progress	progress;
+
+			read_progress(run, &progress);
+			commit_here();
+			reported = GetCurrentTimestamp();
+			report_progress(call, &progress, total, start);
+		}
+	}
+}
+
+/* Bring copies to the level; returns false if the run was ended by failures. */
+static bool
+run_fleet(Call *call, const TenancyModule *module, int level, int limit)
+{
+	Progress	progress;
+	int			total;
+	int			relaunches = 0;
+	int64		run = begin_run(call, module, level, limit, &total);
+	bool		over;
+
+	commit_here();
+	if (run == 0)
+		return true;
+	if (call->first_run == 0)
+		call->first_run = run;
+	for (;;)
+	{
+		launch_workers(call, run, Min(call->workers, total));
+		wait_for_workers(call, run, total);
+		call->nhandles = 0;
+		read_progress(run, &progress);
+		over = run_is_over(run);
+		commit_here();
+		if (progress.left == 0 || over || call->patience.dry_run)
+			break;
+		if (relaunches++ >= MAX_RELAUNCHES)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("background workers ended before all tenants were migrated"),
+					 errdetail("%d of %d tenants are left.", progress.left, total),
+					 errhint("The server's log may tell why.  Call tenancy.migrate() again to go on.")));
+	}
+	finish_runs(run);
+	commit_here();
+	call->total += total;
+	call->failed += progress.failed;
+	return !over;
+}
+
+/* ----------------------------------------------------------------
+ * migrate
+ * ----------------------------------------------------------------
+ */
+
+/* Name some of the tenants that failed, with their errors. */
+static char *
+describe_failures(const Call *call)
+{
+	TenancyExec exec;
+	char	   *detail;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	detail = tenancy_exec_text_format(&exec,
+									  "SELECT pg_catalog.string_agg(line, E'\\n') FROM ("
+									  "SELECT pg_catalog.format('%%s: %%s', t.slug, c.last_error) AS line"
+									  " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
+									  " WHERE c.failed AND c.run OPERATOR(pg_catalog.>=) " INT64_FORMAT
+									  " ORDER BY t.slug LIMIT 5) f", call->first_run);
+	tenancy_exec_end(&exec);
+	return detail;
+}
+
+static void
+migrate_module(Call *call, const TenancyModule *module)
+{
+	TenancyModule now;
+	List	   *pending;
+	int			level;
+
+	/* A worker takes longer than to see that there is nothing to do. */
+	pending = tenancy_migration_pending(module->name, module->level);
+	commit_here();
+	if (pending != NIL)
+		tenancy_apply_in_database(MyDatabaseId, module, NIL, &call->patience);
+	if (!tenancy_registry_module(module->name, &now))
+		return;
+	level = now.level;
+	if (call->patience.dry_run)
+		level += list_length(pending);
+
+	if (call->canary > 0 && (!run_fleet(call, module, level, call->canary) || call->failed > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration of the canaries failed; no other tenant was migrated"),
+				 errdetail_internal("%s", describe_failures(call))));
+	if (!run_fleet(call, module, level, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration was stopped after %d failures", call->failed),
+				 errdetail_internal("%s", describe_failures(call)),
+				 errhint("See tenancy.migration_status.  Call tenancy.migrate() again to go on.")));
+}
+
+static void
+lead(Call *call)
+{
+	ListCell   *lc;
+
+	finish_runs(0);
+	commit_here();
+	foreach(lc, call->modules)
+		migrate_module(call, lfirst(lc));
+	if (call->failed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration failed for %d of %d tenants", call->failed, call->total),
+				 errdetail_internal("%s", describe_failures(call)),
+				 call->patience.dry_run ? errhint("Nothing was changed.") :
+				 errhint("All others have been migrated.  See tenancy.migration_status, and call tenancy.migrate() again after a repair.")));
+}
+
+/*
+ * migrate(module, tenants, workers, canary, max_failures, lock_timeout, retries, dry_run)
+ */
+Datum
+tenancy_migrate(PG_FUNCTION_ARGS)
+{
+	Call	   *call = palloc(sizeof(Call));
+
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("tenancy.migrate() cannot be called in a transaction block or a function"),
+				 errdetail("It commits tenant by tenant.")));
+	tenancy_registry_refuse_home();
+	read_arguments(fcinfo, call);
+
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+	if (!tenancy_fleet_lock_leader())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session is running tenancy.migrate()"),
+				 errhint("See tenancy.migration_progress.")));
+	PG_ENSURE_ERROR_CLEANUP(stop_workers, PointerGetDatum(call));
+	{
+		lead(call);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(stop_workers, PointerGetDatum(call));
+	tenancy_fleet_unlock_leader();
+	SPI_finish();
+	PG_RETURN_VOID();
+}

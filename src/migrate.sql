@@ -1,0 +1,84 @@
+/* migrate.c: running migrations across all tenants */
+
+CREATE TABLE tenancy.migration_run (
+	id				bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	module			text COLLATE "C" NOT NULL,
+	level			integer NOT NULL,
+	tenants			uuid[],
+	total			integer NOT NULL,
+	lock_timeout	integer NOT NULL,
+	retries			integer NOT NULL,
+	max_failures	integer NOT NULL,
+	dry_run			boolean NOT NULL,
+	leader_pid		integer NOT NULL,
+	started_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	finished_at		timestamptz
+);
+COMMENT ON TABLE tenancy.migration_run IS 'What calls of migrate() do, or have done, to the copies of a module';
+COMMENT ON COLUMN tenancy.migration_run.level IS 'The level to which the copies are brought';
+COMMENT ON COLUMN tenancy.migration_run.tenants IS 'Only these; null for all';
+
+REVOKE ALL ON tenancy.migration_run FROM PUBLIC;
+
+CREATE VIEW tenancy.migration_status AS
+	SELECT t.slug AS tenant, m.name AS module,
+		   (SELECT pg_catalog.max(g.version) FROM tenancy.migration g
+			WHERE g.module OPERATOR(pg_catalog.=) m.name
+			AND g.position OPERATOR(pg_catalog.<=) COALESCE(c.level, m.level)) AS version,
+		   s.pending,
+		   CASE WHEN s.pending OPERATOR(pg_catalog.=) 0 THEN 'current'
+				WHEN c.failed THEN 'failed'
+				WHEN c.attempts OPERATOR(pg_catalog.>) 0 THEN 'retrying'
+				ELSE 'pending' END AS state,
+		   c.last_error, COALESCE(c.attempts, 0) AS attempts, c.attempted_at, c.duration
+	FROM tenancy.tenant t
+	CROSS JOIN (SELECT m.*, (SELECT pg_catalog.count(*) FROM tenancy.migration g
+							 WHERE g.module OPERATOR(pg_catalog.=) m.name) AS migrations
+				FROM tenancy.module m) m
+	LEFT JOIN tenancy.module_copy c
+		ON t.mode OPERATOR(pg_catalog.<>) 'shared' AND c.tenant_id OPERATOR(pg_catalog.=) t.id
+		AND c.module OPERATOR(pg_catalog.=) m.name
+	CROSS JOIN LATERAL (SELECT (m.migrations OPERATOR(pg_catalog.-) COALESCE(c.level, m.level))::integer AS pending) s
+	WHERE m.position OPERATOR(pg_catalog.=) 1
+	OR EXISTS (SELECT FROM tenancy.tenant_module i
+			   WHERE i.tenant_id OPERATOR(pg_catalog.=) t.id AND i.module OPERATOR(pg_catalog.=) m.name);
+COMMENT ON VIEW tenancy.migration_status IS 'How far each tenant is with the migrations of each module, and what went wrong';
+
+CREATE VIEW tenancy.migration_progress AS
+	SELECT r.id AS run, r.module, r.dry_run, r.total,
+		   n.done::integer AS done, n.failed::integer AS failed,
+		   s.rate, CASE WHEN s.rate OPERATOR(pg_catalog.>) 0 THEN
+			pg_catalog.make_interval(secs => (r.total OPERATOR(pg_catalog.-) n.done OPERATOR(pg_catalog.-) n.failed)::double precision
+									 OPERATOR(pg_catalog./) s.rate) END AS remaining,
+		   r.started_at, r.leader_pid
+	FROM tenancy.migration_run r
+	JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) r.leader_pid
+		AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+		AND a.backend_start OPERATOR(pg_catalog.<=) r.started_at
+	CROSS JOIN LATERAL (
+		SELECT pg_catalog.count(*) FILTER (WHERE NOT c.failed AND c.level OPERATOR(pg_catalog.>=) r.level) AS done,
+			   pg_catalog.count(*) FILTER (WHERE c.failed) AS failed
+		FROM tenancy.module_copy c
+		WHERE c.module OPERATOR(pg_catalog.=) r.module AND c.run OPERATOR(pg_catalog.=) r.id) n
+	CROSS JOIN LATERAL (
+		SELECT pg_catalog.round((n.done OPERATOR(pg_catalog.+) n.failed)::numeric OPERATOR(pg_catalog./)
+			GREATEST(0.001, EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) r.started_at)), 1)::double precision AS rate) s
+	WHERE r.finished_at IS NULL;
+COMMENT ON VIEW tenancy.migration_progress IS 'How far a call of migrate() that is running has come, in tenants, tenants a second and time';
+
+REVOKE ALL ON tenancy.migration_status, tenancy.migration_progress FROM PUBLIC;
+
+CREATE PROCEDURE tenancy.migrate(module text DEFAULT NULL,
+								 tenants text[] DEFAULT NULL,
+								 workers integer DEFAULT NULL,
+								 canary integer DEFAULT 0,
+								 max_failures integer DEFAULT 0,
+								 lock_timeout interval DEFAULT '2s',
+								 retries integer DEFAULT 5,
+								 dry_run boolean DEFAULT false)
+AS 'MODULE_PATHNAME', 'tenancy_migrate'
+LANGUAGE C;
+COMMENT ON PROCEDURE tenancy.migrate(text, text[], integer, integer, integer, interval, integer, boolean) IS
+'Applies the migrations that modules and their copies have not had yet, in all modes';
+
+REVOKE ALL ON PROCEDURE tenancy.migrate(text, text[], integer, integer, integer, interval, integer, boolean) FROM PUBLIC;

@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * sibling.c
+ *	  What new tables get from the tables beside them.
+ *
+ * A migration says CREATE TABLE, and nothing of tenants.  Before its
+ * transaction commits, the tables that it has made get what their siblings in
+ * the schema have: the policies (in the model only if it has protected tables),
+ * the tenant column under the siblings' name, and their privileges.
+ *
+ * Privileges that the migration, or default privileges, have granted on a
+ * table are its own; only where there are none, those come in that more than
+ * half of the siblings grant.  So a copy's table gets what the model's got
+ * without a look at the model, which may have had later migrations.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "exec.h"
+#include "policy.h"
+#include "sibling.h"
+#include "utils/builtins.h"
+
+/*
+ * The tenant column that most of the module's protected tables have, or NULL
+ * if it has no protected table.
+ */
+char *
+tenancy_sibling_column(const TenancyModule *module)
+{
+	TenancyExec exec;
+	char	   *column;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	column = tenancy_exec_text_format(&exec,
+									  "SELECT p.tenant_column FROM tenancy.protected_table p"
+									  " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
+									  " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+									  " WHERE n.nspname OPERATOR(pg_catalog.=) %s"
+									  " GROUP BY 1 ORDER BY pg_catalog.count(*) DESC, 1 LIMIT 1",
+									  quote_literal_cstr(module->model_schema));
+	tenancy_exec_end(&exec);
+	return column;
+}
+
+/* GRANTs of what more than half of the schema's other tables grant, for tables without grants. */
+static List *
+table_grants(Oid schema, const char *new_tables)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(),
+								psprintf("WITH sibling AS (SELECT c.relacl, c.relowner FROM pg_catalog.pg_depend d"
+										 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
+										 " WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+										 " AND d.refobjid OPERATOR(pg_catalog.=) %u"
+										 " AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+										 " AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+										 " AND NOT c.oid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])),"
+										 " wanted AS (SELECT a.privilege_type, a.is_grantable,"
+										 " CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee"
+										 " FROM sibling s, pg_catalog.aclexplode(s.relacl) a"
+										 " WHERE a.grantor OPERATOR(pg_catalog.=) s.relowner AND a.grantee OPERATOR(pg_catalog.<>) s.relowner"
+										 " GROUP BY 1, 2, 3"
+										 " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.*) 2 OPERATOR(pg_catalog.>) (SELECT pg_catalog.count(*) FROM sibling))"
+										 " SELECT pg_catalog.format('GRANT %%s ON TABLE %%s TO %%s%%s', w.privilege_type,"
+										 " c.oid::pg_catalog.regclass, w.grantee, CASE WHEN w.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+										 " FROM wanted w, pg_catalog.pg_class c"
+										 " WHERE c.oid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
+										 " AND c.relacl IS NULL AND NOT c.relispartition",
+										 schema, new_tables, new_tables));
+}
+
+/* Whoever may insert may use the sequences behind the tables' serial columns. */
+static List *
+sequence_grants(const char *new_tables)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(),
+								psprintf("SELECT pg_catalog.format('GRANT USAGE ON SEQUENCE %%s TO %%s', s.oid::pg_catalog.regclass,"
+										 " CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)"
+										 " FROM pg_catalog.pg_class c, pg_catalog.pg_depend d, pg_catalog.pg_class s,"
+										 " pg_catalog.aclexplode(c.relacl) a"
+										 " WHERE c.oid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
+										 " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+										 " AND d.refobjid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'a'"
+										 " AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+										 " AND s.oid OPERATOR(pg_catalog.=) d.objid AND s.relkind OPERATOR(pg_catalog.=) 'S'"
+										 " AND s.relacl IS NULL AND a.privilege_type OPERATOR(pg_catalog.=) 'INSERT'"
+										 " AND a.grantee OPERATOR(pg_catalog.<>) c.relowner",
+										 new_tables));
+}
+
+static void
+run_as(Oid role, List *statements)
+{
+	TenancyExec exec;
+	ListCell   *lc;
+
+	if (statements == NIL)
+		return;
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	foreach(lc, statements)
+		tenancy_exec_sql(lfirst(lc));
+	tenancy_exec_end(&exec);
+}
+
+static void
+grant_like_siblings(Oid schema, Oid owner, List *new_tables)
+{
+	StringInfoData oids;
+	ListCell   *lc;
+
+	initStringInfo(&oids);
+	appendStringInfoChar(&oids, '{');
+	foreach(lc, new_tables)
+		appendStringInfo(&oids, "%s%u", oids.len > 1 ? "," : "", lfirst_oid(lc));
+	appendStringInfoChar(&oids, '}');
+	run_as(owner, table_grants(schema, oids.data));
+	run_as(owner, sequence_grants(oids.data));
+}
+
+/*
+ * Complete the tables that the current transaction has made in a schema: a
+ * model's, or, with a tenant, a tenant's copy.  column is the siblings' tenant
+ * column, NULL if they have none.  All as the schema's owner.
+ */
+void
+tenancy_sibling_complete(Oid schema, Oid owner, const char *column, const pg_uuid_t *tenant)
+{
+	List	   *new_tables = tenancy_policy_new_tables(schema);
+	ListCell   *lc;
+
+	if (new_tables == NIL)
+		return;
+	grant_like_siblings(schema, owner, new_tables);
+	foreach(lc, new_tables)
+	{
+		if (tenant != NULL)
+			tenancy_policy_protect_copy(lfirst_oid(lc), column, tenant);
+		else if (column != NULL)
+			tenancy_policy_protect_new(lfirst_oid(lc), column);
+	}
+}

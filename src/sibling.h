@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * sibling.h
+ *	  What new tables get from the tables beside them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_SIBLING_H
+#define TENANCY_SIBLING_H
+
+#include "registry.h"
+
+extern char *tenancy_sibling_column(const TenancyModule *module);
+extern void tenancy_sibling_complete(Oid schema, Oid owner, const char *column,
+									 const pg_uuid_t *tenant);
+
+#endif							/* TENANCY_SIBLING_H */
