@@ -169,6 +169,35 @@ SELECT attempts FROM tenancy.migration_status WHERE tenant = 'bad1';
 SELECT tenancy.drop_tenant('bad' || i, true) FROM generate_series(1, 5) i;
 CALL tenancy.migrate();
 
+-- Statements that no transaction takes, one at a time
+SELECT tenancy.add_migration(41, $$
+	CREATE TYPE colour AS ENUM ('red');
+	ALTER TABLE customer ADD colour colour;
+	ALTER TYPE colour ADD VALUE 'green';
+	UPDATE customer SET colour = 'green';
+	CREATE INDEX CONCURRENTLY customer_colour ON customer (colour);
+	VACUUM customer;$$, transactional => false);
+SELECT tenancy.add_migration(42, 'CREATE UNIQUE INDEX CONCURRENTLY customer_name ON customer (tenant_id, name)', transactional => false);
+SELECT tenancy.add_migration(43, 'DROP INDEX CONCURRENTLY customer_colour; REINDEX TABLE CONCURRENTLY customer', transactional => false);
+SELECT tenancy.add_migration(43, 'CREATE INDEX CONCURRENTLY ON customer (name)', transactional => false);
+SET ROLE regress_app;
+SELECT FROM tenancy.set_tenant('schema2', false);
+INSERT INTO customer VALUES (1, 'twin'), (2, 'twin');
+RESET ROLE;
+CALL tenancy.migrate(dry_run => true);
+CALL tenancy.migrate();
+SELECT tenant, version, state FROM tenancy.migration_status ORDER BY 1;
+SELECT indexrelid::regclass, indisvalid FROM pg_index
+WHERE indrelid IN ('tenant_schema1.customer'::regclass, 'tenant_schema2.customer'::regclass, 'regress_model.customer'::regclass) ORDER BY indexrelid::regclass::text;
+SELECT step, under_way FROM tenancy.module_copy WHERE step <> 0;
+SET ROLE regress_app;
+UPDATE customer SET name = 'other' WHERE id = 2;
+RESET ROLE;
+CALL tenancy.migrate();
+SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1;
+SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'tenant_schema2.customer'::regclass ORDER BY indexrelid::regclass::text;
+SELECT position, step, under_way FROM tenancy.migration WHERE version IN (41, 42, 43) ORDER BY 1;
+
 -- What migrations meet runs with the rights of the module's owner, at commit too.
 CREATE TABLE public.witness (what text, who text, path text, tenant text);
 GRANT INSERT ON public.witness TO regress_owner;

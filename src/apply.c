@@ -39,6 +39,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
@@ -117,49 +118,58 @@ tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module)
 	return path.data;
 }
 
+static void
+begin_context(ErrorContextCallback *callback, Running *running, const TenancyPlace *place,
+			  const TenancyMigration *migration, int n)
+{
+	running->place = place;
+	running->migration = migration;
+	running->statement = list_nth(migration->statements, n);
+	running->number = n + 1;
+	callback->callback = running_callback;
+	callback->arg = running;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+	CHECK_FOR_INTERRUPTS();
+	pgstat_report_activity(STATE_RUNNING, running->statement->sql);
+}
+
 /*
- * Run a migration's statements in the current transaction, as the place's
- * owner, and complete the tables that they have made.  Deferred triggers fire
- * here, because a table cannot be changed while it has any to come.
+ * Run some of a migration's statements in the current transaction, as the
+ * place's owner, and complete the tables that they have made.  Deferred
+ * triggers fire here, because a table cannot be changed while it has any to
+ * come.
  */
-void
-tenancy_apply_run(const TenancyPlace *place, TenancyMigration *migration)
+static void
+run_statements(const TenancyPlace *place, const TenancyMigration *migration, int from, int to)
 {
 	TenancyExec exec;
 	ErrorContextCallback callback;
 	Running		running;
-	ListCell   *lc;
-
-	if (!migration->transactional)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("migration " INT64_FORMAT " is not transactional", migration->version)));
-	running.place = place;
-	running.migration = migration;
-	callback.callback = running_callback;
-	callback.arg = &running;
 
 	tenancy_exec_begin(&exec, place->owner, place->search_path);
 	tenancy_exec_unrestrict();
 	tenancy_exec_noforce_rls();
 	if (place->tenant != NULL)
 		tenancy_exec_set(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(place->tenant));
-	foreach(lc, migration->statements)
+	for (int n = from; n < to; n++)
 	{
-		running.statement = lfirst(lc);
-		running.number = foreach_current_index(lc) + 1;
-		callback.previous = error_context_stack;
-		error_context_stack = &callback;
-		CHECK_FOR_INTERRUPTS();
-		pgstat_report_activity(STATE_RUNNING, running.statement->sql);
+		begin_context(&callback, &running, place, migration, n);
 		(void) tenancy_exec_sql(running.statement->sql);
 		SPI_freetuptable(SPI_tuptable);
-		if (lnext(migration->statements, lc) == NULL)
+		if (n == to - 1)
 			(void) tenancy_exec_sql("SET CONSTRAINTS ALL IMMEDIATE");
 		error_context_stack = callback.previous;
 	}
 	tenancy_exec_end(&exec);
 	tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant);
+}
+
+/* Run a transactional migration in the current transaction. */
+void
+tenancy_apply_run(const TenancyPlace *place, const TenancyMigration *migration)
+{
+	run_statements(place, migration, 0, list_length(migration->statements));
 }
 
 /* Throw away what a migration has left in the session; in a transaction. */
@@ -177,6 +187,179 @@ void
 tenancy_apply_set_lock_timeout(int timeout_ms)
 {
 	SetConfigOption("lock_timeout", psprintf("%d", timeout_ms), PGC_USERSET, PGC_S_SESSION);
+}
+
+
+/* ----------------------------------------------------------------
+ * Migrations that are not transactional
+ *
+ * Statements that a transaction takes are run in one of their own, and the note
+ * that they are done commits with them.  Of the others it is noted before that
+ * they are under way, and after it that they are done; in between, a crash
+ * leaves open which.  Such a statement is run again, in a way that takes what
+ * is done already for done.
+ * ----------------------------------------------------------------
+ */
+
+/* Note how far the place is. */
+static void
+note_step(const TenancyPlace *place, const TenancyMigration *migration, int step, bool under_way)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	if (place->tenant != NULL)
+		tenancy_exec_format("UPDATE tenancy.module_copy SET step = %d, under_way = %s"
+							" WHERE module OPERATOR(pg_catalog.=) %s AND tenant_id OPERATOR(pg_catalog.=) '%s'",
+							step, under_way ? "true" : "false", quote_literal_cstr(place->module->name),
+							tenancy_ident_uuid_text(place->tenant));
+	else
+		tenancy_exec_format("UPDATE tenancy.migration SET step = %d, under_way = %s"
+							" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
+							step, under_way ? "true" : "false", quote_literal_cstr(place->module->name),
+							migration->version);
+	tenancy_exec_end(&exec);
+}
+
+static void
+begin_step(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+note_step_alone(const TenancyPlace *place, const TenancyMigration *migration, int step, bool under_way)
+{
+	begin_step();
+	note_step(place, migration, step, under_way);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/*
+ * A statement that was under way when something ended us.  Returns true if it
+ * had been done; else makes sure that it can be run again.
+ */
+static bool
+was_done(const TenancyPlace *place, Node *stmt)
+{
+	bool		done = false;
+
+	if (IsA(stmt, DropStmt))
+		castNode(DropStmt, stmt)->missing_ok = true;
+	else if (IsA(stmt, IndexStmt))
+	{
+		Oid			index;
+
+		begin_step();
+		index = get_relname_relid(castNode(IndexStmt, stmt)->idxname, place->schema);
+		done = OidIsValid(index) && get_index_isvalid(index);
+		if (OidIsValid(index) && !done && get_rel_relkind(index) == RELKIND_INDEX)
+		{
+			TenancyExec exec;
+
+			tenancy_exec_begin(&exec, place->owner, TENANCY_PATH_NONE);
+			tenancy_exec_format("DROP INDEX %s",
+								quote_qualified_identifier(get_namespace_name(place->schema),
+														   castNode(IndexStmt, stmt)->idxname));
+			tenancy_exec_end(&exec);
+		}
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	return done;
+}
+
+/* Run a statement that makes its own transactions, as the place's owner. */
+static void
+run_toplevel(const TenancyPlace *place, const TenancyMigration *migration, int n, Node *stmt)
+{
+	const char *sql = ((TenancyStatement *) list_nth(migration->statements, n))->sql;
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback;
+	Running		running;
+	Oid			userid;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetConfigOption("search_path", place->search_path, PGC_SUSET, PGC_S_SESSION);
+	SetUserIdAndSecContext(place->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+
+		/* What the command works with must live longer than its transactions. */
+		MemoryContextSwitchTo(context);
+		PortalContext = context;
+		begin_context(&callback, &running, place, migration, n);
+		tenancy_worker_toplevel_node(stmt, sql);
+		error_context_stack = callback.previous;
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		/* Abort here: it puts back the role with which the transaction began. */
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		PortalContext = NULL;
+		SetUserIdAndSecContext(userid, sec_context);
+		SetConfigOption("search_path", NULL, PGC_SUSET, PGC_S_SESSION);
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	PortalContext = NULL;
+	SetUserIdAndSecContext(userid, sec_context);
+	SetConfigOption("search_path", NULL, PGC_SUSET, PGC_S_SESSION);
+}
+
+/*
+ * Run a migration that is not transactional, outside of any transaction, from
+ * where it stands.  What is left to the caller is to raise the level.
+ */
+void
+tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migration,
+						int step, bool under_way)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	for (int n = step; n < list_length(migration->statements); n++)
+	{
+		TenancyStatement *statement = list_nth(migration->statements, n);
+
+		if (statement->no_transaction)
+		{
+			Node	   *stmt = copyObject(statement->parsed);
+
+			note_step_alone(place, migration, n, true);
+			MemoryContextSwitchTo(context);
+			if (!(under_way && n == step && was_done(place, stmt)))
+			{
+				MemoryContextSwitchTo(context);
+				run_toplevel(place, migration, n, stmt);
+			}
+			note_step_alone(place, migration, n + 1, false);
+		}
+		else
+		{
+			begin_step();
+			tenancy_apply_forget_session();
+			run_statements(place, migration, n, n + 1);
+			note_step(place, migration, n + 1, false);
+			PopActiveSnapshot();
+			tenancy_exec_commit_as(place->owner, place->search_path,
+								   place->tenant ? tenancy_ident_uuid_text(place->tenant) : NULL);
+		}
+		MemoryContextSwitchTo(context);
+	}
 }
 
 
@@ -264,6 +447,77 @@ raise_level(const TenancyModule *module, const TenancyMigration *migration)
 	tenancy_exec_end(&exec);
 }
 
+static void
+report_migration(const TenancyModule *module, const TenancyMigration *migration, bool dry_run)
+{
+	TenancyTenant home;
+
+	if (tenancy_registry_home(&home))
+		return;					/* the caller counts tenants */
+	if (!dry_run)
+		ereport(NOTICE,
+				(errmsg("migration " INT64_FORMAT " of module \"%s\": model migrated",
+						migration->version, module->name)));
+	else if (migration->transactional)
+		ereport(NOTICE,
+				(errmsg("migration " INT64_FORMAT " of module \"%s\": model would be migrated",
+						migration->version, module->name)));
+	else
+		ereport(NOTICE,
+				(errmsg("migration " INT64_FORMAT " of module \"%s\" is not transactional: the dry run ends before it",
+						migration->version, module->name)));
+}
+
+/* Apply transactional migrations, and end the transaction. */
+static void
+apply_in_transaction(TenancyModule *module, TenancyPlace *place, List *migrations, bool dry_run)
+{
+	ListCell   *lc;
+
+	foreach(lc, migrations)
+	{
+		TenancyMigration *migration = lfirst(lc);
+
+		if (migration->transactional)
+		{
+			migration->statements = tenancy_migration_split(migration->sql);
+			tenancy_apply_run(place, migration);
+			raise_level(module, migration);
+			module->level++;
+		}
+		report_migration(module, migration, dry_run);
+		if (!dry_run || !migration->transactional)
+			break;
+	}
+	PopActiveSnapshot();
+	if (dry_run)
+		AbortCurrentTransaction();
+	else
+		tenancy_exec_commit_as(place->owner, place->search_path, NULL);
+}
+
+/*
+ * Apply a migration that is not transactional.  Nobody may copy the model
+ * meanwhile.
+ */
+static void
+apply_in_steps(TenancyModule *module, TenancyPlace *place, TenancyMigration *migration,
+			   MemoryContext context)
+{
+	migration->statements = tenancy_migration_split(migration->sql);
+	tenancy_registry_lock_models_for_session();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	tenancy_apply_run_steps(place, migration, migration->step, migration->under_way);
+	begin_step();
+	raise_level(module, migration);
+	report_migration(module, migration, false);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	tenancy_registry_unlock_models();
+}
+
 /*
  * Apply the next migration that the model has not had, or all of them if they
  * are to be rolled back.  Returns false if there was none.
@@ -271,16 +525,14 @@ raise_level(const TenancyModule *module, const TenancyMigration *migration)
 static bool
 apply_next(const char *name, bool dry_run)
 {
+	MemoryContext context = CurrentMemoryContext;
 	TenancyModule module;
-	TenancyTenant home;
 	TenancyPlace place;
 	List	   *pending;
-	ListCell   *lc;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	begin_step();
 	tenancy_apply_forget_session();
+	MemoryContextSwitchTo(context);
 	lock_model(name, &module);
 	pending = tenancy_migration_pending(name, module.level);
 	if (pending == NIL)
@@ -290,26 +542,10 @@ apply_next(const char *name, bool dry_run)
 		return false;
 	}
 	init_model_place(&place, &module);
-	foreach(lc, pending)
-	{
-		TenancyMigration *migration = lfirst(lc);
-
-		migration->statements = tenancy_migration_split(migration->sql);
-		tenancy_apply_run(&place, migration);
-		raise_level(&module, migration);
-		module.level++;
-		if (!tenancy_registry_home(&home))
-			ereport(NOTICE,
-					(errmsg("migration " INT64_FORMAT " of module \"%s\": model %s",
-							migration->version, name, dry_run ? "would be migrated" : "migrated")));
-		if (!dry_run)
-			break;
-	}
-	PopActiveSnapshot();
-	if (dry_run)
-		AbortCurrentTransaction();
+	if (dry_run || ((TenancyMigration *) linitial(pending))->transactional)
+		apply_in_transaction(&module, &place, pending, dry_run);
 	else
-		tenancy_exec_commit_as(place.owner, place.search_path, NULL);
+		apply_in_steps(&module, &place, linitial(pending), context);
 	return !dry_run;
 }
 

@@ -31,7 +31,9 @@ typedef struct TenancyPatience
 } TenancyPatience;
 
 extern char *tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module);
-extern void tenancy_apply_run(const TenancyPlace *place, TenancyMigration *migration);
+extern void tenancy_apply_run(const TenancyPlace *place, const TenancyMigration *migration);
+extern void tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migration,
+									int step, bool under_way);
 extern void tenancy_apply_forget_session(void);
 extern void tenancy_apply_set_lock_timeout(int timeout_ms);
 extern bool tenancy_apply_may_retry(int sqlstate);

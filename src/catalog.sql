@@ -61,6 +61,8 @@ CREATE TABLE tenancy.module_copy (
 	tries			integer NOT NULL DEFAULT 0,
 	failed			boolean NOT NULL DEFAULT false,
 	retry_at		timestamptz,
+	step			integer NOT NULL DEFAULT 0,
+	under_way		boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (module, tenant_id)
 );
 COMMENT ON TABLE tenancy.module_copy IS 'Copies of modules, in schemas and databases of their own, and how many migrations each has had';
@@ -68,6 +70,8 @@ COMMENT ON COLUMN tenancy.module_copy.attempts IS 'How often the next migration 
 COMMENT ON COLUMN tenancy.module_copy.run IS 'The run of migrate() that tried last';
 COMMENT ON COLUMN tenancy.module_copy.tries IS 'How often it tried the next migration';
 COMMENT ON COLUMN tenancy.module_copy.failed IS 'Whether it gave up on this copy';
+COMMENT ON COLUMN tenancy.module_copy.step IS 'How many statements it has had of the next migration, if that is not transactional';
+COMMENT ON COLUMN tenancy.module_copy.under_way IS 'Whether it may have had one more';
 COMMENT ON COLUMN tenancy.module_copy.retry_at IS 'Not to be tried again before';
 
 CREATE TABLE tenancy.access (

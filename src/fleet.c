@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "context.h"
 #include "database.h"
 #include "exec.h"
@@ -86,6 +87,8 @@ typedef struct Copy
 	TenancyTenant tenant;
 	int			level;
 	int			tries;			/* by this run, for its next migration */
+	int			step;			/* how far it is with that ... */
+	bool		under_way;		/* ... if it is not transactional */
 } Copy;
 
 
@@ -242,7 +245,7 @@ take_copy(const Run *run, const pg_uuid_t *last, Copy *copy)
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	found = run_plan(&plan,
 					 "SELECT c.tenant_id, c.level, CASE WHEN c.run OPERATOR(pg_catalog.=) $1 THEN c.tries ELSE 0 END,"
-					 " t.slug, t.mode, t.schema_name, t.database_name"
+					 " t.slug, t.mode, t.schema_name, t.database_name, c.step, c.under_way"
 					 " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
 					 " WHERE c.module OPERATOR(pg_catalog.=) $2 AND c.tenant_id OPERATOR(pg_catalog.>) $3"
 					 " AND c.level OPERATOR(pg_catalog.<) $4 AND t.status IN ('active', 'suspended')"
@@ -267,6 +270,8 @@ take_copy(const Run *run, const pg_uuid_t *last, Copy *copy)
 		copy->tenant.mode = tenancy_mode_from_datum(SPI_getbinval(tuple, desc, 5, &isnull));
 		strlcpy(copy->tenant.schema_name, text_column(6), NAMEDATALEN);
 		strlcpy(copy->tenant.database_name, text_column(7), NAMEDATALEN);
+		copy->step = atoi(text_column(8));
+		copy->under_way = text_column(9)[0] == 't';
 	}
 	tenancy_exec_end(&exec);
 	return found;
@@ -283,7 +288,7 @@ note_success(const Run *run, const Copy *copy, int level)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	run_plan(&plan, "UPDATE tenancy.module_copy SET level = $4, attempts = 0, last_error = NULL, run = $1,"
-			 " tries = 0, failed = false, retry_at = NULL, attempted_at = pg_catalog.now(),"
+			 " tries = 0, failed = false, retry_at = NULL, step = 0, under_way = false, attempted_at = pg_catalog.now(),"
 			 " duration = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now()"
 			 " WHERE module OPERATOR(pg_catalog.=) $2 AND tenant_id OPERATOR(pg_catalog.=) $3",
 			 lengthof(types), types, values, NULL);
@@ -395,30 +400,33 @@ migrations_after(const Run *run, int level)
 	return left;
 }
 
-/* Migrate the copy whose rows are locked, and end the transaction. */
+/* Migrate a tenant's database; the transaction goes on. */
 static int
-migrate_copy(const Run *run, const Copy *copy)
+migrate_database(const Run *run, const Copy *copy, List *left)
 {
-	List	   *left = migrations_after(run, copy->level);
-	TenancyPlace place;
-	int			level = copy->level;
 	TenancyPatience once = run->patience;
-	ListCell   *lc;
 
 	once.retries = 0;			/* we try again ourselves, later */
-	if (copy->tenant.mode == TENANCY_DATABASE)
-	{
-		tenancy_apply_in_database(tenancy_database_oid(&copy->tenant), &run->module, left, &once);
-		if (!run->patience.dry_run)
-			note_success(run, copy, run->level);
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		return run->level;
-	}
-	init_place(&place, run, copy);
+	tenancy_apply_in_database(tenancy_database_oid(&copy->tenant), &run->module, left, &once);
+	if (!run->patience.dry_run)
+		note_success(run, copy, run->level);
+	return run->level;
+}
+
+/* Have the copy's schema migrated in the current transaction, and end that. */
+static int
+migrate_in_transaction(const Run *run, const Copy *copy, const TenancyPlace *place, List *left)
+{
+	int			level = copy->level;
+	ListCell   *lc;
+
 	foreach(lc, left)
 	{
-		tenancy_apply_run(&place, lfirst(lc));
+		TenancyMigration *migration = lfirst(lc);
+
+		if (!migration->transactional)
+			break;				/* a dry run ends here */
+		tenancy_apply_run(place, migration);
 		level++;
 		if (!run->patience.dry_run)
 			break;
@@ -429,8 +437,73 @@ migrate_copy(const Run *run, const Copy *copy)
 	if (run->patience.dry_run)
 		AbortCurrentTransaction();
 	else
-		tenancy_exec_commit_as(place.owner, place.search_path, tenancy_ident_uuid_text(&copy->tenant.id));
+		tenancy_exec_commit_as(place->owner, place->search_path,
+							   tenancy_ident_uuid_text(&copy->tenant.id));
 	return level;
+}
+
+/*
+ * Migrate the copy in steps, in transactions of their own.  They cannot hold
+ * the copy's row, and so a lock of the session keeps other workers away; where
+ * one has it, there is nothing to do for us.
+ */
+static int
+migrate_in_steps(const Run *run, const Copy *copy, const TenancyPlace *place,
+				 const TenancyMigration *migration, MemoryContext context)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId,
+					   tenancy_registry_relation("module_copy"),
+					   hash_bytes(copy->tenant.id.data, UUID_LEN) & 0xffff);
+	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		return run->level;
+	}
+	PG_TRY();
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		tenancy_apply_run_steps(place, migration, copy->step, copy->under_way);
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		note_success(run, copy, copy->level + 1);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_FINALLY();
+	{
+		LockRelease(&tag, ExclusiveLock, true);
+	}
+	PG_END_TRY();
+	return copy->level + 1;
+}
+
+/* Migrate the copy whose rows are locked, and end the transaction; returns its new level. */
+static int
+migrate_copy(const Run *run, const Copy *copy, MemoryContext context)
+{
+	List	   *left = migrations_after(run, copy->level);
+	TenancyMigration *next = linitial(left);
+	TenancyPlace place;
+
+	if (copy->tenant.mode == TENANCY_DATABASE)
+	{
+		int			level = migrate_database(run, copy, left);
+
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		return level;
+	}
+	MemoryContextSwitchTo(context);
+	init_place(&place, run, copy);
+	if (next->transactional || run->patience.dry_run)
+		return migrate_in_transaction(run, copy, &place, left);
+	return migrate_in_steps(run, copy, &place, next, context);
 }
 
 /*
@@ -457,7 +530,7 @@ migrate_next(const Run *run, pg_uuid_t *last)
 	}
 	PG_TRY();
 	{
-		if (migrate_copy(run, &copy) >= run->level)
+		if (migrate_copy(run, &copy, context) >= run->level || run->patience.dry_run)
 			*last = copy.tenant.id;
 	}
 	PG_CATCH();

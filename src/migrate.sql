@@ -28,6 +28,9 @@ CREATE VIEW tenancy.migration_status AS
 		   s.pending,
 		   CASE WHEN s.pending OPERATOR(pg_catalog.=) 0 THEN 'current'
 				WHEN c.failed THEN 'failed'
+				WHEN c.under_way OR (t.mode OPERATOR(pg_catalog.=) 'shared' AND EXISTS (
+					SELECT FROM tenancy.migration g WHERE g.module OPERATOR(pg_catalog.=) m.name
+					AND g.position IS NULL AND g.under_way)) THEN 'under way'
 				WHEN c.attempts OPERATOR(pg_catalog.>) 0 THEN 'retrying'
 				ELSE 'pending' END AS state,
 		   c.last_error, COALESCE(c.attempts, 0) AS attempts, c.attempted_at, c.duration

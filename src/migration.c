@@ -163,28 +163,6 @@ skip_to_token(const char *sql, int offset)
 	return offset + location;
 }
 
-/* The statements of a text, as a List of TenancyStatement. */
-List *
-tenancy_migration_split(const char *sql)
-{
-	List	   *statements = NIL;
-	ListCell   *lc;
-
-	foreach(lc, parse(sql))
-	{
-		RawStmt    *stmt = lfirst_node(RawStmt, lc);
-		TenancyStatement *statement = palloc(sizeof(TenancyStatement));
-		int			end = stmt->stmt_len > 0 ? stmt->stmt_location + stmt->stmt_len : strlen(sql);
-		int			begin = skip_to_token(sql, stmt->stmt_location);
-
-		statement->sql = pnstrdup(sql + begin, end - begin);
-		statement->parsed = stmt->stmt;
-		statement->line = line_of(sql, begin);
-		statements = lappend(statements, statement);
-	}
-	return statements;
-}
-
 /* Why no transaction takes the statement; NULL if one does. */
 static const char *
 needs_no_transaction(Node *stmt)
@@ -211,6 +189,29 @@ needs_no_transaction(Node *stmt)
 		default:
 			return NULL;
 	}
+}
+
+/* The statements of a text, as a List of TenancyStatement. */
+List *
+tenancy_migration_split(const char *sql)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, parse(sql))
+	{
+		RawStmt    *stmt = lfirst_node(RawStmt, lc);
+		TenancyStatement *statement = palloc(sizeof(TenancyStatement));
+		int			end = stmt->stmt_len > 0 ? stmt->stmt_location + stmt->stmt_len : strlen(sql);
+		int			begin = skip_to_token(sql, stmt->stmt_location);
+
+		statement->sql = pnstrdup(sql + begin, end - begin);
+		statement->parsed = stmt->stmt;
+		statement->line = line_of(sql, begin);
+		statement->no_transaction = needs_no_transaction(stmt->stmt) != NULL;
+		statements = lappend(statements, statement);
+	}
+	return statements;
 }
 
 static void
@@ -240,6 +241,11 @@ check_statement(const Draft *draft, const TenancyStatement *statement, int numbe
 		refuse_statement("a statement about the whole server", number, statement->line, NULL);
 	if (draft->transactional && reason != NULL)
 		refuse_statement(reason, number, statement->line, "Use transactional => false.");
+
+	/* By its name we know one that a crash has left half built. */
+	if (IsA(stmt, IndexStmt) && reason != NULL && castNode(IndexStmt, stmt)->idxname == NULL)
+		refuse_statement("CREATE INDEX CONCURRENTLY without a name", number, statement->line,
+						 "Give the index a name.");
 }
 
 /* The name or keyword that is the token at this place; NULL if it is neither. */
@@ -423,7 +429,8 @@ record(const char *module, const Draft *draft, bool out_of_order)
 							   " VALUES (%s, " INT64_FORMAT ", %s, %s, '%s', %s)"
 							   " ON CONFLICT (module, version) DO UPDATE SET description = excluded.description,"
 							   " sql = excluded.sql, checksum = excluded.checksum,"
-							   " transactional = excluded.transactional, added_at = pg_catalog.now()"
+							   " transactional = excluded.transactional, added_at = pg_catalog.now(),"
+							   " step = 0, under_way = false"
 							   " WHERE (m.description, m.checksum, m.transactional)"
 							   " IS DISTINCT FROM (excluded.description, excluded.checksum, excluded.transactional)",
 							   quote_literal_cstr(module), draft->version,
@@ -645,7 +652,7 @@ tenancy_migration_pending(const char *module, int level)
 	uint64		n;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	n = tenancy_exec_format("SELECT version, COALESCE(position, 0), transactional, sql FROM tenancy.migration"
+	n = tenancy_exec_format("SELECT version, COALESCE(position, 0), transactional, sql, step, under_way FROM tenancy.migration"
 							" WHERE module OPERATOR(pg_catalog.=) %s"
 							" AND (position OPERATOR(pg_catalog.>) %d OR position IS NULL)"
 							" ORDER BY position NULLS LAST, version",
@@ -662,6 +669,8 @@ tenancy_migration_pending(const char *module, int level)
 		migration->position = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
 		migration->transactional = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
 		migration->sql = TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull));
+		migration->step = DatumGetInt32(SPI_getbinval(tuple, desc, 5, &isnull));
+		migration->under_way = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
 		pending = lappend(pending, migration);
 		MemoryContextSwitchTo(old);
 	}

@@ -17,6 +17,7 @@ typedef struct TenancyStatement
 	char	   *sql;
 	Node	   *parsed;			/* by the raw parser */
 	int			line;			/* where it begins, from 1 */
+	bool		no_transaction; /* no transaction takes it */
 } TenancyStatement;
 
 typedef struct TenancyMigration
@@ -24,6 +25,8 @@ typedef struct TenancyMigration
 	int64		version;
 	int			position;		/* place in the order of application, 0 if none yet */
 	bool		transactional;
+	int			step;			/* how many of its statements the model has had ... */
+	bool		under_way;		/* ... and whether it may have had one more */
 	char	   *sql;
 	List	   *statements;		/* of TenancyStatement; NIL until split */
 } TenancyMigration;

@@ -8,6 +8,8 @@ CREATE TABLE tenancy.migration (
 	checksum		text COLLATE "C" NOT NULL,
 	transactional	boolean NOT NULL,
 	position		integer,
+	step			integer NOT NULL DEFAULT 0,
+	under_way		boolean NOT NULL DEFAULT false,
 	added_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	applied_at		timestamptz,
 	PRIMARY KEY (module, version),
@@ -15,6 +17,8 @@ CREATE TABLE tenancy.migration (
 );
 COMMENT ON TABLE tenancy.migration IS 'Migrations of modules; the model has had those that have a position';
 COMMENT ON COLUMN tenancy.migration.checksum IS 'SHA-256 of sql';
+COMMENT ON COLUMN tenancy.migration.step IS 'How many statements of one that is not transactional the model has had';
+COMMENT ON COLUMN tenancy.migration.under_way IS 'Whether it may have had one more';
 COMMENT ON COLUMN tenancy.migration.position IS 'Place in the order in which the model had them, which its copies follow';
 
 REVOKE ALL ON tenancy.migration FROM PUBLIC;

@@ -752,6 +752,30 @@ tenancy_registry_lock_models(LOCKMODE mode)
 }
 
 /*
+ * The same in exclusive mode, until it is released, for a migration that takes
+ * more than one transaction.
+ */
+void
+tenancy_registry_lock_models_for_session(void)
+{
+	LOCKTAG		tag;
+
+	find_objects();
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, objects.module, 1);
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	AcceptInvalidationMessages();
+}
+
+void
+tenancy_registry_unlock_models(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, objects.module, 1);
+	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+/*
  * Note that a copy of the module has been made for a tenant, at the level of
  * the model; under the lock above.  There may be a row of an earlier tenant of
  * the same id that was deleted by hand.
@@ -767,7 +791,7 @@ tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
 	tenancy_exec_format("INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
 						" ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"
-						" last_error = NULL, run = NULL, tries = 0, failed = false, retry_at = NULL",
+						" last_error = NULL, run = NULL, tries = 0, failed = false, retry_at = NULL, step = 0, under_way = false",
 						tenancy_ident_uuid_text(tenant), quote_literal_cstr(module), row.level);
 	tenancy_exec_end(&exec);
 }

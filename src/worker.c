@@ -45,6 +45,7 @@
 #include "storage/procsignal.h"
 #include "storage/shm_mq.h"
 #include "storage/shm_toc.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
@@ -170,21 +171,31 @@ tenancy_worker_commit(TenancyJob *job)
  * ----------------------------------------------------------------
  */
 
-/* Run a command as a client's own statement. */
+/*
+ * Run a parsed command as a client's own statement.  It may end the transaction
+ * that it is begun in and leave another one.
+ */
+void
+tenancy_worker_toplevel_node(Node *stmt, const char *sql)
+{
+	PlannedStmt *planned = makeNode(PlannedStmt);
+
+	planned->commandType = CMD_UTILITY;
+	planned->canSetTag = true;
+	planned->utilityStmt = stmt;
+	if (PlannedStmtRequiresSnapshot(planned))
+		PushActiveSnapshot(GetTransactionSnapshot());
+	ProcessUtility(planned, sql, false, PROCESS_UTILITY_TOPLEVEL,
+				   NULL, NULL, None_Receiver, NULL);
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommandCounterIncrement();
+}
+
 void
 tenancy_worker_toplevel(const char *sql)
 {
-	RawStmt    *raw = linitial_node(RawStmt, pg_parse_query(sql));
-	PlannedStmt *stmt = makeNode(PlannedStmt);
-
-	stmt->commandType = CMD_UTILITY;
-	stmt->canSetTag = true;
-	stmt->utilityStmt = raw->stmt;
-	stmt->stmt_location = raw->stmt_location;
-	stmt->stmt_len = raw->stmt_len;
-	ProcessUtility(stmt, sql, false, PROCESS_UTILITY_TOPLEVEL,
-				   NULL, NULL, None_Receiver, NULL);
-	CommandCounterIncrement();
+	tenancy_worker_toplevel_node(linitial_node(RawStmt, pg_parse_query(sql))->stmt, sql);
 }
 
 static uint64

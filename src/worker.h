@@ -53,5 +53,6 @@ extern void tenancy_worker_linger(BackgroundWorkerHandle *handle, int timeout_ms
 /* For workers themselves. */
 extern void tenancy_worker_connect(Oid database, Oid role);
 extern void tenancy_worker_toplevel(const char *sql);
+extern void tenancy_worker_toplevel_node(Node *stmt, const char *sql);
 
 #endif							/* TENANCY_WORKER_H */
