@@ -618,13 +618,33 @@ tenancy_context_policy_id(PG_FUNCTION_ARGS)
 	return policy_id_unchecked(fcinfo);
 }
 
-/* policy_is_tenant(tenant uuid): the policy of a schema tenant's tables */
+static pg_noinline void
+refuse_old_copy(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TENANCY_ELSEWHERE),
+			 errmsg("tenant \"%s\" does not live in a schema", checked.tenant.slug),
+			 errdetail("This table is in a copy of a model that is not, or no longer, the tenant's."),
+			 errhint("Call tenancy.set_tenant() again: it sets the path to where the tenant lives.")));
+}
+
+/*
+ * policy_is_tenant(tenant uuid): the policy of a schema tenant's tables.  A
+ * session that has them open still when the tenant has moved out, and one that
+ * finds the copy before the tenant has moved in, gets an error: no rows would
+ * be a wrong answer, and what it writes there would be lost.
+ */
 Datum
 tenancy_context_policy_is(PG_FUNCTION_ARGS)
 {
 	tenancy_require_arg(fcinfo, 0, "tenant");
-	PG_RETURN_BOOL((policy_is_checked(fcinfo) || policy_check(fcinfo)) &&
-				   same_id(PG_GETARG_UUID_P(0), &checked.tenant.id));
+	if (!policy_is_checked(fcinfo) && !policy_check(fcinfo))
+		PG_RETURN_BOOL(false);
+	if (!same_id(PG_GETARG_UUID_P(0), &checked.tenant.id))
+		PG_RETURN_BOOL(false);
+	if (unlikely(checked.tenant.mode != TENANCY_SCHEMA))
+		refuse_old_copy();
+	PG_RETURN_BOOL(true);
 }
 
 /*
