@@ -30,6 +30,40 @@ SELECT tenancy.grant_access('regress_super');
 SELECT tenancy.grant_access('regress_bypass');
 SELECT tenancy.grant_access('regress_owner');
 SELECT tenancy.grant_access('regress_owner_member');
+DO $$
+DECLARE
+	break text;
+	detail text;
+	role text;
+BEGIN
+	FOREACH break IN ARRAY ARRAY['ALTER ROLE regress_flawed SUPERUSER', 'ALTER ROLE regress_flawed REPLICATION',
+		'ALTER ROLE regress_flawed CREATEROLE', 'ALTER ROLE regress_flawed BYPASSRLS',
+		'GRANT pg_read_all_data TO regress_flawed', 'GRANT pg_write_all_data TO regress_flawed',
+		'GRANT pg_read_server_files TO regress_flawed', 'GRANT pg_write_server_files TO regress_flawed',
+		'GRANT pg_execute_server_program TO regress_flawed', 'GRANT regress_owner TO regress_flawed']
+	LOOP
+		CREATE ROLE regress_flawed NOLOGIN;
+		CREATE ROLE regress_between NOINHERIT IN ROLE regress_flawed;
+		CREATE ROLE regress_outer NOINHERIT IN ROLE regress_between;
+		EXECUTE break;
+		FOREACH role IN ARRAY ARRAY['regress_flawed', 'regress_outer'] LOOP
+			BEGIN
+				PERFORM tenancy.grant_access(role::regrole, 'a');
+				RAISE WARNING '% was not refused', role;
+			EXCEPTION WHEN invalid_grant_operation THEN
+				GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+				RAISE WARNING '%: % %', break, role, detail;
+			END;
+		END LOOP;
+		DROP ROLE regress_outer, regress_between, regress_flawed;
+	END LOOP;
+END $$;
+-- what is no way around: these may be granted
+CREATE ROLE regress_harmless LOGIN CREATEDB CONNECTION LIMIT 3 IN ROLE pg_signal_backend;
+SELECT tenancy.grant_access('regress_harmless', 'a');
+SELECT tenancy.revoke_access('regress_harmless');
+DROP OWNED BY regress_harmless;
+DROP ROLE regress_harmless;
 SELECT tenancy.grant_access('regress_nobody');
 SELECT tenancy.grant_access(4294967295::oid);
 SELECT tenancy.grant_access(NULL);

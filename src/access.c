@@ -9,15 +9,14 @@
  * live (USAGE on their schemas or the model's, CONNECT on their databases).  Privileges on
  * the tables are the application's business, and come with the model.
  *
- * A role that row security does not bind, or that can become the owner of the
- * tables, is refused: nothing here would hold it.
+ * A role that row security does not bind, that can become the owner of the
+ * tables, or that reaches the data in another way, is refused: nothing here
+ * would hold it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_authid.h"
 #include "context.h"
 #include "database.h"
 #include "exec.h"
@@ -26,9 +25,7 @@
 #include "miscadmin.h"
 #include "policy.h"
 #include "registry.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(tenancy_access_grant);
 PG_FUNCTION_INFO_V1(tenancy_access_revoke);
@@ -56,41 +53,58 @@ role_identifier(Oid role)
 	return quote_identifier(name);
 }
 
-static void
-refuse_grant(const char *name, const char *reason)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_GRANT_OPERATION),
-			 errmsg("cannot grant access to role %s", name),
-			 errdetail("%s", reason),
-			 errhint("Grant access to the ordinary role that the application connects as.")));
-}
+/*
+ * What is wrong with role "a", a row of pg_authid: a verb and more, null if
+ * nothing is.  What the predefined roles may do goes around us: the registry
+ * and the keys of tokens are tables, and the server's files hold everything.
+ */
+#define FLAW \
+	"CASE WHEN a.rolsuper THEN 'is a superuser, which row security does not bind'" \
+	" WHEN a.rolbypassrls THEN 'has BYPASSRLS, so that row security does not bind it'" \
+	" WHEN a.rolreplication THEN 'has REPLICATION, and can copy all data'" \
+	" WHEN a.rolcreaterole THEN 'has CREATEROLE, and can make itself a member of other roles'" \
+	" WHEN a.oid OPERATOR(pg_catalog.=) ANY (ARRAY(" OWNERS ")) THEN 'owns tables of tenants, and can switch row security off'" \
+	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_read_all_data' THEN 'reads all tables, those of the registry included'" \
+	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_write_all_data' THEN 'writes all tables, those of the registry included'" \
+	" WHEN a.rolname OPERATOR(pg_catalog.=) ANY ('{pg_read_server_files,pg_write_server_files,pg_execute_server_program}')" \
+	"  THEN 'reaches the files of the server, and all data in them'" \
+	" END"
 
-/* Refuse a role that nothing here would hold. */
+#define OWNERS \
+	"SELECT n.nspowner FROM tenancy.module m" \
+	" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema" \
+	" UNION SELECT c.relowner FROM tenancy.protected_table p" \
+	" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
+
+/*
+ * Refuse a role that nothing here would hold, or that can become such a role:
+ * a member can, whether it inherits or not.
+ */
 static void
 check_grantee(Oid role, const char *name)
 {
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-	bool		bypassrls = ((Form_pg_authid) GETSTRUCT(tuple))->rolbypassrls;
-	List	   *owners;
-	ListCell   *lc;
+	TenancyExec exec;
+	char	   *reason;
 
-	ReleaseSysCache(tuple);
-	if (superuser_arg(role))
-		refuse_grant(name, "It is a superuser, which row security does not bind.");
-	if (bypassrls)
-		refuse_grant(name, "It has BYPASSRLS, so that row security does not bind it.");
-
-	owners = tenancy_exec_list_as(tenancy_registry_owner(),
-								  "SELECT n.nspowner FROM tenancy.module m"
-									" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
-									" UNION SELECT c.relowner FROM tenancy.protected_table p"
-									" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation");
-	foreach(lc, owners)
-	{
-		if (is_member_of_role(role, atooid(lfirst(lc))))
-			refuse_grant(name, "It owns the tenants' tables or is a member of the role that does, and can switch row security off.");
-	}
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	reason = tenancy_exec_text_format(&exec,
+									  "WITH RECURSIVE reach (oid) AS (SELECT %u::oid UNION"
+									  " SELECT m.roleid FROM pg_catalog.pg_auth_members m"
+									  " JOIN reach r ON r.oid OPERATOR(pg_catalog.=) m.member)"
+									  " SELECT CASE WHEN a.oid OPERATOR(pg_catalog.=) %u THEN 'It '"
+									  "  ELSE pg_catalog.format('It is a member of role %%I, which ', a.rolname) END"
+									  " OPERATOR(pg_catalog.||) f.flaw"
+									  " FROM reach r JOIN pg_catalog.pg_authid a ON a.oid OPERATOR(pg_catalog.=) r.oid,"
+									  " LATERAL (SELECT " FLAW ") f (flaw) WHERE f.flaw IS NOT NULL"
+									  " ORDER BY a.oid OPERATOR(pg_catalog.<>) %u, a.rolname LIMIT 1",
+									  role, role, role);
+	tenancy_exec_end(&exec);
+	if (reason != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_GRANT_OPERATION),
+				 errmsg("cannot grant access to role %s", name),
+				 errdetail("%s.", reason),
+				 errhint("Grant access to the ordinary role that the application connects as.")));
 }
 
 /*

@@ -609,6 +609,12 @@ static const Lint lints[] =
 		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
 		" WHERE a.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program') GROUP BY r.role, r.name"},
 
+	{"error", "access_role_all_data",
+		"SELECT 'role ' || r.name, format('As a member of %s, the role reads or writes all tables, those of the registry and the keys of tokens included.', string_agg(DISTINCT a.rolname, ', ')),"
+		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
+		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
+		" WHERE a.rolname IN ('pg_read_all_data', 'pg_write_all_data') GROUP BY r.role, r.name"},
+
 	{"warning", "access_role_sees_sessions",
 		"SELECT 'role ' || r.name, format('As a member of %s, the role sees the statements that run for other tenants, with the values in them.', string_agg(DISTINCT a.rolname, ', ')),"
 		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
@@ -631,6 +637,12 @@ static const Lint lints[] =
 	{"error", "access_role_owns_schema",
 		"SELECT 'schema ' || p.name, format('Role %s may act for tenants, and can drop or replace anything in this schema because it owns it.', r.name), NULL"
 		" FROM path_schema p JOIN access_role r ON r.role = p.owner"},
+
+	{"error", "access_role_owns_database",
+		"SELECT 'database ' || quote_ident(d.datname), format('Role %s may act for tenants, and the database''s owner decides what its sessions'' settings and path begin with, owns schema public, and can drop all of it.', string_agg(DISTINCT r.name, ', ')),"
+		" format('ALTER DATABASE %I OWNER TO %I', d.datname, (SELECT e.extowner::regrole::text FROM pg_extension e WHERE e.extname = 'tenancy'))"
+		" FROM pg_database d JOIN reach r ON r.member_of = d.datdba"
+		" WHERE d.datname = current_database() AND NOT (SELECT a.rolsuper FROM pg_authid a WHERE a.oid = d.datdba) GROUP BY d.datname"},
 
 	{"warning", "access_role_dropped",
 		"SELECT format('role %s', a.role::oid), 'The role was dropped, but its access was not: a new role that happens to get the same OID would inherit it.',"
