@@ -65,7 +65,6 @@ PG_FUNCTION_INFO_V1(tenancy_context_is_current);
 PG_FUNCTION_INFO_V1(tenancy_context_policy_id);
 PG_FUNCTION_INFO_V1(tenancy_context_policy_is);
 PG_FUNCTION_INFO_V1(tenancy_context_policy_support);
-PG_FUNCTION_INFO_V1(tenancy_context_tenant_database);
 
 /* The context as it was last checked. */
 static struct
@@ -151,7 +150,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 	}
 }
 
-/* The tenant that the transaction is pinned to is not named: see check_access(). */
+/* The tenant that the transaction is pinned to is not named: see tenancy_context_check_access(). */
 static void
 check_pin(const TenancyTenant *tenant)
 {
@@ -475,8 +474,8 @@ context_set(FunctionCallInfo fcinfo, const TenancyTenant *tenant)
  * Refuse a tenant that the role may not act for.  Only a role that may act for
  * all learns whether the tenant exists.
  */
-static void
-check_access(const char *slug_or_id, const TenancyTenant *tenant)
+void
+tenancy_context_check_access(const char *slug_or_id, const TenancyTenant *tenant)
 {
 	Oid			role = GetOuterUserId();
 	TenancyTenant home;
@@ -504,7 +503,7 @@ tenancy_context_enter(FunctionCallInfo fcinfo, const char *slug_or_id)
 
 	AcceptInvalidationMessages();
 	found = tenancy_registry_by_name(slug_or_id, &tenant);
-	check_access(slug_or_id, found ? &tenant : NULL);
+	tenancy_context_check_access(slug_or_id, found ? &tenant : NULL);
 	return context_set(fcinfo, &tenant);
 }
 
@@ -544,7 +543,7 @@ tenancy_context_set_by_id(PG_FUNCTION_ARGS)
 	id = PG_GETARG_UUID_P(0);
 	AcceptInvalidationMessages();
 	found = tenancy_registry_by_id(id, &tenant);
-	check_access(tenancy_ident_uuid_text(id), found ? &tenant : NULL);
+	tenancy_context_check_access(tenancy_ident_uuid_text(id), found ? &tenant : NULL);
 	return context_set(fcinfo, &tenant);
 }
 
@@ -662,27 +661,6 @@ tenancy_context_policy_support(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(request);
 	}
 	PG_RETURN_POINTER(NULL);
-}
-
-/* tenant_database(tenant text) */
-Datum
-tenancy_context_tenant_database(PG_FUNCTION_ARGS)
-{
-	TenancyTenant tenant;
-	NameData   *result;
-	char	   *name;
-	bool		found;
-
-	tenancy_require_arg(fcinfo, 0, "tenant");
-	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	AcceptInvalidationMessages();
-	found = tenancy_registry_by_name(name, &tenant);
-	check_access(name, found ? &tenant : NULL);
-
-	result = palloc0(sizeof(NameData));
-	namestrcpy(result, tenant.mode == TENANCY_DATABASE ?
-			   tenant.database_name : get_database_name(MyDatabaseId));
-	PG_RETURN_NAME(result);
 }
 
 void

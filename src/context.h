@@ -9,6 +9,7 @@
 #define TENANCY_CONTEXT_H
 
 #include "fmgr.h"
+#include "registry.h"
 
 /* For GRANT and REVOKE: what the policies and defaults of protected tables call */
 #define TENANCY_POLICY_FUNCTIONS \
@@ -26,6 +27,9 @@ extern void tenancy_context_init(void);
 
 /* For workers that maintain tenants: act for suspended ones too. */
 extern bool tenancy_context_any_status;
+
+/* Refuse a tenant, or NULL for one that there is not, as set_tenant() does. */
+extern void tenancy_context_check_access(const char *slug_or_id, const TenancyTenant *tenant);
 
 /* What set_tenant() does, for a function whose argument 1 is is_local. */
 extern Datum tenancy_context_enter(FunctionCallInfo fcinfo, const char *slug_or_id);

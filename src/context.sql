@@ -68,16 +68,8 @@ SUPPORT tenancy.policy_support;
 COMMENT ON FUNCTION tenancy.policy_is_tenant(uuid) IS
 'For the policies of a schema tenant''s tables: whether this tenant is in context; an error if none is';
 
-CREATE FUNCTION tenancy.tenant_database(tenant text)
-RETURNS name
-AS 'MODULE_PATHNAME', 'tenancy_context_tenant_database'
-LANGUAGE C STABLE;
-COMMENT ON FUNCTION tenancy.tenant_database(text) IS
-'The database to connect to for a tenant';
-
 REVOKE ALL ON FUNCTION tenancy.set_tenant(text, boolean), tenancy.set_tenant(uuid, boolean),
 	tenancy.reset_tenant(), tenancy.current_tenant(), tenancy.current_tenant_id(),
 	tenancy.is_current_tenant(uuid), tenancy.policy_tenant_id(),
-	tenancy.policy_support(internal), tenancy.policy_is_tenant(uuid),
-	tenancy.tenant_database(text)
+	tenancy.policy_support(internal), tenancy.policy_is_tenant(uuid)
 	FROM PUBLIC;

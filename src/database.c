@@ -40,7 +40,8 @@
  * A copy of the application's database, made for a test, say, has the same
  * tenants in its registry, but their databases are the original's.  So each
  * of them carries the OID of the database that it belongs to, as the setting
- * tenancy.application_database, and nobody else touches it.
+ * tenancy.application_database, and nobody else touches it, or leads anybody
+ * there.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,6 +62,7 @@
 #include "database.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "guc.h"
 #include "ident.h"
 #include "lib/stringinfo.h"
@@ -70,10 +72,13 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "worker.h"
+
+PG_FUNCTION_INFO_V1(tenancy_database_of_tenant);
 
 #define Anum_pending_tenant_id	1
 
@@ -567,6 +572,17 @@ add_statements(TenancyJob *job, List *statements)
 		(void) tenancy_worker_add(job, "%s", (char *) lfirst(lc));
 }
 
+/* The privileges on the schemas that meet a condition, of "n". */
+static void
+add_schema_grants(TenancyJob *job, const char *condition)
+{
+	add_statements(job, query_list(psprintf("SELECT pg_catalog.format('GRANT %%s ON SCHEMA %%I TO %%s%%s', a.privilege_type, n.nspname,"
+											" CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END,"
+											" CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+											" FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a"
+											" WHERE %s AND a.grantee <> n.nspowner", condition)));
+}
+
 /*
  * The extensions of this database, as far as they can be had in another one:
  * what the model's definitions need must be there, but an extension that, say,
@@ -580,6 +596,8 @@ add_extensions(TenancyJob *job)
 								   " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
 								   " WHERE e.extname NOT IN ('tenancy', 'plpgsql')"
 								   " AND n.nspname <> 'pg_catalog' GROUP BY n.nspname"));
+	add_schema_grants(job, "n.nspname NOT IN ('pg_catalog', 'public')"
+					  " AND n.oid IN (SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname NOT IN ('tenancy', 'plpgsql'))");
 	add_statements(job, query_list("SELECT pg_catalog.format("
 								   "'DO $do$ BEGIN CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I VERSION %L CASCADE;"
 								   " EXCEPTION WHEN OTHERS THEN"
@@ -591,7 +609,11 @@ add_extensions(TenancyJob *job)
 								   " WHERE e.extname NOT IN ('tenancy', 'plpgsql') ORDER BY e.oid"));
 }
 
-/* The schema of a module, empty, with the model's privileges. */
+/*
+ * The schema of a module, empty, with the model's privileges.  All may use it:
+ * CONNECT is what a role must have to act for the tenant, and it may get that
+ * at any time.
+ */
 static void
 add_model_schema(TenancyJob *job, const TenancyModule *module)
 {
@@ -599,14 +621,10 @@ add_model_schema(TenancyJob *job, const TenancyModule *module)
 	Oid			owner = tenancy_registry_module_owner(module);
 	const char *role = quote_identifier(GetUserNameFromId(owner, false));
 
-	tenancy_worker_add(job, "CREATE SCHEMA IF NOT EXISTS %s; ALTER SCHEMA %s OWNER TO %s",
-					   schema, schema, role);
-	add_statements(job, query_list(psprintf("SELECT pg_catalog.format('GRANT %%s ON SCHEMA %%I TO %%s%%s', a.privilege_type, n.nspname,"
-											" CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END,"
-											" CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
-											" FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a"
-											" WHERE n.nspname = %s AND a.grantee <> n.nspowner",
-											quote_literal_cstr(module->model_schema))));
+	tenancy_worker_add(job, "CREATE SCHEMA IF NOT EXISTS %s; ALTER SCHEMA %s OWNER TO %s;"
+					   "GRANT USAGE ON SCHEMA %s TO PUBLIC",
+					   schema, schema, role, schema);
+	add_schema_grants(job, psprintf("n.nspname = %s", quote_literal_cstr(module->model_schema)));
 	tenancy_worker_add(job, "INSERT INTO tenancy.module VALUES (%s, %s, %d, %d)",
 					   quote_literal_cstr(module->name),
 					   quote_literal_cstr(module->model_schema), module->position,
@@ -825,28 +843,46 @@ tenancy_database_create(const TenancyTenant *tenant)
 	forget_pending(tenant);
 }
 
-/* Is the tenant's database there, and this one's? */
+/* Is there a database of the tenant's name that meets a condition, of "d"? */
 static bool
-is_ours(const TenancyTenant *tenant)
+database_is(const TenancyTenant *tenant, const char *condition)
 {
 	TenancyExec exec;
 	uint64		found;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	found = tenancy_exec_format("SELECT FROM pg_catalog.pg_database d"
-								" WHERE d.datname OPERATOR(pg_catalog.=) %s"
-								" AND " TENANCY_DATABASE_IS_OURS,
-								quote_literal_cstr(tenant->database_name),
-								MyDatabaseId);
+								" WHERE d.datname OPERATOR(pg_catalog.=) %s AND %s",
+								quote_literal_cstr(tenant->database_name), condition);
 	tenancy_exec_end(&exec);
 	return found > 0;
 }
 
-static void
-check_ours(const TenancyTenant *tenant)
+/* Is the tenant's database there, and this one's? */
+static bool
+is_ours(const TenancyTenant *tenant)
 {
-	if (is_ours(tenant))
-		return;
+	return database_is(tenant, psprintf(TENANCY_DATABASE_IS_OURS, MyDatabaseId));
+}
+
+/*
+ * Or can it be nobody else's?  A database that was restored, with those of its
+ * tenants, has another OID until repair() has been called.
+ */
+static bool
+is_orphan(const TenancyTenant *tenant)
+{
+	return database_is(tenant,
+					   "EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c"
+					   " WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0"
+					   " AND pg_catalog.starts_with(c, 'tenancy.application_database=')"
+					   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_database a"
+					   "  WHERE 'tenancy.application_database=' OPERATOR(pg_catalog.||) a.oid::text OPERATOR(pg_catalog.=) c))");
+}
+
+static void
+refuse_database(const TenancyTenant *tenant)
+{
 	if (!OidIsValid(get_database_oid(tenant->database_name, true)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_DATABASE),
@@ -859,6 +895,40 @@ check_ours(const TenancyTenant *tenant)
 			 errdetail("It was created for another database, of which this one may be a copy."),
 			 errhint("If it is this one's now, use ALTER DATABASE %s SET tenancy.application_database = '%u'.",
 					 quote_identifier(tenant->database_name), MyDatabaseId)));
+}
+
+static void
+check_ours(const TenancyTenant *tenant)
+{
+	if (!is_ours(tenant))
+		refuse_database(tenant);
+}
+
+/*
+ * tenant_database(tenant text).  In a copy of the application's database, the
+ * tenant's is the original's: to lead there would let a test write into it.
+ */
+Datum
+tenancy_database_of_tenant(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	NameData   *result;
+	char	   *name;
+	bool		found;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	AcceptInvalidationMessages();
+	found = tenancy_registry_by_name(name, &tenant);
+	tenancy_context_check_access(name, found ? &tenant : NULL);
+	if (tenant.mode == TENANCY_DATABASE && !tenancy_registry_is_home(&tenant) &&
+		!is_ours(&tenant) && !is_orphan(&tenant))
+		refuse_database(&tenant);
+
+	result = palloc0(sizeof(NameData));
+	namestrcpy(result, tenant.mode == TENANCY_DATABASE ?
+			   tenant.database_name : get_database_name(MyDatabaseId));
+	PG_RETURN_NAME(result);
 }
 
 /* The tenant's database, for work in it. */

@@ -97,7 +97,16 @@ sub check_copy
 	}
 	is($s->state(q{SELECT tenancy.set_tenant('sleepy', false)}), 'TN002', "$what: the suspended tenant is");
 	is($s->state(q{SELECT tenancy.set_tenant('initech')}), 'TN003', "$what: the tenant with a database has it");
-	is($s->rows(q{SELECT tenancy.tenant_database('initech')}), 'tenant_initech', "$what: under its name");
+	if ($copy == $node)
+	{
+		my $r = $s->query(q{SELECT tenancy.tenant_database('initech')});
+		is($r->{state}, '55000', "$what: which is the original's, so that nobody is sent there");
+		like($r->{messages}, qr/of which this one may be a copy/, "$what: and the error says why");
+	}
+	else
+	{
+		is($s->rows(q{SELECT tenancy.tenant_database('initech')}), 'tenant_initech', "$what: under its name, before repair() as well");
+	}
 	is($s->state('TRUNCATE shop.notes'), '42501', "$what: no TRUNCATE");
 	$s->quit;
 	is(sqlstate($copy, $name, 'clerk', q{SELECT tenancy.set_tenant('acme')}), '00000', "$what: clerk may act for acme");
@@ -175,6 +184,7 @@ $s->quit;
 is($other->psql('tenant_initech', 'SELECT 1', extra_params => [ '-U', 'stranger' ]), 2, 'pg_dumpall: nor does it let others in');
 like($other->safe_psql($db, 'SELECT * FROM tenancy.repair()'), qr/^database tenant_initech\|.*\|taken over by this one$/m,
 	'pg_dumpall: repair() gives the database to the restored registry, whose OID is another');
+is($other->safe_psql($db, q{SELECT tenancy.tenant_database('initech')}), 'tenant_initech', 'pg_dumpall: where tenant_database() leads');
 is(sqlstate($other, $db, undef, q{SELECT tenancy.create_tenant('fresh', 'database')}), '00000', 'pg_dumpall: more databases can be made');
 is(sqlstate($other, $db, undef, q{SELECT tenancy.drop_tenant('initech', true)}), '00000', 'pg_dumpall: and that one dropped');
 slow($other, $db, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tenancy worker'});

@@ -35,7 +35,13 @@ sub connecting
 }
 
 $node->safe_psql($db, q{
+	CREATE SCHEMA extensions;
+	GRANT USAGE ON SCHEMA extensions TO app;
+	CREATE EXTENSION ltree SCHEMA extensions;
 	CREATE EXTENSION citext;
+	-- rights on tables, but not yet access, nor USAGE on the schema
+	CREATE ROLE late LOGIN;
+	GRANT SELECT, INSERT ON shop.notes TO late;
 	SELECT tenancy.create_tenant('one', 'database', '00000000-0000-4000-8000-000000000001');
 	SELECT tenancy.create_tenant('two', 'database', '00000000-0000-4000-8000-000000000002');
 	SELECT tenancy.create_tenant('pool', 'shared', '00000000-0000-4000-8000-000000000003');
@@ -108,6 +114,7 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_database d, aclexplode
 	is($s->state('SELECT * FROM tenancy.tenant'), '42501', 'the registry is closed');
 	is($s->state(q{SELECT tenancy.create_tenant('x')}), '42501', "as are an administrator's functions");
 	is($s->state(q{SELECT 'A'::citext = 'a'}), '00000', "the application's extensions are there");
+	is($s->state(q{SELECT extensions.text2ltree('a.b')}), '00000', 'also those in a schema that it was let into');
 	is($s->rows(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relkind = 'r'}), '20', "the model's tables are there");
 	is($s->rows(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relkind = 'r' AND relrowsecurity AND relforcerowsecurity}), '20', 'protected');
 	$s->quit;
@@ -123,6 +130,18 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_database d, aclexplode
 	$s = session($node, 'tenant_one', 'clerk');
 	is($s->rows('SELECT note FROM notes'), 'of one', 'a role with access to this tenant only');
 	$s->quit;
+	# access that is granted when the database has long been there
+	is(connecting('tenant_one', 'late'), 'refused', 'a role without access does not get in');
+	$node->safe_psql($db, q{SELECT tenancy.grant_access('late', 'one')});
+	$s = session($node, 'tenant_one', 'late');
+	is($s->rows('SELECT note FROM notes'), 'of one', 'one that gets access later uses the tables as all do');
+	is($s->rows(q{SELECT tenancy.set_tenant('one', false)}), '00000000-0000-4000-8000-000000000001', 'and may set its context');
+	is($s->state('DELETE FROM notes'), '42501', 'with the rights on tables that it has');
+	is($s->state('CREATE TABLE shop.t (a int)'), '42501', 'and no more on the schema');
+	$s->quit;
+	is(connecting('tenant_two', 'late'), 'refused', 'but not those of others');
+	$node->safe_psql($db, q{SELECT tenancy.revoke_access('late', 'one')});
+	is(connecting('tenant_one', 'late'), 'refused', 'until it is revoked');
 	# who may connect may act, but needs rights on the tables
 	$node->safe_psql('postgres', 'GRANT CONNECT ON DATABASE tenant_one TO shop_owner');
 	$s = session($node, 'tenant_one', undef);
