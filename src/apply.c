@@ -610,21 +610,31 @@ tenancy_apply_in_database(Oid database, const TenancyModule *module, List *migra
 						  const TenancyPatience *patience)
 {
 	TenancyJob *job = tenancy_worker_job(database);
+	StringInfoData versions;
 	ListCell   *lc;
 
 	/* What an earlier call entered and did not apply may be void now. */
+	initStringInfo(&versions);
+	foreach(lc, migrations)
+		appendStringInfo(&versions, "%s" INT64_FORMAT, versions.len > 0 ? "," : "",
+						 ((TenancyMigration *) lfirst(lc))->version);
 	if (migrations != NIL)
 		tenancy_worker_add(job, "DELETE FROM tenancy.migration g USING tenancy.module m"
 						   " WHERE m.name OPERATOR(pg_catalog.=) g.module AND m.name OPERATOR(pg_catalog.=) %s"
-						   " AND (g.position IS NULL OR g.position OPERATOR(pg_catalog.>) m.level)",
-						   quote_literal_cstr(module->name));
+						   " AND (g.position IS NULL OR g.position OPERATOR(pg_catalog.>) m.level)"
+						   " AND NOT g.version OPERATOR(pg_catalog.=) ANY ('{%s}')",
+						   quote_literal_cstr(module->name), versions.data);
 	foreach(lc, migrations)
 	{
 		TenancyMigration *migration = lfirst(lc);
 
-		tenancy_worker_add(job, "INSERT INTO tenancy.migration (module, version, description, sql, checksum, transactional, position)"
+		tenancy_worker_add(job, "INSERT INTO tenancy.migration AS m (module, version, description, sql, checksum, transactional, position)"
 						   " VALUES (%s, " INT64_FORMAT ", '', %s, '', %s, NULLIF(%d, 0))"
-						   " ON CONFLICT (module, version) DO NOTHING",
+						   " ON CONFLICT (module, version) DO UPDATE SET sql = excluded.sql,"
+						   " transactional = excluded.transactional, position = excluded.position,"
+						   " step = CASE WHEN m.sql OPERATOR(pg_catalog.=) excluded.sql THEN m.step ELSE 0 END,"
+						   " under_way = m.under_way AND m.sql OPERATOR(pg_catalog.=) excluded.sql"
+						   " WHERE m.applied_at IS NULL",
 						   quote_literal_cstr(module->name), migration->version,
 						   quote_literal_cstr(migration->sql),
 						   migration->transactional ? "true" : "false", migration->position);

@@ -119,9 +119,9 @@ rethrow_syntax_error(ErrorData *edata, const char *sql)
 	edata->internalpos = edata->cursorpos;
 	edata->cursorpos = 0;
 	edata->internalquery = pstrdup(sql);
-	edata->context = psprintf("%sstatement %d, line %d of the migration",
-							  edata->context ? psprintf("%s\n", edata->context) : "",
-							  count_statements_before(sql, offset) + 1, line_of(sql, offset));
+	edata->context = psprintf("statement %d, line %d of the migration%s",
+							  count_statements_before(sql, offset) + 1, line_of(sql, offset),
+							  edata->context ? psprintf("\n%s", edata->context) : "");
 	ReThrowError(edata);
 }
 
