@@ -198,6 +198,48 @@ SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1;
 SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'tenant_schema2.customer'::regclass ORDER BY indexrelid::regclass::text;
 SELECT position, step, under_way FROM tenancy.migration WHERE version IN (41, 42, 43) ORDER BY 1;
 
+-- Undoing: the last ones first, in the copies and then in the model
+SELECT tenancy.add_migration(44, 'CREATE TABLE gone (id int); ALTER TABLE customer ADD gone1 int', down => 'ALTER TABLE customer DROP gone1; DROP TABLE gone');
+SELECT tenancy.add_migration(45, 'ALTER TABLE customer ADD gone2 int', 'twice');
+CALL tenancy.migrate();
+CALL tenancy.rollback(NULL);
+CALL tenancy.rollback(43, 'nosuch');
+CALL tenancy.rollback(99);
+CALL tenancy.rollback(44);
+SELECT tenancy.add_migration(45, 'ALTER TABLE customer ADD gone2 int', 'twice', down => 'ALTER TABLE customer DROP');
+SELECT tenancy.add_migration(45, 'ALTER TABLE customer ADD gone2 int', 'twice', down => 'VACUUM customer');
+SELECT tenancy.add_migration(45, 'ALTER TABLE customer ADD gone2 int', 'twice', down => 'ALTER TABLE customer DROP gone2');
+BEGIN;
+CALL tenancy.rollback(44);
+ROLLBACK;
+CALL tenancy.rollback(44, tenants => '{schema1,shared1}');
+CALL tenancy.rollback(44, dry_run => true);
+SELECT DISTINCT version, pending, state FROM tenancy.migration_status;
+CALL tenancy.rollback(45, tenants => '{schema1}');
+SELECT tenant, version, pending, state FROM tenancy.migration_status WHERE version < 45;
+-- One that cannot go keeps the model where it is.
+DO $$BEGIN EXECUTE 'CREATE VIEW public.users AS SELECT gone2 FROM tenant_schema2.customer'; END$$;
+CALL tenancy.rollback(44);
+SELECT version, pending, state, count(*) FROM tenancy.migration_status GROUP BY 1, 2, 3 ORDER BY 1, 2;
+DROP VIEW public.users;
+CALL tenancy.rollback(44);
+SELECT version, pending, state, count(*) FROM tenancy.migration_status GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT version, position FROM tenancy.migration WHERE version >= 43 ORDER BY 1;
+SELECT count(*) FROM pg_class WHERE relname = 'gone';
+SELECT count(*) FROM pg_attribute WHERE attname ~ '^gone' AND NOT attisdropped;
+\c tenant_database1
+SELECT level FROM tenancy.module;
+SELECT count(*) FROM pg_class WHERE relname = 'gone';
+SELECT count(*) FROM pg_attribute WHERE attname ~ '^gone' AND NOT attisdropped;
+\c contrib_regression
+-- Not applied any more, they may change, and be applied again.
+SELECT tenancy.add_migration(45, 'ALTER TABLE customer ADD gone3 int', 'thrice', down => 'ALTER TABLE customer DROP gone3');
+CALL tenancy.migrate();
+SELECT version, pending, state, count(*) FROM tenancy.migration_status GROUP BY 1, 2, 3 ORDER BY 1, 2;
+CALL tenancy.rollback(44, dry_run => true);
+CALL tenancy.rollback(44);
+DELETE FROM tenancy.migration WHERE version IN (44, 45);
+
 -- What migrations meet runs with the rights of the module's owner, at commit too.
 CREATE TABLE public.witness (what text, who text, path text, tenant text);
 GRANT INSERT ON public.witness TO regress_owner;

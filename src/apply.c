@@ -78,8 +78,8 @@ running_callback(void *arg)
 	int			len = strlen(sql);
 	int			shown = pg_mbcliplen(sql, len, STATEMENT_SHOWN);
 
-	errcontext("migration " INT64_FORMAT " of module \"%s\", statement %d of %d, line %d: %.*s%s",
-			   running->migration->version, running->place->module->name,
+	errcontext("%smigration " INT64_FORMAT " of module \"%s\", statement %d of %d, line %d: %.*s%s",
+			   running->migration->undoing ? "undoing " : "", running->migration->version, running->place->module->name,
 			   running->number, list_length(running->migration->statements),
 			   running->statement->line, shown, sql, shown < len ? "..." : "");
 }
@@ -433,17 +433,21 @@ init_model_place(TenancyPlace *place, const TenancyModule *module)
 						 quote_identifier(module->model_schema))));
 }
 
+/* The model has had the migration, or has it no longer. */
 static void
-raise_level(const TenancyModule *module, const TenancyMigration *migration)
+change_level(TenancyModule *module, const TenancyMigration *migration)
 {
 	TenancyExec exec;
 
+	module->level += migration->undoing ? -1 : 1;
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.migration SET position = %d, applied_at = pg_catalog.now()"
+	tenancy_exec_format("UPDATE tenancy.migration SET position = %s, applied_at = %s, step = 0, under_way = false"
 						" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
-						module->level + 1, quote_literal_cstr(module->name), migration->version);
+						migration->undoing ? "NULL" : psprintf("%d", module->level),
+						migration->undoing ? "NULL" : "pg_catalog.now()",
+						quote_literal_cstr(module->name), migration->version);
 	tenancy_exec_format("UPDATE tenancy.module SET level = %d WHERE name OPERATOR(pg_catalog.=) %s",
-						module->level + 1, quote_literal_cstr(module->name));
+						module->level, quote_literal_cstr(module->name));
 	tenancy_exec_end(&exec);
 }
 
@@ -454,7 +458,12 @@ report_migration(const TenancyModule *module, const TenancyMigration *migration,
 
 	if (tenancy_registry_home(&home))
 		return;					/* the caller counts tenants */
-	if (!dry_run)
+	if (migration->undoing)
+		ereport(NOTICE,
+				(errmsg(dry_run ? "migration " INT64_FORMAT " of module \"%s\" would be undone in the model" :
+						"migration " INT64_FORMAT " of module \"%s\": undone in the model",
+						migration->version, module->name)));
+	else if (!dry_run)
 		ereport(NOTICE,
 				(errmsg("migration " INT64_FORMAT " of module \"%s\": model migrated",
 						migration->version, module->name)));
@@ -482,8 +491,7 @@ apply_in_transaction(TenancyModule *module, TenancyPlace *place, List *migration
 		{
 			migration->statements = tenancy_migration_split(migration->sql);
 			tenancy_apply_run(place, migration);
-			raise_level(module, migration);
-			module->level++;
+			change_level(module, migration);
 		}
 		report_migration(module, migration, dry_run);
 		if (!dry_run || !migration->transactional)
@@ -511,7 +519,7 @@ apply_in_steps(TenancyModule *module, TenancyPlace *place, TenancyMigration *mig
 	MemoryContextSwitchTo(context);
 	tenancy_apply_run_steps(place, migration, migration->step, migration->under_way);
 	begin_step();
-	raise_level(module, migration);
+	change_level(module, migration);
 	report_migration(module, migration, false);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -519,46 +527,87 @@ apply_in_steps(TenancyModule *module, TenancyPlace *place, TenancyMigration *mig
 }
 
 /*
- * Apply the next migration that the model has not had, or all of them if they
- * are to be rolled back.  Returns false if there was none.
+ * A copy must not be above its model, which is about to go down: new copies
+ * may have been made since the others went.
+ */
+static void
+check_copies(const TenancyModule *module, int level)
+{
+	TenancyExec exec;
+	uint64		above;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	above = tenancy_exec_format("SELECT FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
+								" WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.>) %d",
+								quote_literal_cstr(module->name), level);
+	tenancy_exec_end(&exec);
+	if (above > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the model of module \"%s\" cannot be rolled back before its copies", module->name),
+				 errdetail("Copies of " UINT64_FORMAT " tenants have not been rolled back; they may be new, or their tenants are being dropped or moved.", above),
+				 errhint("Call tenancy.rollback() again.")));
+}
+
+/* What the model shall have next. */
+static List *
+next_migrations(const TenancyModule *module, const TenancyPatience *patience)
+{
+	List	   *undo = NIL;
+	ListCell   *lc;
+
+	if (patience->undo_to < 0)
+		return tenancy_migration_pending(module->name, module->level);
+	if (module->level <= patience->undo_to)
+		return NIL;
+	if (!patience->dry_run)
+		check_copies(module, patience->undo_to);
+	foreach(lc, tenancy_migration_applied(module->name, patience->undo_to))
+		undo = lappend(undo, tenancy_migration_undo(lfirst(lc)));
+	return undo;
+}
+
+/*
+ * Apply the next migration that the model has not had, or undo the last one; or
+ * all of them if they are to be rolled back.  Returns false if there was none.
  */
 static bool
-apply_next(const char *name, bool dry_run)
+apply_next(const char *name, const TenancyPatience *patience)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TenancyModule module;
 	TenancyPlace place;
-	List	   *pending;
+	List	   *next;
 
 	begin_step();
 	tenancy_apply_forget_session();
 	MemoryContextSwitchTo(context);
 	lock_model(name, &module);
-	pending = tenancy_migration_pending(name, module.level);
-	if (pending == NIL)
+	next = next_migrations(&module, patience);
+	if (next == NIL)
 	{
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 		return false;
 	}
 	init_model_place(&place, &module);
-	if (dry_run || ((TenancyMigration *) linitial(pending))->transactional)
-		apply_in_transaction(&module, &place, pending, dry_run);
+	if (patience->dry_run || ((TenancyMigration *) linitial(next))->transactional)
+		apply_in_transaction(&module, &place, next, patience->dry_run);
 	else
-		apply_in_steps(&module, &place, linitial(pending), context);
-	return !dry_run;
+		apply_in_steps(&module, &place, linitial(next), context);
+	return !patience->dry_run;
 }
 
 /* The same; returns false if somebody's lock was in the way. */
 static bool
-try_next(const char *name, bool dry_run, bool last_try, bool *found)
+try_next(const char *name, const TenancyPatience *patience, bool last_try, bool *found)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool done = false;
 
 	PG_TRY();
 	{
-		*found = apply_next(name, dry_run);
+		*found = apply_next(name, patience);
 		done = true;
 	}
 	PG_CATCH();
@@ -576,7 +625,8 @@ try_next(const char *name, bool dry_run, bool last_try, bool *found)
 
 /*
  * A worker's function: apply to the model of this database what it has not
- * had.  The argument is made by apply_job().
+ * had, or undo what it shall not have.  The argument is made by
+ * tenancy_apply_in_database().
  */
 void
 tenancy_apply_model_main(const char *argument)
@@ -586,61 +636,72 @@ tenancy_apply_model_main(const char *argument)
 	int			name_offset;
 	bool		found = true;
 
-	if (sscanf(argument, "%d %d %d %n", &patience.lock_timeout, &patience.retries,
-			   &dry_run, &name_offset) != 3)
+	if (sscanf(argument, "%d %d %d %d %n", &patience.lock_timeout, &patience.retries,
+			   &dry_run, &patience.undo_to, &name_offset) != 4)
 		elog(ERROR, "invalid argument of a worker: %s", argument);
+	patience.dry_run = dry_run != 0;
 	tenancy_context_any_status = true;
 	tenancy_apply_set_lock_timeout(patience.lock_timeout);
 	while (found)
 	{
 		int			tries = 0;
 
-		while (!try_next(argument + name_offset, dry_run != 0, tries >= patience.retries, &found))
+		while (!try_next(argument + name_offset, &patience, tries >= patience.retries, &found))
 			sleep_ms(tenancy_apply_pause(++tries));
 	}
 }
 
 /*
- * Apply to the model in a database what it has not had, in a worker.  In a
- * tenant's database, the migrations are entered first.  The worker's error
- * becomes ours.
+ * Enter the migrations that a tenant's database shall have, or lose.  What an
+ * earlier call entered and did not apply may be void now.
+ */
+static void
+add_migrations(TenancyJob *job, const TenancyModule *module, List *migrations)
+{
+	StringInfoData versions;
+	ListCell   *lc;
+
+	initStringInfo(&versions);
+	foreach(lc, migrations)
+		appendStringInfo(&versions, "%s" INT64_FORMAT, versions.len > 0 ? "," : "",
+						 ((TenancyMigration *) lfirst(lc))->version);
+	tenancy_worker_add(job, "DELETE FROM tenancy.migration g USING tenancy.module m"
+					   " WHERE m.name OPERATOR(pg_catalog.=) g.module AND m.name OPERATOR(pg_catalog.=) %s"
+					   " AND (g.position IS NULL OR g.position OPERATOR(pg_catalog.>) m.level)"
+					   " AND NOT g.version OPERATOR(pg_catalog.=) ANY ('{%s}')",
+					   quote_literal_cstr(module->name), versions.data);
+	foreach(lc, migrations)
+	{
+		TenancyMigration *migration = lfirst(lc);
+
+		tenancy_worker_add(job, "INSERT INTO tenancy.migration AS m (module, version, description, sql, down, checksum, transactional, position)"
+						   " VALUES (%s, " INT64_FORMAT ", '', %s, %s, '', %s, NULLIF(%d, 0))"
+						   " ON CONFLICT (module, version) DO UPDATE SET sql = excluded.sql, down = excluded.down,"
+						   " transactional = excluded.transactional, position = excluded.position,"
+						   " step = CASE WHEN m.sql OPERATOR(pg_catalog.=) excluded.sql THEN m.step ELSE 0 END,"
+						   " under_way = m.under_way AND m.sql OPERATOR(pg_catalog.=) excluded.sql",
+						   quote_literal_cstr(module->name), migration->version,
+						   quote_literal_cstr(migration->sql),
+						   migration->down ? quote_literal_cstr(migration->down) : "NULL",
+						   migration->transactional ? "true" : "false", migration->position);
+	}
+}
+
+/*
+ * Apply to the model in a database what it has not had, or undo, in a worker,
+ * whose error becomes ours.  migrations is for a tenant's database, NIL for
+ * ours, which knows them.
  */
 void
 tenancy_apply_in_database(Oid database, const TenancyModule *module, List *migrations,
 						  const TenancyPatience *patience)
 {
 	TenancyJob *job = tenancy_worker_job(database);
-	StringInfoData versions;
-	ListCell   *lc;
 
-	/* What an earlier call entered and did not apply may be void now. */
-	initStringInfo(&versions);
-	foreach(lc, migrations)
-		appendStringInfo(&versions, "%s" INT64_FORMAT, versions.len > 0 ? "," : "",
-						 ((TenancyMigration *) lfirst(lc))->version);
 	if (migrations != NIL)
-		tenancy_worker_add(job, "DELETE FROM tenancy.migration g USING tenancy.module m"
-						   " WHERE m.name OPERATOR(pg_catalog.=) g.module AND m.name OPERATOR(pg_catalog.=) %s"
-						   " AND (g.position IS NULL OR g.position OPERATOR(pg_catalog.>) m.level)"
-						   " AND NOT g.version OPERATOR(pg_catalog.=) ANY ('{%s}')",
-						   quote_literal_cstr(module->name), versions.data);
-	foreach(lc, migrations)
-	{
-		TenancyMigration *migration = lfirst(lc);
-
-		tenancy_worker_add(job, "INSERT INTO tenancy.migration AS m (module, version, description, sql, checksum, transactional, position)"
-						   " VALUES (%s, " INT64_FORMAT ", '', %s, '', %s, NULLIF(%d, 0))"
-						   " ON CONFLICT (module, version) DO UPDATE SET sql = excluded.sql,"
-						   " transactional = excluded.transactional, position = excluded.position,"
-						   " step = CASE WHEN m.sql OPERATOR(pg_catalog.=) excluded.sql THEN m.step ELSE 0 END,"
-						   " under_way = m.under_way AND m.sql OPERATOR(pg_catalog.=) excluded.sql"
-						   " WHERE m.applied_at IS NULL",
-						   quote_literal_cstr(module->name), migration->version,
-						   quote_literal_cstr(migration->sql),
-						   migration->transactional ? "true" : "false", migration->position);
-	}
+		add_migrations(job, module, migrations);
 	job->function = "tenancy_apply_model_main";
-	job->argument = psprintf("%d %d %d %s", patience->lock_timeout, patience->retries,
-							 patience->dry_run ? 1 : 0, module->name);
+	job->argument = psprintf("%d %d %d %d %s", patience->lock_timeout, patience->retries,
+							 patience->dry_run ? 1 : 0, patience->undo_to, module->name);
 	(void) tenancy_worker_run(job);
 }

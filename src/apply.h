@@ -28,6 +28,7 @@ typedef struct TenancyPatience
 	int			lock_timeout;	/* in milliseconds; 0 waits for ever */
 	int			retries;		/* after a lock timeout or a deadlock */
 	bool		dry_run;
+	int			undo_to;		/* undo what is above this level; -1: go up */
 } TenancyPatience;
 
 extern char *tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module);

@@ -76,7 +76,8 @@ typedef struct Run
 	int			level;			/* where to go */
 	int			max_failures;	/* 0 is no limit */
 	TenancyPatience patience;
-	List	   *migrations;		/* of TenancyMigration, split; [level - 1] */
+	List	   *migrations;		/* of TenancyMigration, split; [position - 1] */
+	List	   *undos;			/* the same, where they are to be undone */
 	char	   *column;			/* tenant column of the module's tables, or NULL */
 	MemoryContext context;		/* for all of this */
 } Run;
@@ -199,7 +200,7 @@ read_run(Run *run)
 	ListCell   *lc;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = tenancy_exec_format("SELECT module, level, max_failures, lock_timeout, retries, dry_run"
+	found = tenancy_exec_format("SELECT module, level, max_failures, lock_timeout, retries, dry_run, down"
 								" FROM tenancy.migration_run WHERE id OPERATOR(pg_catalog.=) " INT64_FORMAT
 								" AND finished_at IS NULL", run->id) > 0;
 	if (found)
@@ -211,6 +212,7 @@ read_run(Run *run)
 		run->patience.lock_timeout = atoi(text_column(4));
 		run->patience.retries = atoi(text_column(5));
 		run->patience.dry_run = text_column(6)[0] == 't';
+		run->patience.undo_to = text_column(7)[0] == 't' ? run->level : -1;
 	}
 	tenancy_exec_end(&exec);
 	if (found)
@@ -220,7 +222,11 @@ read_run(Run *run)
 		{
 			TenancyMigration *migration = lfirst(lc);
 
-			migration->statements = tenancy_migration_split(migration->sql);
+			if (run->patience.undo_to < 0)
+				migration->statements = tenancy_migration_split(migration->sql);
+			else
+				run->undos = lappend(run->undos, migration->position <= run->level ? NULL :
+									 tenancy_migration_undo(migration));
 		}
 		run->column = tenancy_sibling_column(&run->module);
 	}
@@ -236,9 +242,9 @@ static bool
 take_copy(const Run *run, const pg_uuid_t *last, Copy *copy)
 {
 	static SPIPlanPtr plan = NULL;
-	static Oid	types[] = {INT8OID, TEXTOID, UUIDOID, INT4OID};
+	static Oid	types[] = {INT8OID, TEXTOID, UUIDOID, INT4OID, BOOLOID};
 	Datum		values[] = {Int64GetDatum(run->id), CStringGetTextDatum(run->module.name),
-	UUIDPGetDatum(last), Int32GetDatum(run->level)};
+		UUIDPGetDatum(last), Int32GetDatum(run->level), BoolGetDatum(run->patience.undo_to >= 0)};
 	TenancyExec exec;
 	bool		found;
 
@@ -248,7 +254,8 @@ take_copy(const Run *run, const pg_uuid_t *last, Copy *copy)
 					 " t.slug, t.mode, t.schema_name, t.database_name, c.step, c.under_way"
 					 " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
 					 " WHERE c.module OPERATOR(pg_catalog.=) $2 AND c.tenant_id OPERATOR(pg_catalog.>) $3"
-					 " AND c.level OPERATOR(pg_catalog.<) $4 AND t.status IN ('active', 'suspended')"
+					 " AND CASE WHEN $5 THEN c.level OPERATOR(pg_catalog.>) $4 ELSE c.level OPERATOR(pg_catalog.<) $4 END"
+					 " AND t.status IN ('active', 'suspended')"
 					 " AND (c.run IS DISTINCT FROM $1"
 					 " OR (NOT c.failed AND (c.retry_at IS NULL OR c.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())))"
 					 " AND EXISTS (SELECT FROM tenancy.migration_run r WHERE r.id OPERATOR(pg_catalog.=) $1"
@@ -302,7 +309,8 @@ note_success(const Run *run, const Copy *copy, int level)
 static void
 note_failure(const Run *run, const Copy *copy, const ErrorData *edata)
 {
-	const char *where = edata->context ? strstr(edata->context, "migration ") : NULL;
+	const char *where = edata->context ?
+		strstr(edata->context, run->patience.undo_to >= 0 ? "undoing migration " : "migration ") : NULL;
 	int			tries = copy->tries + 1;
 	bool		failed = run->patience.dry_run || tries > run->patience.retries ||
 		!tenancy_apply_may_retry(edata->sqlerrcode);
@@ -357,7 +365,7 @@ time_to_next(const Run *run)
 								  " OPERATOR(pg_catalog.*) 1000) END)::pg_catalog.int4"
 								  TENANCY_FLEET_MEMBERS
 								  " AND r.id OPERATOR(pg_catalog.=) " INT64_FORMAT " AND r.finished_at IS NULL"
-								  " AND c.level OPERATOR(pg_catalog.<) r.level AND (c.run IS DISTINCT FROM r.id OR NOT c.failed)",
+								  " AND " TENANCY_FLEET_BEHIND " AND (c.run IS DISTINCT FROM r.id OR NOT c.failed)",
 								  run->id);
 	tenancy_exec_end(&exec);
 	PopActiveSnapshot();
@@ -389,25 +397,56 @@ init_place(TenancyPlace *place, const Run *run, const Copy *copy)
 				 errmsg("schema \"%s\" is owned by a superuser", schema)));
 }
 
-/* What the copy still has to have. */
+/* What the copy still has to have, or to lose, in that order. */
 static List *
-migrations_after(const Run *run, int level)
+migrations_left(const Run *run, int level)
 {
 	List	   *left = NIL;
 
-	for (int i = level; i < Min(run->level, list_length(run->migrations)); i++)
-		left = lappend(left, list_nth(run->migrations, i));
+	if (run->patience.undo_to >= 0)
+	{
+		for (int i = level; i > run->level; i--)
+			left = lappend(left, list_nth(run->undos, i - 1));
+	}
+	else
+	{
+		for (int i = level; i < Min(run->level, list_length(run->migrations)); i++)
+			left = lappend(left, list_nth(run->migrations, i));
+	}
 	return left;
+}
+
+/* For a tenant's database, the migrations themselves, by position. */
+static List *
+migrations_between(const Run *run, int level)
+{
+	List	   *between = NIL;
+
+	for (int i = Min(level, run->level); i < Min(Max(level, run->level), list_length(run->migrations)); i++)
+		between = lappend(between, list_nth(run->migrations, i));
+	return between;
+}
+
+/* What is half applied can only be finished. */
+static void
+check_step(const Run *run, const Copy *copy)
+{
+	if (run->patience.undo_to >= 0 && (copy->step > 0 || copy->under_way))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a migration that is not transactional has been begun and not finished"),
+				 errhint("Call tenancy.migrate() first.")));
 }
 
 /* Migrate a tenant's database; the transaction goes on. */
 static int
-migrate_database(const Run *run, const Copy *copy, List *left)
+migrate_database(const Run *run, const Copy *copy)
 {
 	TenancyPatience once = run->patience;
 
 	once.retries = 0;			/* we try again ourselves, later */
-	tenancy_apply_in_database(tenancy_database_oid(&copy->tenant), &run->module, left, &once);
+	tenancy_apply_in_database(tenancy_database_oid(&copy->tenant), &run->module,
+							  migrations_between(run, copy->level), &once);
 	if (!run->patience.dry_run)
 		note_success(run, copy, run->level);
 	return run->level;
@@ -427,7 +466,7 @@ migrate_in_transaction(const Run *run, const Copy *copy, const TenancyPlace *pla
 		if (!migration->transactional)
 			break;				/* a dry run ends here */
 		tenancy_apply_run(place, migration);
-		level++;
+		level += migration->undoing ? -1 : 1;
 		if (!run->patience.dry_run)
 			break;
 	}
@@ -487,13 +526,14 @@ migrate_in_steps(const Run *run, const Copy *copy, const TenancyPlace *place,
 static int
 migrate_copy(const Run *run, const Copy *copy, MemoryContext context)
 {
-	List	   *left = migrations_after(run, copy->level);
+	List	   *left = migrations_left(run, copy->level);
 	TenancyMigration *next = linitial(left);
 	TenancyPlace place;
 
+	check_step(run, copy);
 	if (copy->tenant.mode == TENANCY_DATABASE)
 	{
-		int			level = migrate_database(run, copy, left);
+		int			level = migrate_database(run, copy);
 
 		PopActiveSnapshot();
 		CommitTransactionCommand();
@@ -530,7 +570,7 @@ migrate_next(const Run *run, pg_uuid_t *last)
 	}
 	PG_TRY();
 	{
-		if (migrate_copy(run, &copy, context) >= run->level || run->patience.dry_run)
+		if (migrate_copy(run, &copy, context) == run->level || run->patience.dry_run)
 			*last = copy.tenant.id;
 	}
 	PG_CATCH();

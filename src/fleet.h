@@ -18,6 +18,10 @@
 	" AND t.status IN ('active', 'suspended')" \
 	" WHERE (r.tenants IS NULL OR c.tenant_id OPERATOR(pg_catalog.=) ANY (r.tenants))"
 
+/* ... and which of them still are where they shall not be. */
+#define TENANCY_FLEET_BEHIND \
+	"(CASE WHEN r.down THEN c.level OPERATOR(pg_catalog.>) r.level ELSE c.level OPERATOR(pg_catalog.<) r.level END)"
+
 extern bool tenancy_fleet_lock_leader(void);
 extern void tenancy_fleet_unlock_leader(void);
 extern BackgroundWorkerHandle *tenancy_fleet_launch(int64 run);

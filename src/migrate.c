@@ -46,6 +46,7 @@
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_migrate);
+PG_FUNCTION_INFO_V1(tenancy_migrate_rollback);
 
 #define MAX_WORKERS			64
 #define DEFAULT_WORKERS_MAX	4
@@ -154,14 +155,16 @@ tenants_arg(ArrayType *array)
 	return ids;
 }
 
+/* The arguments from the n-th on, which all of our procedures have. */
 static void
-read_arguments(FunctionCallInfo fcinfo, Call *call)
+read_arguments(FunctionCallInfo fcinfo, int n, Call *call)
 {
 	memset(call, 0, sizeof(*call));
 	call->modules = tenancy_registry_modules();
-	if (!PG_ARGISNULL(0))
+	call->patience.undo_to = -1;
+	if (!PG_ARGISNULL(n))
 	{
-		char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+		char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(n));
 		TenancyModule *module = palloc(sizeof(TenancyModule));
 
 		if (!tenancy_registry_module(name, module))
@@ -170,15 +173,15 @@ read_arguments(FunctionCallInfo fcinfo, Call *call)
 					 errmsg("module \"%s\" does not exist", tenancy_ident_clip(name))));
 		call->modules = list_make1(module);
 	}
-	if (!PG_ARGISNULL(1))
-		call->tenants = tenants_arg(PG_GETARG_ARRAYTYPE_P(1));
-	call->workers = PG_ARGISNULL(2) ? default_workers() : int_arg(fcinfo, 2, "workers", 1, MAX_WORKERS);
-	call->canary = int_arg(fcinfo, 3, "canary", 0, INT_MAX);
-	call->max_failures = int_arg(fcinfo, 4, "max_failures", 0, INT_MAX);
-	call->patience.lock_timeout = ms_arg(fcinfo, 5, "lock_timeout");
-	call->patience.retries = int_arg(fcinfo, 6, "retries", 0, 1000);
-	tenancy_require_arg(fcinfo, 7, "dry_run");
-	call->patience.dry_run = PG_GETARG_BOOL(7);
+	if (!PG_ARGISNULL(n + 1))
+		call->tenants = tenants_arg(PG_GETARG_ARRAYTYPE_P(n + 1));
+	call->workers = PG_ARGISNULL(n + 2) ? default_workers() : int_arg(fcinfo, n + 2, "workers", 1, MAX_WORKERS);
+	call->canary = int_arg(fcinfo, n + 3, "canary", 0, INT_MAX);
+	call->max_failures = int_arg(fcinfo, n + 4, "max_failures", 0, INT_MAX);
+	call->patience.lock_timeout = ms_arg(fcinfo, n + 5, "lock_timeout");
+	call->patience.retries = int_arg(fcinfo, n + 6, "retries", 0, 1000);
+	tenancy_require_arg(fcinfo, n + 7, "dry_run");
+	call->patience.dry_run = PG_GETARG_BOOL(n + 7);
 }
 
 
@@ -209,9 +212,9 @@ begin_run(Call *call, const TenancyModule *module, int level, int limit, int *to
 
 	initStringInfo(&members);
 	appendStringInfo(&members, " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
-					 " WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.<) %d"
+					 " WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.%s) %d"
 					 " AND t.status IN ('active', 'suspended')",
-					 quote_literal_cstr(module->name), level);
+					 quote_literal_cstr(module->name), call->patience.undo_to >= 0 ? ">" : "<", level);
 	if (call->tenants != NIL)
 	{
 		appendStringInfoString(&members, " AND c.tenant_id OPERATOR(pg_catalog.=) ANY ('{");
@@ -230,12 +233,13 @@ begin_run(Call *call, const TenancyModule *module, int level, int limit, int *to
 			psprintf("ARRAY(SELECT c.tenant_id%s ORDER BY c.tenant_id LIMIT %d)", members.data, *total) : "NULL";
 
 		id = tenancy_exec_text_format(&exec, "INSERT INTO tenancy.migration_run (module, level, tenants, total,"
-									  " lock_timeout, retries, max_failures, dry_run, leader_pid)"
-									  " VALUES (%s, %d, %s, %d, %d, %d, %d, %s, %d) RETURNING id",
+									  " lock_timeout, retries, max_failures, dry_run, down, leader_pid)"
+									  " VALUES (%s, %d, %s, %d, %d, %d, %d, %s, %s, %d) RETURNING id",
 									  quote_literal_cstr(module->name), level, some, *total,
 									  call->patience.lock_timeout, call->patience.retries,
 									  limit > 0 ? 1 : call->max_failures,
-									  call->patience.dry_run ? "true" : "false", MyProcPid);
+									  call->patience.dry_run ? "true" : "false",
+									  call->patience.undo_to >= 0 ? "true" : "false", MyProcPid);
 	}
 	tenancy_exec_end(&exec);
 	return id == NULL ? 0 : strtoi64(id, NULL, 10);
@@ -249,9 +253,9 @@ read_progress(int64 run, Progress *progress)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_format("SELECT pg_catalog.count(*) FILTER (WHERE c.run OPERATOR(pg_catalog.=) r.id AND NOT c.failed"
-						" AND c.level OPERATOR(pg_catalog.>=) r.level)::pg_catalog.int4,"
+						" AND NOT " TENANCY_FLEET_BEHIND ")::pg_catalog.int4,"
 						" pg_catalog.count(*) FILTER (WHERE c.run OPERATOR(pg_catalog.=) r.id AND c.failed)::pg_catalog.int4,"
-						" pg_catalog.count(*) FILTER (WHERE c.level OPERATOR(pg_catalog.<) r.level"
+						" pg_catalog.count(*) FILTER (WHERE " TENANCY_FLEET_BEHIND
 						" AND NOT (c.run IS NOT DISTINCT FROM r.id AND c.failed))::pg_catalog.int4"
 						TENANCY_FLEET_MEMBERS " AND r.id OPERATOR(pg_catalog.=) " INT64_FORMAT, run);
 	progress->done = atoi(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
@@ -449,6 +453,36 @@ describe_failures(const Call *call)
 	return detail;
 }
 
+/* Bring all copies to the level, canaries first. */
+static void
+migrate_copies(Call *call, const TenancyModule *module, int level)
+{
+	if (call->canary > 0 && (!run_fleet(call, module, level, call->canary) || call->failed > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration of the canaries failed; no other tenant was migrated"),
+				 errdetail_internal("%s", describe_failures(call))));
+	if (!run_fleet(call, module, level, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration was stopped after %d failures", call->failed),
+				 errdetail_internal("%s", describe_failures(call)),
+				 errhint("See tenancy.migration_status.  Call the procedure again to go on.")));
+}
+
+static void
+check_failures(const Call *call)
+{
+	if (call->failed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration failed for %d of %d tenants", call->failed, call->total),
+				 errdetail_internal("%s", describe_failures(call)),
+				 call->patience.dry_run ? errhint("Nothing was changed.") :
+				 errhint("All others have been migrated.  See tenancy.migration_status, and call the procedure again after a repair.")));
+}
+
+/* The model first, then its copies. */
 static void
 migrate_module(Call *call, const TenancyModule *module)
 {
@@ -466,36 +500,62 @@ migrate_module(Call *call, const TenancyModule *module)
 	level = now.level;
 	if (call->patience.dry_run)
 		level += list_length(pending);
-
-	if (call->canary > 0 && (!run_fleet(call, module, level, call->canary) || call->failed > 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migration of the canaries failed; no other tenant was migrated"),
-				 errdetail_internal("%s", describe_failures(call))));
-	if (!run_fleet(call, module, level, 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migration was stopped after %d failures", call->failed),
-				 errdetail_internal("%s", describe_failures(call)),
-				 errhint("See tenancy.migration_status.  Call tenancy.migrate() again to go on.")));
+	migrate_copies(call, module, level);
 }
 
 static void
-lead(Call *call)
+lead_up(Call *call)
 {
 	ListCell   *lc;
 
-	finish_runs(0);
-	commit_here();
 	foreach(lc, call->modules)
 		migrate_module(call, lfirst(lc));
-	if (call->failed > 0)
+	check_failures(call);
+}
+
+/* The copies first, then their model, unless only some tenants are meant. */
+static void
+lead_down(Call *call)
+{
+	TenancyModule *module = linitial(call->modules);
+
+	migrate_copies(call, module, call->patience.undo_to);
+	check_failures(call);
+	if (call->tenants == NIL)
+		tenancy_apply_in_database(MyDatabaseId, module, NIL, &call->patience);
+}
+
+/* Be the only one, and do it. */
+static void
+lead(Call *call, void (*work) (Call *call))
+{
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+	if (!tenancy_fleet_lock_leader())
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migration failed for %d of %d tenants", call->failed, call->total),
-				 errdetail_internal("%s", describe_failures(call)),
-				 call->patience.dry_run ? errhint("Nothing was changed.") :
-				 errhint("All others have been migrated.  See tenancy.migration_status, and call tenancy.migrate() again after a repair.")));
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session is running migrations"),
+				 errhint("See tenancy.migration_progress.")));
+	PG_ENSURE_ERROR_CLEANUP(stop_workers, PointerGetDatum(call));
+	{
+		finish_runs(0);
+		commit_here();
+		work(call);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(stop_workers, PointerGetDatum(call));
+	tenancy_fleet_unlock_leader();
+	SPI_finish();
+}
+
+static void
+refuse_transaction(FunctionCallInfo fcinfo, const char *procedure)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot be called in a transaction block or a function", procedure),
+				 errdetail("It commits tenant by tenant.")));
 }
 
 /*
@@ -506,28 +566,57 @@ tenancy_migrate(PG_FUNCTION_ARGS)
 {
 	Call	   *call = palloc(sizeof(Call));
 
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("tenancy.migrate() cannot be called in a transaction block or a function"),
-				 errdetail("It commits tenant by tenant.")));
+	refuse_transaction(fcinfo, "tenancy.migrate()");
 	tenancy_registry_refuse_home();
-	read_arguments(fcinfo, call);
+	read_arguments(fcinfo, 0, call);
+	lead(call, lead_up);
+	PG_RETURN_VOID();
+}
 
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect_ext failed");
-	if (!tenancy_fleet_lock_leader())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another session is running tenancy.migrate()"),
-				 errhint("See tenancy.migration_progress.")));
-	PG_ENSURE_ERROR_CLEANUP(stop_workers, PointerGetDatum(call));
+/* Shared tables cannot be rolled back for one of their tenants. */
+static void
+refuse_shared(List *tenants)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenants)
 	{
-		lead(call);
+		TenancyTenant tenant;
+
+		tenancy_registry_get(lfirst(lc), &tenant);
+		if (tenant.mode == TENANCY_SHARED)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("tenant \"%s\" shares its tables with others", tenant.slug),
+					 errdetail("A migration can be undone in shared tables only for all tenants.")));
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(stop_workers, PointerGetDatum(call));
-	tenancy_fleet_unlock_leader();
-	SPI_finish();
+}
+
+/*
+ * rollback(version, module, tenants, workers, canary, max_failures, lock_timeout, retries, dry_run)
+ */
+Datum
+tenancy_migrate_rollback(PG_FUNCTION_ARGS)
+{
+	Call	   *call = palloc(sizeof(Call));
+	TenancyModule *module;
+	ListCell   *lc;
+
+	refuse_transaction(fcinfo, "tenancy.rollback()");
+	tenancy_require_arg(fcinfo, 0, "version");
+	tenancy_registry_refuse_home();
+	read_arguments(fcinfo, 1, call);
+	if (call->modules == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no module")));
+	module = linitial(call->modules);
+	refuse_shared(call->tenants);
+	call->patience.undo_to = tenancy_migration_position(module, PG_GETARG_INT64(0)) - 1;
+
+	/* All of them must be able to. */
+	foreach(lc, tenancy_migration_applied(module->name, call->patience.undo_to))
+		(void) tenancy_migration_undo(lfirst(lc));
+	lead(call, lead_down);
 	PG_RETURN_VOID();
 }

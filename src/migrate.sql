@@ -10,12 +10,14 @@ CREATE TABLE tenancy.migration_run (
 	retries			integer NOT NULL,
 	max_failures	integer NOT NULL,
 	dry_run			boolean NOT NULL,
+	down			boolean NOT NULL,
 	leader_pid		integer NOT NULL,
 	started_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	finished_at		timestamptz
 );
 COMMENT ON TABLE tenancy.migration_run IS 'What calls of migrate() do, or have done, to the copies of a module';
 COMMENT ON COLUMN tenancy.migration_run.level IS 'The level to which the copies are brought';
+COMMENT ON COLUMN tenancy.migration_run.down IS 'Whether migrations are undone to get there';
 COMMENT ON COLUMN tenancy.migration_run.tenants IS 'Only these; null for all';
 
 REVOKE ALL ON tenancy.migration_run FROM PUBLIC;
@@ -59,7 +61,7 @@ CREATE VIEW tenancy.migration_progress AS
 		AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
 		AND a.backend_start OPERATOR(pg_catalog.<=) r.started_at
 	CROSS JOIN LATERAL (
-		SELECT pg_catalog.count(*) FILTER (WHERE NOT c.failed AND c.level OPERATOR(pg_catalog.>=) r.level) AS done,
+		SELECT pg_catalog.count(*) FILTER (WHERE NOT c.failed AND NOT CASE WHEN r.down THEN c.level OPERATOR(pg_catalog.>) r.level ELSE c.level OPERATOR(pg_catalog.<) r.level END) AS done,
 			   pg_catalog.count(*) FILTER (WHERE c.failed) AS failed
 		FROM tenancy.module_copy c
 		WHERE c.module OPERATOR(pg_catalog.=) r.module AND c.run OPERATOR(pg_catalog.=) r.id) n
@@ -85,3 +87,19 @@ COMMENT ON PROCEDURE tenancy.migrate(text, text[], integer, integer, integer, in
 'Applies the migrations that modules and their copies have not had yet, in all modes';
 
 REVOKE ALL ON PROCEDURE tenancy.migrate(text, text[], integer, integer, integer, interval, integer, boolean) FROM PUBLIC;
+
+CREATE PROCEDURE tenancy.rollback(version bigint,
+								  module text DEFAULT NULL,
+								  tenants text[] DEFAULT NULL,
+								  workers integer DEFAULT NULL,
+								  canary integer DEFAULT 0,
+								  max_failures integer DEFAULT 0,
+								  lock_timeout interval DEFAULT '2s',
+								  retries integer DEFAULT 5,
+								  dry_run boolean DEFAULT false)
+AS 'MODULE_PATHNAME', 'tenancy_migrate_rollback'
+LANGUAGE C;
+COMMENT ON PROCEDURE tenancy.rollback(bigint, text, text[], integer, integer, integer, interval, integer, boolean) IS
+'Undoes a migration and all that were applied after it, in the copies and then in the model';
+
+REVOKE ALL ON PROCEDURE tenancy.rollback(bigint, text, text[], integer, integer, integer, interval, integer, boolean) FROM PUBLIC;

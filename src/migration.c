@@ -53,6 +53,7 @@ typedef struct Draft
 	int64		version;
 	const char *description;
 	const char *sql;
+	const char *down;			/* NULL if there is none */
 	bool		transactional;
 } Draft;
 
@@ -226,7 +227,7 @@ refuse_statement(const char *what, int number, int line, const char *hint)
 
 /* Refuse what cannot work, whatever it would meet. */
 static void
-check_statement(const Draft *draft, const TenancyStatement *statement, int number)
+check_statement(const TenancyStatement *statement, int number, bool transactional)
 {
 	Node	   *stmt = statement->parsed;
 	const char *reason = needs_no_transaction(stmt);
@@ -239,7 +240,7 @@ check_statement(const Draft *draft, const TenancyStatement *statement, int numbe
 	if (IsA(stmt, CreatedbStmt) || IsA(stmt, DropdbStmt) || IsA(stmt, AlterSystemStmt) ||
 		IsA(stmt, CreateTableSpaceStmt) || IsA(stmt, DropTableSpaceStmt))
 		refuse_statement("a statement about the whole server", number, statement->line, NULL);
-	if (draft->transactional && reason != NULL)
+	if (transactional && reason != NULL)
 		refuse_statement(reason, number, statement->line, "Use transactional => false.");
 
 	/* By its name we know one that a crash has left half built. */
@@ -335,34 +336,55 @@ get_module(FunctionCallInfo fcinfo, int n, TenancyModule *module)
 				 errmsg("module \"%s\" does not exist", tenancy_ident_clip(name))));
 }
 
+static void
+check_text(const Draft *draft, const char *sql, bool transactional)
+{
+	List	   *statements = tenancy_migration_split(sql);
+	ListCell   *lc;
+
+	if (statements == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("migration " INT64_FORMAT " holds no statement", draft->version)));
+	foreach(lc, statements)
+		check_statement(lfirst(lc), foreach_current_index(lc) + 1, transactional);
+	check_names(sql);
+}
+
 /*
- * All that can be said about a text without running it, read with the settings
- * with which it will be.
+ * All that can be said about a migration without running it, read with the
+ * settings with which it will be.  What undoes it always is transactional.
  */
 static void
 check_draft(const Draft *draft)
 {
 	TenancyExec exec;
-	List	   *statements;
-	ListCell   *lc;
 
 	if (draft->version <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("version must be greater than zero")));
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	statements = tenancy_migration_split(draft->sql);
-	if (statements == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("migration " INT64_FORMAT " holds no statement", draft->version)));
-	foreach(lc, statements)
-		check_statement(draft, lfirst(lc), foreach_current_index(lc) + 1);
-	check_names(draft->sql);
+	check_text(draft, draft->sql, draft->transactional);
+	if (draft->down != NULL)
+		check_text(draft, draft->down, true);
 	tenancy_exec_end(&exec);
 }
 
-/* A migration that was applied stays as it was: compare, and change the rest only. */
+/* The text of a column of the row that an SPI query has returned. */
+static char *
+first_row(int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+}
+
+static char *
+literal_or_null(const char *value)
+{
+	return value == NULL ? "NULL" : quote_literal_cstr(value);
+}
+
+/* A migration that was applied stays as it was; only what undoes it may change. */
 static bool
 keep_applied(const char *module, const Draft *draft, const char *old_checksum, const char *checksum)
 {
@@ -374,14 +396,12 @@ keep_applied(const char *module, const Draft *draft, const char *old_checksum, c
 				 errdetail("The checksum of the text that was applied is %s, that of the new one is %s.",
 						   old_checksum, checksum),
 				 errhint("Restore the text, and put the change into a migration of its own.")));
-	return false;
-}
-
-/* The text of a column of the row that an SPI query has returned. */
-static char *
-first_row(int column)
-{
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+	return draft->down != NULL &&
+		tenancy_exec_format("UPDATE tenancy.migration SET down = %s"
+							" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT
+							" AND down IS DISTINCT FROM %s",
+							quote_literal_cstr(draft->down), quote_literal_cstr(module),
+							draft->version, quote_literal_cstr(draft->down)) > 0;
 }
 
 /* Does the version come before one that the model has had? */
@@ -425,16 +445,17 @@ record(const char *module, const Draft *draft, bool out_of_order)
 		return keep_applied(module, draft, old_checksum, checksum);
 	if (!out_of_order)
 		check_order(module, draft);
-	return tenancy_exec_format("INSERT INTO tenancy.migration AS m (module, version, description, sql, checksum, transactional)"
-							   " VALUES (%s, " INT64_FORMAT ", %s, %s, '%s', %s)"
+	return tenancy_exec_format("INSERT INTO tenancy.migration AS m (module, version, description, sql, down, checksum, transactional)"
+							   " VALUES (%s, " INT64_FORMAT ", %s, %s, %s, '%s', %s)"
 							   " ON CONFLICT (module, version) DO UPDATE SET description = excluded.description,"
-							   " sql = excluded.sql, checksum = excluded.checksum,"
+							   " sql = excluded.sql, down = excluded.down, checksum = excluded.checksum,"
 							   " transactional = excluded.transactional, added_at = pg_catalog.now(),"
 							   " step = 0, under_way = false"
-							   " WHERE (m.description, m.checksum, m.transactional)"
-							   " IS DISTINCT FROM (excluded.description, excluded.checksum, excluded.transactional)",
+							   " WHERE (m.description, m.down, m.checksum, m.transactional)"
+							   " IS DISTINCT FROM (excluded.description, excluded.down, excluded.checksum, excluded.transactional)",
 							   quote_literal_cstr(module), draft->version,
-							   quote_literal_cstr(draft->description), literal, checksum,
+							   quote_literal_cstr(draft->description), literal,
+							   literal_or_null(draft->down), checksum,
 							   draft->transactional ? "true" : "false") > 0;
 }
 
@@ -458,7 +479,7 @@ record_all(const TenancyModule *module, List *drafts, bool out_of_order)
 	return changed;
 }
 
-/* add_migration(version, sql, description, module, transactional, out_of_order) */
+/* add_migration(version, sql, description, module, transactional, out_of_order, down) */
 Datum
 tenancy_migration_add_migration(PG_FUNCTION_ARGS)
 {
@@ -478,6 +499,7 @@ tenancy_migration_add_migration(PG_FUNCTION_ARGS)
 	draft.sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	draft.description = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	draft.transactional = PG_GETARG_BOOL(4);
+	draft.down = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
 	check_draft(&draft);
 	(void) record_all(&module, list_make1(&draft), PG_GETARG_BOOL(5));
 	PG_RETURN_VOID();
@@ -516,9 +538,9 @@ read_text(const char *path)
 	return pg_any_to_server(raw, st.st_size, PG_UTF8);
 }
 
-/* Take a file's name apart: <version>_<description>.sql */
+/* A file's name taken apart: <version>_<description>[.up|.down].sql */
 static void
-parse_name(const char *name, Draft *draft)
+parse_name(const char *name, Draft *draft, bool *is_down)
 {
 	char	   *end;
 	char	   *description;
@@ -532,6 +554,9 @@ parse_name(const char *name, Draft *draft)
 				 errdetail("The version is a number of at most 19 digits, such as 20260115093000."),
 				 errhint("Rename the file, or move it out of the directory.")));
 	description = pnstrdup(end + 1, strlen(end + 1) - strlen(".sql"));
+	*is_down = pg_str_endswith(description, ".down");
+	if (*is_down || pg_str_endswith(description, ".up"))
+		*strrchr(description, '.') = '\0';
 	for (char *c = description; *c != '\0'; c++)
 	{
 		if (*c == '_')
@@ -546,32 +571,61 @@ file_error_callback(void *arg)
 	errcontext("file \"%s\"", (char *) arg);
 }
 
+/* Read a file, as a draft of which only the down text is there if it is one of that. */
 static Draft *
 read_draft(const char *directory, const char *name)
 {
-	Draft	   *draft = palloc(sizeof(Draft));
+	Draft	   *draft = palloc0(sizeof(Draft));
 	char	   *path = psprintf("%s/%s", directory, name);
 	ErrorContextCallback callback;
+	bool		is_down;
 
-	parse_name(name, draft);
+	parse_name(name, draft, &is_down);
 	callback.callback = file_error_callback;
 	callback.arg = path;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	draft->sql = read_text(path);
-	draft->transactional = strncmp(draft->sql, NO_TRANSACTION_LINE, strlen(NO_TRANSACTION_LINE)) != 0;
-	check_draft(draft);
+	if (is_down)
+		draft->down = read_text(path);
+	else
+	{
+		draft->sql = read_text(path);
+		draft->transactional = strncmp(draft->sql, NO_TRANSACTION_LINE, strlen(NO_TRANSACTION_LINE)) != 0;
+		check_draft(draft);
+	}
 	error_context_stack = callback.previous;
 	return draft;
 }
 
+/* By version, the down text last. */
 static int
 compare_drafts(const ListCell *a, const ListCell *b)
 {
-	int64		left = ((Draft *) lfirst(a))->version;
-	int64		right = ((Draft *) lfirst(b))->version;
+	const Draft *left = lfirst(a);
+	const Draft *right = lfirst(b);
 
-	return left < right ? -1 : left > right;
+	if (left->version != right->version)
+		return left->version < right->version ? -1 : 1;
+	return (left->sql == NULL) - (right->sql == NULL);
+}
+
+/* Two files of one version are a migration and its down text, or one too many. */
+static void
+add_down(Draft *draft, const Draft *down)
+{
+	if (draft == NULL || draft->version != down->version)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("there is a file that undoes migration " INT64_FORMAT ", but none with the migration",
+						down->version)));
+	if (down->sql != NULL || draft->down != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("there are two files with version " INT64_FORMAT, draft->version),
+				 errdetail("Their descriptions are \"%s\" and \"%s\".",
+						   draft->description, down->description)));
+	draft->down = down->down;
+	check_draft(draft);
 }
 
 /* The migrations in a directory, in their order. */
@@ -580,29 +634,27 @@ read_drafts(const char *directory)
 {
 	DIR		   *dir = AllocateDir(directory);
 	struct dirent *entry;
+	List	   *files = NIL;
 	List	   *drafts = NIL;
 	ListCell   *lc;
-	Draft	   *previous = NULL;
 
 	while ((entry = ReadDir(dir, directory)) != NULL)
 	{
 		if (pg_str_endswith(entry->d_name, ".sql"))
-			drafts = lappend(drafts, read_draft(directory, entry->d_name));
+			files = lappend(files, read_draft(directory, entry->d_name));
 		CHECK_FOR_INTERRUPTS();
 	}
 	FreeDir(dir);
-	list_sort(drafts, compare_drafts);
-	foreach(lc, drafts)
+	list_sort(files, compare_drafts);
+	foreach(lc, files)
 	{
 		Draft	   *draft = lfirst(lc);
+		Draft	   *previous = drafts == NIL ? NULL : llast(drafts);
 
-		if (previous != NULL && previous->version == draft->version)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("there are two files with version " INT64_FORMAT, draft->version),
-					 errdetail("Their descriptions are \"%s\" and \"%s\".",
-							   previous->description, draft->description)));
-		previous = draft;
+		if (draft->sql == NULL || (previous != NULL && previous->version == draft->version))
+			add_down(previous, draft);
+		else
+			drafts = lappend(drafts, draft);
 	}
 	return drafts;
 }
@@ -638,25 +690,19 @@ tenancy_migration_load_migrations(PG_FUNCTION_ARGS)
  * ----------------------------------------------------------------
  */
 
-/*
- * What a schema of the given level still has to have, in its order, as a List
- * of TenancyMigration in the caller's memory context.  In the model's database
- * the last ones may have no position yet.
- */
-List *
-tenancy_migration_pending(const char *module, int level)
+/* Migrations of a module, as a List of TenancyMigration in the caller's memory context. */
+static List *
+fetch(const char *module, const char *condition)
 {
 	TenancyExec exec;
-	List	   *pending = NIL;
+	List	   *migrations = NIL;
 	MemoryContext caller = CurrentMemoryContext;
 	uint64		n;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	n = tenancy_exec_format("SELECT version, COALESCE(position, 0), transactional, sql, step, under_way FROM tenancy.migration"
-							" WHERE module OPERATOR(pg_catalog.=) %s"
-							" AND (position OPERATOR(pg_catalog.>) %d OR position IS NULL)"
-							" ORDER BY position NULLS LAST, version",
-							quote_literal_cstr(module), level);
+	n = tenancy_exec_format("SELECT version, COALESCE(position, 0), transactional, sql, step, under_way, down FROM tenancy.migration"
+							" WHERE module OPERATOR(pg_catalog.=) %s AND %s",
+							quote_literal_cstr(module), condition);
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);
@@ -664,6 +710,7 @@ tenancy_migration_pending(const char *module, int level)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
+		Datum		down;
 
 		migration->version = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 		migration->position = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
@@ -671,9 +718,68 @@ tenancy_migration_pending(const char *module, int level)
 		migration->sql = TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull));
 		migration->step = DatumGetInt32(SPI_getbinval(tuple, desc, 5, &isnull));
 		migration->under_way = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
-		pending = lappend(pending, migration);
+		down = SPI_getbinval(tuple, desc, 7, &isnull);
+		if (!isnull)
+			migration->down = TextDatumGetCString(down);
+		migrations = lappend(migrations, migration);
 		MemoryContextSwitchTo(old);
 	}
 	tenancy_exec_end(&exec);
-	return pending;
+	return migrations;
+}
+
+/*
+ * What a schema of the given level still has to have, in its order.  In the
+ * model's database the last ones may have no position yet.
+ */
+List *
+tenancy_migration_pending(const char *module, int level)
+{
+	return fetch(module, psprintf("(position OPERATOR(pg_catalog.>) %d OR position IS NULL)"
+								  " ORDER BY position NULLS LAST, version", level));
+}
+
+/* What is to be undone to come back to the given level, latest first. */
+List *
+tenancy_migration_applied(const char *module, int level)
+{
+	return fetch(module, psprintf("position OPERATOR(pg_catalog.>) %d ORDER BY position DESC", level));
+}
+
+/* The migration that undoes another one. */
+TenancyMigration *
+tenancy_migration_undo(const TenancyMigration *migration)
+{
+	TenancyMigration *undo = palloc(sizeof(TenancyMigration));
+
+	if (migration->down == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration " INT64_FORMAT " cannot be undone: it has no down text",
+						migration->version),
+				 errhint("Call tenancy.add_migration() with the same text and the argument down.")));
+	*undo = *migration;
+	undo->undoing = true;
+	undo->transactional = true;
+	undo->sql = migration->down;
+	undo->statements = tenancy_migration_split(undo->sql);
+	return undo;
+}
+
+/* The place of an applied migration in the order of the model. */
+int
+tenancy_migration_position(const TenancyModule *module, int64 version)
+{
+	List	   *found = fetch(module->name, psprintf("version OPERATOR(pg_catalog.=) " INT64_FORMAT, version));
+	TenancyMigration *migration = found == NIL ? NULL : linitial(found);
+
+	if (migration == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("migration " INT64_FORMAT " of module \"%s\" does not exist", version, module->name)));
+	if (migration->position == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration " INT64_FORMAT " of module \"%s\" has not been applied", version, module->name)));
+	return migration->position;
 }

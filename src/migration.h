@@ -10,6 +10,7 @@
 
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "registry.h"
 
 /* One statement of a migration's text. */
 typedef struct TenancyStatement
@@ -28,10 +29,15 @@ typedef struct TenancyMigration
 	int			step;			/* how many of its statements the model has had ... */
 	bool		under_way;		/* ... and whether it may have had one more */
 	char	   *sql;
+	char	   *down;			/* undoes it; NULL if there is none */
+	bool		undoing;		/* sql is another one's down */
 	List	   *statements;		/* of TenancyStatement; NIL until split */
 } TenancyMigration;
 
 extern List *tenancy_migration_split(const char *sql);
 extern List *tenancy_migration_pending(const char *module, int level);
+extern List *tenancy_migration_applied(const char *module, int level);
+extern TenancyMigration *tenancy_migration_undo(const TenancyMigration *migration);
+extern int	tenancy_migration_position(const TenancyModule *module, int64 version);
 
 #endif							/* TENANCY_MIGRATION_H */

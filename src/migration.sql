@@ -5,6 +5,7 @@ CREATE TABLE tenancy.migration (
 	version			bigint NOT NULL CHECK (version OPERATOR(pg_catalog.>) 0),
 	description		text NOT NULL,
 	sql				text NOT NULL,
+	down			text,
 	checksum		text COLLATE "C" NOT NULL,
 	transactional	boolean NOT NULL,
 	position		integer,
@@ -16,6 +17,7 @@ CREATE TABLE tenancy.migration (
 	UNIQUE (module, position)
 );
 COMMENT ON TABLE tenancy.migration IS 'Migrations of modules; the model has had those that have a position';
+COMMENT ON COLUMN tenancy.migration.down IS 'What undoes it';
 COMMENT ON COLUMN tenancy.migration.checksum IS 'SHA-256 of sql';
 COMMENT ON COLUMN tenancy.migration.step IS 'How many statements of one that is not transactional the model has had';
 COMMENT ON COLUMN tenancy.migration.under_way IS 'Whether it may have had one more';
@@ -29,11 +31,12 @@ CREATE FUNCTION tenancy.add_migration(version bigint, sql text,
 									  description text DEFAULT '',
 									  module text DEFAULT NULL,
 									  transactional boolean DEFAULT true,
-									  out_of_order boolean DEFAULT false)
+									  out_of_order boolean DEFAULT false,
+									  down text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'tenancy_migration_add_migration'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION tenancy.add_migration(bigint, text, text, text, boolean, boolean) IS
+COMMENT ON FUNCTION tenancy.add_migration(bigint, text, text, text, boolean, boolean, text) IS
 'Adds a migration of a module, to be run by migrate()';
 
 CREATE FUNCTION tenancy.load_migrations(directory text, module text DEFAULT NULL)
@@ -44,6 +47,6 @@ COMMENT ON FUNCTION tenancy.load_migrations(text, text) IS
 'Adds the migrations in the files <version>_<description>.sql of a directory, and returns how many were new or changed';
 
 REVOKE ALL ON FUNCTION
-	tenancy.add_migration(bigint, text, text, text, boolean, boolean),
+	tenancy.add_migration(bigint, text, text, text, boolean, boolean, text),
 	tenancy.load_migrations(text, text)
 	FROM PUBLIC;

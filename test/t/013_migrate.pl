@@ -174,6 +174,7 @@ file('00000000000102_index__price.sql', "-- tenancy: transactional=false\nCREATE
 file('99_old.sql', "CREATE TABLE old (caf\xc3\xa9 int);");
 file('README.md', 'not SQL');
 mkdir "$files/undo";
+file('00000000000101_add_price.down.sql', 'ALTER TABLE notes DROP COLUMN price');
 is($node->safe_psql($db, "SELECT tenancy.load_migrations('$files')"), 3, 'files are loaded');
 is($node->safe_psql($db, "SELECT tenancy.load_migrations('$files')"), 0, 'once');
 is($node->safe_psql($db, 'SELECT version, description, transactional FROM tenancy.migration WHERE version >= 99 ORDER BY 1'),
@@ -208,6 +209,9 @@ for my $name ('create_table.sql', '103.sql', '103-dash.sql', '999999999999999999
 	refused("the name $name", '42602', qr/does not have the form/);
 	unlink "$files/$name";
 }
+file('55_nothing.down.sql', 'SELECT 1');
+refused('a down file without its migration', '42602', qr/undoes migration 55/);
+unlink "$files/55_nothing.down.sql";
 file('103_wrong.sql', "SELECT 1;\nSELECT FROM WHERE;");
 refused('a syntax error', '42601', qr/statement 2, line 2 of the migration.*103_wrong\.sql/s);
 unlink "$files/103_wrong.sql";
@@ -217,6 +221,14 @@ unlink "$files/103_latin.sql";
 symlink '/etc', "$files/104_dir.sql";
 refused('a directory', '42809', qr/not a regular file/);
 unlink "$files/104_dir.sql";
+is($dba->state('CALL tenancy.rollback(101)'), '55000', 'what cannot be undone is not begun to be');
+file('00000000000102_index__price.down.sql', 'DROP INDEX notes_price');
+is($node->safe_psql($db, "SELECT tenancy.load_migrations('$files')"), 1, 'a down file that came later');
+is($dba->state('CALL tenancy.rollback(101)'), '00000', 'is used');
+is($node->safe_psql($db, q{SELECT count(*) FROM pg_attribute WHERE attname = 'price' AND NOT attisdropped}), 0, 'in all schemas');
+is($dba->state('CALL tenancy.migrate()'), '00000', 'and forward again');
+is($node->safe_psql($db, q{SELECT count(*) FROM pg_class c JOIN pg_index ON indexrelid = c.oid WHERE relname = 'notes_price' AND indisvalid}),
+	$schemas + 1, 'as before');
 $version = 1000;
 
 # ---------------------------------------------------------------------------
