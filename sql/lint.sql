@@ -133,7 +133,7 @@ DROP POLICY allowed ON regress_shop.note;
 SELECT public.prove('CREATE POLICY setting ON regress_shop.note AS RESTRICTIVE USING (current_setting(''app.tenant'', true) = body)',
 	NULL, 'DROP POLICY setting ON regress_shop.note');
 SELECT public.prove('CREATE POLICY mine ON regress_shop.note USING (body <> '''')', 'DROP POLICY mine ON regress_shop.note; SELECT tenancy.protect_table(''regress_shop.note'')');
-SELECT public.prove('CREATE POLICY mine ON tenant_sam.note USING (body <> '''')', 'DROP POLICY mine ON tenant_sam.note; CREATE POLICY tenant_access ON tenant_sam.note USING (true)');
+SELECT public.prove('CREATE POLICY mine ON tenant_sam.note USING (body <> '''')', 'DROP POLICY mine ON tenant_sam.note; CREATE POLICY tenant_access ON tenant_sam.note USING (tenancy.policy_allow(tableoid))');
 SELECT public.prove('ALTER POLICY tenant_access ON regress_shop.note TO regress_app');
 SELECT public.prove('ALTER POLICY tenant_access ON tenant_sam.note USING (false)');
 SELECT public.prove('DROP POLICY tenant_access ON regress_shop.note');

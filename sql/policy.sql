@@ -371,9 +371,14 @@ DROP POLICY later ON regress_shop.item;
 SELECT tenancy.protect_table('regress_shop.item');
 SELECT policies FROM public.protection('regress_shop.item');
 -- without tenant_isolation, nothing comes through tenant_access
+SELECT tenancy.policy_allow('regress_shop.item'::regclass), tenancy.policy_allow('pg_class'::regclass);
+SELECT tenancy.policy_allow(NULL);
 BEGIN;
 DROP POLICY tenant_isolation ON regress_shop.item;
 SELECT policies FROM public.protection('regress_shop.item');
+SELECT tenancy.policy_allow('regress_shop.item'::regclass);
+SET LOCAL ROLE regress_owner;
+EXPLAIN (COSTS OFF) SELECT * FROM regress_shop.item;
 ROLLBACK;
 -- of our names
 SET ROLE regress_owner;
@@ -382,6 +387,8 @@ CREATE POLICY tenant_isolation ON regress_shop.named USING (true);
 RESET ROLE;
 SELECT public.refused_call('regress_shop.named');
 ALTER POLICY tenant_isolation ON regress_shop.named RENAME TO tenant_access;
+SELECT public.refused_call('regress_shop.named');
+ALTER POLICY tenant_access ON regress_shop.named USING (tenancy.policy_allow(tableoid));
 SELECT tenancy.protect_table('regress_shop.named');
 SELECT policies FROM public.protection('regress_shop.named');
 SELECT tenancy.unprotect_table('regress_shop.named');

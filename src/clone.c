@@ -306,7 +306,6 @@ typedef struct Model
 
 	MemoryContext result_context;
 	List	   *statements;
-	List	   *open_tables;	/* names of those with our access policy */
 } Model;
 
 static bool place(Model *m, Object *object);
@@ -3484,19 +3483,6 @@ create_isolation(Model *m, const Table *table, const char *column)
 	emit(m, buf.data);
 }
 
-/* What lets through is to be tied to the isolation policy afterwards. */
-static void
-create_access(Model *m, Table *table)
-{
-	MemoryContext old = MemoryContextSwitchTo(m->result_context);
-
-	m->open_tables = lappend(m->open_tables,
-							 pstrdup(NameStr(ROW(Form_pg_class, table->object.row)->relname)));
-	MemoryContextSwitchTo(old);
-	emit(m, psprintf("CREATE POLICY " TENANCY_POLICY_ACCESS " ON %s USING (true)",
-					 table->object.name));
-}
-
 /*
  * Policies of a tenant's copy: ours, and the application's.  What lets rows
  * through is ours only where the application neither has such a policy of its
@@ -3530,7 +3516,8 @@ create_tenant_policies(Model *m, Table *table)
 	}
 	create_isolation(m, table, column);
 	if (open && !own_permissive)
-		create_access(m, table);
+		emit(m, psprintf("CREATE POLICY " TENANCY_POLICY_ACCESS " ON %s USING (" TENANCY_POLICY_ALLOW ")",
+						 table->object.name));
 	add_action(table, "FORCE ROW LEVEL SECURITY");
 	add_action(table, "ENABLE ROW LEVEL SECURITY");
 }
@@ -3886,10 +3873,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 		tenancy_exec_sql(lfirst(lc));
 	grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
-	foreach(lc, m.open_tables)
-		(void) tenancy_policy_tie(get_relname_relid(lfirst(lc), get_namespace_oid(schema, false)));
 	list_free_deep(m.statements);
-	list_free_deep(m.open_tables);
 }
 
 

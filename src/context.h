@@ -13,7 +13,8 @@
 
 /* For GRANT and REVOKE: what the policies and defaults of protected tables call */
 #define TENANCY_POLICY_FUNCTIONS \
-	"tenancy.policy_tenant_id(), tenancy.policy_is_tenant(uuid), tenancy.current_tenant_id()"
+	"tenancy.policy_tenant_id(), tenancy.policy_is_tenant(uuid), tenancy.policy_allow(oid)," \
+	" tenancy.current_tenant_id()"
 
 /* ... and what a role needs to act for tenants. */
 #define TENANCY_CONTEXT_FUNCTIONS \

@@ -677,9 +677,6 @@ fill_template(const char *fingerprint)
 								   " JOIN pg_catalog.pg_class c ON c.oid = p.relation"
 								   " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 								   " JOIN tenancy.module m ON m.model_schema = n.nspname"));
-	/* The dependencies between policies, which are not part of their DDL. */
-	tenancy_worker_add(job, "SELECT tenancy.protect_table(relation, tenant_column, false)"
-					   " FROM tenancy.protected_table");
 	tenancy_worker_add(job, "COMMENT ON DATABASE %s IS %s",
 					   quote_identifier(template_name()),
 					   quote_literal_cstr(fingerprint));

@@ -80,7 +80,8 @@ typedef struct Lint
 /* A policy "p" of the name tenant_access that is as we made it */
 #define ACCESS_INTACT \
 	"p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'::oid[] AND p.polwithcheck IS NULL" \
-	" AND starts_with(p.polqual::text, '{CONST :consttype 16 ') AND strpos(p.polqual::text, ' :constvalue 1 [ 1 ') > 0"
+	" AND starts_with(p.polqual::text, format('{FUNCEXPR :funcid %s ', 'tenancy.policy_allow(oid)'::regprocedure::oid))" \
+	" AND strpos(p.polqual::text, ' :varattno -6 ') > 0"
 
 /* Privileges that reach around row security */
 #define UNSAFE_PRIVILEGES "('TRUNCATE', 'REFERENCES', 'TRIGGER')"
@@ -208,10 +209,10 @@ typedef struct Lint
 	" JOIN pg_policy p ON p.oid = d.objid JOIN subject s ON s.relation = p.polrelid" \
 	" WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_proc'::regclass"
 
-/* Policies that let rows through, apart from our own tenant_access. */
+/* Policies that let rows through, apart from those that have our names. */
 #define PERMISSIVE \
 	"SELECT s.relation, p.oid AS policy, p.polname FROM subject s" \
-	" JOIN pg_policy p ON p.polrelid = s.relation AND p.polpermissive AND p.polname <> 'tenant_access'"
+	" JOIN pg_policy p ON p.polrelid = s.relation AND p.polpermissive AND p.polname NOT IN ('tenant_access', 'tenant_isolation')"
 
 /* Views and materialized views that read tenants' tables, at any remove. */
 #define READER \
@@ -445,7 +446,7 @@ static const Lint lints[] =
 		" CASE WHEN s.shared THEN s.repair ELSE concat_ws(E';\\n',"
 		"  format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', s.name), s.repair,"
 		"  CASE WHEN NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = s.relation AND p.polpermissive)"
-		"   THEN format('CREATE POLICY tenant_access ON %s USING (true)', s.name) END) END"
+		"   THEN format('CREATE POLICY tenant_access ON %s USING (tenancy.policy_allow(tableoid))', s.name) END) END"
 		" FROM subject s WHERE s.relation = s.root"
 		" AND NOT EXISTS (SELECT FROM isolation i WHERE i.relation = s.relation)"},
 
@@ -455,7 +456,7 @@ static const Lint lints[] =
 		"  format('DROP POLICY tenant_isolation ON %s', s.name),"
 		"  format('DROP POLICY IF EXISTS tenant_access ON %s', s.name), s.repair,"
 		"  CASE WHEN NOT EXISTS (SELECT FROM permissive p WHERE p.relation = s.relation)"
-		"   THEN format('CREATE POLICY tenant_access ON %s USING (true)', s.name) END) END"
+		"   THEN format('CREATE POLICY tenant_access ON %s USING (tenancy.policy_allow(tableoid))', s.name) END) END"
 		" FROM subject s JOIN isolation i ON i.relation = s.relation WHERE NOT i.intact"},
 
 	{"error", "child_unprotected",
@@ -488,6 +489,7 @@ static const Lint lints[] =
 		" FROM (SELECT * FROM pg_policy WHERE polpermissive AND polrelid NOT IN (SELECT relation FROM subject) OFFSET 0) p"
 		" JOIN pg_class c ON c.oid = p.polrelid"
 		" WHERE c.relnamespace NOT IN (SELECT n.oid FROM pg_namespace n JOIN tenancy.module m ON m.model_schema = n.nspname)"
+		" AND NOT (" ACCESS_INTACT ")"
 		" AND EXISTS (SELECT FROM pg_depend d JOIN pg_proc f ON f.oid = d.refobjid"
 		"  WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass"
 		"  AND f.pronamespace = 'tenancy'::regnamespace)"},
@@ -825,23 +827,15 @@ static const Lint lints[] =
 		" GROUP BY s.name"},
 
 	{"warning", "access_policy_changed",
-		"SELECT 'policy tenant_access on ' || s.name, 'The policy is not as it was made, so that it lets through less than the tenant''s rows, or not for all.',"
+		"SELECT 'policy tenant_access on ' || s.name, 'The policy is not as it was made, so that it lets through less than the tenant''s rows, or not for all, or goes on letting through when tenant_isolation is gone.',"
 		" format('DROP POLICY tenant_access ON %s', s.name) || E';\\n'"
-		"  || CASE WHEN s.shared THEN s.repair ELSE format('CREATE POLICY tenant_access ON %s USING (true)', s.name) END"
+		"  || CASE WHEN s.shared THEN s.repair ELSE format('CREATE POLICY tenant_access ON %s USING (tenancy.policy_allow(tableoid))', s.name) END"
 		" FROM subject s JOIN pg_policy p ON p.polrelid = s.relation AND p.polname = 'tenant_access'"
 		" WHERE NOT (" ACCESS_INTACT ")"},
 
-	{"warning", "tie_missing",
-		"SELECT 'policy tenant_access on ' || s.name, 'Nothing ties it to tenant_isolation (a dump does not keep that): if that policy is dropped, this one goes on letting everything through.',"
-		" s.repair"
-		" FROM shared s JOIN pg_policy p ON p.polrelid = s.relation AND p.polname = 'tenant_access'"
-		" JOIN isolation i ON i.relation = s.relation AND i.intact"
-		" WHERE " ACCESS_INTACT " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid"
-		"  AND d.refclassid = 'pg_policy'::regclass AND d.refobjid = i.policy)"},
-
 	{"info", "table_closed",
 		"SELECT 'table ' || s.name, 'No permissive policy lets anything through, so that the table seems empty to everybody.',"
-		" CASE WHEN s.shared THEN s.repair ELSE format('CREATE POLICY tenant_access ON %s USING (true)', s.name) END"
+		" CASE WHEN s.shared THEN s.repair ELSE format('CREATE POLICY tenant_access ON %s USING (tenancy.policy_allow(tableoid))', s.name) END"
 		" FROM subject s JOIN isolation i ON i.relation = s.relation"
 		" WHERE NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = s.relation AND p.polpermissive)"},
 

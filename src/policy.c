@@ -9,9 +9,10 @@
  * way past it, and compares the column with tenancy.policy_tenant_id().
  * tenant_access is permissive and lets everything through, but is there only
  * where the table has no permissive policy of its own, whose finer rules it
- * would make void.  It depends (in pg_depend) on tenant_isolation, so that
- * dropping that one, or the whole extension, closes the table and does not
- * open it.
+ * would make void.  It calls tenancy.policy_allow(), which the planner replaces
+ * by true where the table has its restrictive policy, as it should be, and by
+ * false where it has not: to drop that one, or to weaken it, closes the table.
+ * So does dropping the extension, with which the function goes.
  *
  * What is protected is a tree: a table with all its partitions or inheritance
  * children, each of which can be named in a query, in which case its own
@@ -53,6 +54,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/catalog.h"
@@ -81,10 +83,16 @@
 #include "funcapi.h"
 #include "ident.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
 #include "nodes/primnodes.h"
+#include "nodes/supportnodes.h"
+#include "parser/parsetree.h"
 #include "policy.h"
 #include "registry.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rowsecurity.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -98,6 +106,8 @@ PG_FUNCTION_INFO_V1(tenancy_policy_protect_table);
 PG_FUNCTION_INFO_V1(tenancy_policy_protect_module);
 PG_FUNCTION_INFO_V1(tenancy_policy_unprotect_table);
 PG_FUNCTION_INFO_V1(tenancy_policy_is_protected);
+PG_FUNCTION_INFO_V1(tenancy_policy_allow);
+PG_FUNCTION_INFO_V1(tenancy_policy_allow_support);
 
 /*
  * What access roles must not hold on a table of tenants: TRUNCATE knows no row
@@ -309,13 +319,18 @@ is_tenant_call(Node *qual)
 		((FuncExpr *) qual)->funcid == our_function("policy_is_tenant", 1, &argtype);
 }
 
+/* Is this node "tenancy.policy_allow(tableoid)"? */
 static bool
-is_true(Node *qual)
+is_allow_call(Node *qual)
 {
-	Const	   *con = (Const *) qual;
+	Oid			argtype = OIDOID;
+	FuncExpr   *func = (FuncExpr *) qual;
+	Var		   *var;
 
-	return IsA(qual, Const) && con->consttype == BOOLOID &&
-		!con->constisnull && DatumGetBool(con->constvalue);
+	if (!IsA(qual, FuncExpr) || func->funcid != our_function("policy_allow", 1, &argtype))
+		return false;
+	var = linitial(func->args);
+	return IsA(var, Var) && var->varattno == TableOidAttributeNumber;
 }
 
 /* Does the policy hold for PUBLIC? */
@@ -369,7 +384,7 @@ note_policy(HeapTuple tuple, TupleDesc desc, TablePolicies *policies)
 	{
 		policies->access = policy->oid;
 		policies->access_intact = policy->polpermissive && for_all &&
-			no_check && !no_qual && is_true(qual);
+			no_check && !no_qual && is_allow_call(qual);
 	}
 }
 
@@ -389,54 +404,6 @@ read_policies(Oid relid, TablePolicies *policies)
 		note_policy(tuple, RelationGetDescr(rel), policies);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-}
-
-/* Does tenant_access depend on tenant_isolation? */
-static bool
-is_tied(const TablePolicies *policies)
-{
-	Relation	rel = table_open(DependRelationId, AccessShareLock);
-	bool		found = false;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid,
-				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(PolicyRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid,
-				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(policies->access));
-	scan = systable_beginscan(rel, DependDependerIndexId, true, NULL, 2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend dep = (Form_pg_depend) GETSTRUCT(tuple);
-
-		found = dep->refclassid == PolicyRelationId &&
-			dep->refobjid == policies->isolation;
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
-
-/*
- * Let tenant_access go when tenant_isolation goes, where the table has both.
- * Returns whether that was to be done.
- */
-bool
-tenancy_policy_tie(Oid relid)
-{
-	TablePolicies policies;
-	ObjectAddress access;
-	ObjectAddress isolation;
-
-	read_policies(relid, &policies);
-	if (!OidIsValid(policies.access) || !OidIsValid(policies.isolation) ||
-		is_tied(&policies))
-		return false;
-	ObjectAddressSet(access, PolicyRelationId, policies.access);
-	ObjectAddressSet(isolation, PolicyRelationId, policies.isolation);
-	recordDependencyOn(&access, &isolation, DEPENDENCY_AUTO);
-	return true;
 }
 
 /* Is the isolation policy the one that we would make for this column? */
@@ -469,6 +436,75 @@ is_protected(Oid relid, const char *column)
 	read_policies(relid, &policies);
 	return column == NULL ? policies.isolation_intact :
 		isolation_is_right(relid, &policies, column);
+}
+
+
+/* ----------------------------------------------------------------
+ * What tenant_access asks
+ * ----------------------------------------------------------------
+ */
+
+/* Does a policy keep tenants apart, in shared tables or in a schema tenant's? */
+static bool
+keeps_apart(const RowSecurityPolicy *policy)
+{
+	Node	   *qual = (Node *) policy->qual;
+	Node	   *check = (Node *) policy->with_check_qual;
+
+	if (policy->permissive || policy->polcmd != '*' || qual == NULL ||
+		!is_for_public(PointerGetDatum(policy->roles)))
+		return false;
+	if (isolation_column(qual) != InvalidAttrNumber)
+		return check == NULL;
+	return is_tenant_call(qual) &&
+		(check == NULL ||
+		 (is_andclause(check) && is_tenant_call(linitial(((BoolExpr *) check)->args))));
+}
+
+static bool
+has_wall(Oid relid, LOCKMODE lockmode)
+{
+	Relation	rel = table_open(relid, lockmode);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, rel->rd_rsdesc ? rel->rd_rsdesc->policies : NIL)
+		found = found || keeps_apart(lfirst(lc));
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * policy_allow(rel oid): whether the table has a policy that keeps tenants
+ * apart.  Seldom called: see below.
+ */
+Datum
+tenancy_policy_allow(PG_FUNCTION_ARGS)
+{
+	tenancy_require_arg(fcinfo, 0, "rel");
+	PG_RETURN_BOOL(has_wall(PG_GETARG_OID(0), AccessShareLock));
+}
+
+/*
+ * Planner support of policy_allow(): answer for good.  When a policy changes,
+ * PostgreSQL plans every query of the table again.
+ */
+Datum
+tenancy_policy_allow_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
+	Var		   *var;
+	RangeTblEntry *rte;
+
+	if (!IsA(request, SupportRequestSimplify) || request->root == NULL)
+		PG_RETURN_POINTER(NULL);
+	var = linitial(request->fcall->args);
+	if (!IsA(var, Var) || var->varattno != TableOidAttributeNumber || var->varlevelsup != 0)
+		PG_RETURN_POINTER(NULL);
+	rte = planner_rt_fetch(var->varno, request->root);
+	if (rte->rtekind != RTE_RELATION)
+		PG_RETURN_POINTER(NULL);
+	PG_RETURN_POINTER(makeBoolConst(has_wall(rte->relid, NoLock), false));
 }
 
 
@@ -1340,7 +1376,7 @@ add_access(Protection *protection, Oid relid, const TablePolicies *policies)
 	}
 	if (wanted && !policies->access_intact)
 	{
-		tenancy_exec_format("CREATE POLICY %s ON %s AS PERMISSIVE FOR ALL TO PUBLIC USING (true)",
+		tenancy_exec_format("CREATE POLICY %s ON %s AS PERMISSIVE FOR ALL TO PUBLIC USING (" TENANCY_POLICY_ALLOW ")",
 							TENANCY_POLICY_ACCESS, table);
 		protection->changed = true;
 	}
@@ -1356,11 +1392,8 @@ add_row_security(Protection *protection, Oid relid)
 	read_flags(relid, &on, &forced);
 	read_policies(relid, &policies);
 	add_isolation(protection, relid, &policies);
-	read_policies(relid, &policies);	/* the other one may have gone with it */
 	if (protection->column != NULL || !on)
 		add_access(protection, relid, &policies);
-	if (tenancy_policy_tie(relid))
-		protection->changed = true;
 
 	if (on && forced)
 		return;

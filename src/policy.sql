@@ -30,6 +30,25 @@ COMMENT ON FUNCTION tenancy.is_protected(regclass) IS
 'Whether row security is on and forced for this one table, and its isolation policy is unchanged';
 
 /*
+ * What lets rows through to tenant_isolation.  The planner replaces the call,
+ * so that it costs nothing when a query runs.
+ */
+CREATE FUNCTION tenancy.policy_allow_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'tenancy_policy_allow_support'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION tenancy.policy_allow_support(internal) IS
+'Planner support of tenancy.policy_allow()';
+
+CREATE FUNCTION tenancy.policy_allow(rel oid)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'tenancy_policy_allow'
+LANGUAGE C STABLE PARALLEL SAFE LEAKPROOF
+SUPPORT tenancy.policy_allow_support;
+COMMENT ON FUNCTION tenancy.policy_allow(oid) IS
+'For the policies of tenants'' tables: whether the table has the policy that keeps tenants apart';
+
+/*
  * The row of a table that was dropped stays in tenancy.protected_table until
  * repair() removes it, and is not shown.
  */
@@ -74,5 +93,5 @@ COMMENT ON COLUMN tenancy.protected_tables.policies_intact IS 'Whether all of th
 
 REVOKE ALL ON FUNCTION tenancy.protect_table(regclass, name, boolean, text),
 	tenancy.protect_module(text, name), tenancy.unprotect_table(regclass),
-	tenancy.is_protected(regclass)
+	tenancy.is_protected(regclass), tenancy.policy_allow(oid), tenancy.policy_allow_support(internal)
 	FROM PUBLIC;

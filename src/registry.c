@@ -944,7 +944,8 @@ tenancy_registry_grant_owner(Oid owner)
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_format("GRANT USAGE ON SCHEMA tenancy TO %s;"
 						"GRANT EXECUTE ON FUNCTION tenancy.policy_tenant_id(),"
-						" tenancy.policy_is_tenant(uuid), tenancy.current_tenant_id() TO %s;"
+						" tenancy.policy_is_tenant(uuid), tenancy.policy_allow(oid),"
+						" tenancy.current_tenant_id() TO %s;"
 						"GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
 						role, role, role);
 	tenancy_exec_end(&exec);

@@ -70,7 +70,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
 	ARRAY['tenancy.set_tenant(text,boolean)', 'tenancy.set_tenant(uuid,boolean)',
 		'tenancy.set_tenant_token(text,boolean)', 'tenancy.reset_tenant()',
 		'tenancy.current_tenant()', 'tenancy.current_tenant_id()', 'tenancy.is_current_tenant(uuid)',
-		'tenancy.tenant_database(text)', 'tenancy.policy_tenant_id()', 'tenancy.policy_is_tenant(uuid)'],
+		'tenancy.tenant_database(text)', 'tenancy.policy_tenant_id()', 'tenancy.policy_is_tenant(uuid)', 'tenancy.policy_allow(oid)'],
 	'the context functions are all that an access role may call');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a
 	WHERE p.pronamespace = 'tenancy'::regnamespace AND a.grantee = 0$$, 'PUBLIC may call nothing');

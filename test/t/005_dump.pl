@@ -150,6 +150,21 @@ is($node->psql('tenant_initech', 'SELECT 1', extra_params => [ '-U', 'app' ]), 0
 $node->psql('copy2', q{SELECT tenancy.rename_tenant('initech', 'renamed')});
 is($node->psql('tenant_initech', 'SELECT 1', extra_params => [ '-U', 'app' ]), 0, 'nor does renaming it take its name');
 
+# What lets rows through in a copy goes with what keeps tenants apart, as in the
+# original.
+for my $copy ('copy1', 'copy2')
+{
+	my $s = session($node, $copy, 'app');
+	$s->rows(q{SELECT tenancy.set_tenant('acme', false)});
+	is($s->rows('SELECT note FROM shop.notes'), 'note of acme', "$copy: a tenant's rows");
+	$node->safe_psql($copy, 'DROP POLICY tenant_isolation ON shop.notes; DROP POLICY tenant_isolation ON tenant_globex.notes');
+	is($s->rows('SELECT note FROM shop.notes; SELECT note FROM tenant_globex.notes'), '', "$copy: without tenant_isolation, tables are closed");
+	$node->safe_psql($copy, 'DROP EXTENSION tenancy CASCADE');
+	is($s->rows("SELECT * FROM $_"), '', "$copy: without the extension: $_")
+		for 'shop.notes', 'shop.events', 'shop.assets', 'tenant_globex.notes', 'tenant_globex.events';
+	$s->quit;
+}
+
 # ---------------------------------------------------------------------------
 # An ordinary role's dump
 # ---------------------------------------------------------------------------
