@@ -97,7 +97,7 @@ COMMENT ON TABLE tenancy.protected_table IS 'Shared tables under the tenant poli
 CREATE TABLE tenancy.pending_database (
 	tenant_id		uuid NOT NULL,
 	action			text COLLATE "C" NOT NULL
-					CHECK (action OPERATOR(pg_catalog.=) ANY (ARRAY['create', 'drop', 'disconnect', 'rename'])),
+					CHECK (action OPERATOR(pg_catalog.=) ANY (ARRAY['create', 'drop', 'disconnect', 'rename', 'keys'])),
 	database_oid	oid NOT NULL,
 	xid				xid8 NOT NULL,
 	PRIMARY KEY (tenant_id, action)

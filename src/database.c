@@ -23,14 +23,21 @@
  *				 exists only if the caller committed: drop the database.
  *	 disconnect	 End the sessions that are in the database, and may not be.
  *	 rename		 Tell the registry inside the database its tenant's new name.
+ *	 keys		 Give the database the keys of tokens.
  *
  * At the end of the transaction its backend launches a worker that settles,
  * and lingers a moment for it, so that whoever looks next sees the result.
  * If backend, worker or server die instead, the row stays, and repair()
  * settles.  All of these settle in the same way; it may be repeated.
  *
+ * The keys of tokens are the application's.  Each tenant's database gets them
+ * when it is created, and anew when one changes, for which one worker settles
+ * all tenants, one after the other.
+ *
  * Locks: the worker that creates a database holds its pending row's lock
- * meanwhile, so that settling waits for it.  Whoever copies the template holds
+ * meanwhile, so that settling waits for it.  Whoever changes a key holds the
+ * key lock in exclusive mode, whoever gives the keys to a new database in share
+ * mode, to the end of the transaction.  Whoever copies the template holds
  * the template lock in share mode to the end of its transaction; whoever
  * builds it, in exclusive mode.
  *
@@ -55,6 +62,7 @@
 #include "catalog/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_type.h"
 #include "clone.h"
 #include "commands/dbcommands.h"
 #include "compat.h"
@@ -103,9 +111,13 @@ typedef struct SettleArgs
 	pg_uuid_t	tenant_id;
 } SettleArgs;
 
+/* Stands for all tenants whose databases wait for keys. */
+static const pg_uuid_t all_tenants = {{0}};
+
 static List *unsettled = NIL;
 
 PGDLLEXPORT void tenancy_database_settle_main(Datum main_arg);
+PGDLLEXPORT void tenancy_database_receive_keys(const char *keys);
 
 
 /* ----------------------------------------------------------------
@@ -114,12 +126,12 @@ PGDLLEXPORT void tenancy_database_settle_main(Datum main_arg);
  */
 
 static void
-settle_at_end(const TenancyTenant *tenant, bool on_commit, bool holds_lock)
+settle_at_end(const pg_uuid_t *tenant_id, bool on_commit, bool holds_lock)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	Unsettled  *entry = palloc(sizeof(Unsettled));
 
-	entry->tenant_id = tenant->id;
+	entry->tenant_id = *tenant_id;
 	entry->role = tenancy_registry_owner();
 	entry->on_commit = on_commit;
 	entry->holds_lock = holds_lock;
@@ -283,7 +295,7 @@ add_pending(const TenancyTenant *tenant, const char *action, bool holds_lock)
 						current_xid_text(),
 						quote_literal_cstr(tenant->database_name));
 	tenancy_exec_end(&exec);
-	settle_at_end(tenant, true, holds_lock);
+	settle_at_end(&tenant->id, true, holds_lock);
 }
 
 
@@ -405,6 +417,58 @@ rename_inside(const char *tenant_id, const PendingRow *row)
 	}
 }
 
+/* The keys of tokens, for tenancy_database_receive_keys(); NULL if there is none. */
+static char *
+token_keys(void)
+{
+	TenancyExec exec;
+	char	   *keys;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	keys = tenancy_exec_text(&exec, "SELECT pg_catalog.json_agg(k) FROM tenancy.token_key k");
+	tenancy_exec_end(&exec);
+	return keys;
+}
+
+static void
+send_keys(const PendingRow *row)
+{
+	TenancyJob *job = tenancy_worker_job(row->database_oid);
+	char	   *keys;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	keys = token_keys();
+	PopActiveSnapshot();
+	job->function = "tenancy_database_receive_keys";
+	job->argument = keys ? keys : "[]";
+	(void) tenancy_worker_run(job);
+}
+
+/*
+ * What a worker in a tenant's database does with them.  They are a parameter,
+ * not part of the statement, because an error would quote that.
+ */
+void
+tenancy_database_receive_keys(const char *keys)
+{
+	TenancyExec exec;
+	Oid			type = TEXTOID;
+	Datum		value;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	value = CStringGetTextDatum(keys);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_sql("DELETE FROM tenancy.token_key");
+	if (SPI_execute_with_args("INSERT INTO tenancy.token_key SELECT *"
+							  " FROM pg_catalog.json_populate_recordset(NULL::tenancy.token_key, $1::json)",
+							  1, &type, &value, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert token keys");
+	tenancy_exec_end(&exec);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
 /*
  * Settle one piece of work.  A row whose transaction has not ended is left to
  * that transaction.
@@ -427,26 +491,22 @@ settle_row(const char *tenant_id, const PendingRow *row)
 			disconnect(row);
 		else if (strcmp(row->action, "rename") == 0)
 			rename_inside(tenant_id, row);
+		else if (strcmp(row->action, "keys") == 0)
+			send_keys(row);
 	}
 	delete_pending(tenant_id, row->action);
 	return true;
 }
 
 /*
- * A worker's entry point: settle a tenant.  One transaction for each row,
- * because DROP DATABASE must be the first thing that cannot be undone.
+ * Settle a tenant.  One transaction for each row, because DROP DATABASE must
+ * be the first thing that cannot be undone.
  */
-void
-tenancy_database_settle_main(Datum main_arg)
+static void
+settle(const pg_uuid_t *id)
 {
-	SettleArgs	args;
 	int			left = 0;
 	bool		more = true;
-
-	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	tenancy_worker_connect(args.database, args.role);
 
 	while (more)
 	{
@@ -455,13 +515,87 @@ tenancy_database_settle_main(Datum main_arg)
 
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		tenant_id = tenancy_ident_uuid_text(&args.tenant_id);
+		tenant_id = tenancy_ident_uuid_text(id);
 		rows = read_pending(tenant_id);
 		more = list_length(rows) > left;
 		if (more && !settle_row(tenant_id, list_nth(rows, left)))
 			left++;
 		CommitTransactionCommand();
 	}
+}
+
+/* The tenants whose databases wait for keys. */
+static List *
+tenants_without_keys(void)
+{
+	List	   *ids = NIL;
+	List	   *texts;
+	ListCell   *lc;
+	MemoryContext old;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	texts = tenancy_exec_list_as(tenancy_registry_owner(),
+								 "SELECT tenant_id FROM tenancy.pending_database"
+								 " WHERE action OPERATOR(pg_catalog.=) 'keys' ORDER BY tenant_id");
+	PopActiveSnapshot();
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	foreach(lc, texts)
+	{
+		pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+		if (tenancy_ident_parse_uuid(lfirst(lc), id))
+			ids = lappend(ids, id);
+	}
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	return ids;
+}
+
+/* Settle a tenant; what goes wrong is reported, and does not stop us. */
+static pg_noinline void
+try_to_settle(const pg_uuid_t *id)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		settle(id);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_END_TRY();
+}
+
+static void
+settle_keys(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenants_without_keys())
+		try_to_settle(lfirst(lc));
+}
+
+/* A worker's entry point: settle a tenant, or the keys of all. */
+void
+tenancy_database_settle_main(Datum main_arg)
+{
+	SettleArgs	args;
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	tenancy_worker_connect(args.database, args.role);
+	if (memcmp(&args.tenant_id, &all_tenants, UUID_LEN) == 0)
+		settle_keys();
+	else
+		settle(&args.tenant_id);
 }
 
 /* Settle a tenant and wait until that is done. */
@@ -798,7 +932,41 @@ copy_template(const TenancyTenant *tenant, Oid oid)
 	(void) tenancy_worker_run(job);
 }
 
-/* Enter the tenant in the registry of its own database, and open it. */
+static void
+lock_keys(LOCKMODE mode)
+{
+	LockDatabaseObject(RelationRelationId, tenancy_registry_relation("token_key"), 1, mode);
+}
+
+/*
+ * The caller has changed a key of tokens: when it commits, the tenants'
+ * databases are to have them as they are then.
+ */
+void
+tenancy_database_share_keys(void)
+{
+	TenancyExec exec;
+	uint64		databases;
+
+	lock_keys(ExclusiveLock);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	databases = tenancy_exec_format("INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
+									" SELECT t.id, 'keys', d.oid, '%s' FROM tenancy.tenant t"
+									" JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) t.database_name"
+									" WHERE " TENANCY_DATABASE_IS_OURS
+									" ORDER BY t.id"
+									" ON CONFLICT (tenant_id, action) DO UPDATE SET"
+									" database_oid = excluded.database_oid, xid = excluded.xid",
+									current_xid_text(), MyDatabaseId);
+	tenancy_exec_end(&exec);
+	if (databases > 0)
+		settle_at_end(&all_tenants, true, false);
+}
+
+/*
+ * Enter the tenant in the registry of its own database, give it the keys of
+ * tokens, and open it.
+ */
 static void
 enter_tenant(const TenancyTenant *tenant, Oid oid)
 {
@@ -811,6 +979,10 @@ enter_tenant(const TenancyTenant *tenant, Oid oid)
 					   quote_literal_cstr(tenant->database_name));
 	tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
 					   quote_identifier(tenant->database_name));
+	lock_keys(ShareLock);
+	job->argument = token_keys();
+	if (job->argument != NULL)
+		job->function = "tenancy_database_receive_keys";
 	(void) tenancy_worker_run(job);
 }
 
@@ -834,7 +1006,7 @@ tenancy_database_create(const TenancyTenant *tenant)
 	foreach(lc, tenancy_registry_modules())
 		tenancy_registry_add_copy(&tenant->id, ((TenancyModule *) lfirst(lc))->name);
 	oid = draw_database_oid();
-	settle_at_end(tenant, false, false);
+	settle_at_end(&tenant->id, false, false);
 	copy_template(tenant, oid);
 	enter_tenant(tenant, oid);
 	forget_pending(tenant);

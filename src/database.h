@@ -17,6 +17,7 @@ extern void tenancy_database_rename(const TenancyTenant *tenant, const char *new
 extern void tenancy_database_suspend(const TenancyTenant *tenant);
 extern void tenancy_database_resume(const TenancyTenant *tenant);
 extern void tenancy_database_disconnect(const TenancyTenant *tenant);
+extern void tenancy_database_share_keys(void);
 extern Oid	tenancy_database_oid(const TenancyTenant *tenant);
 extern void tenancy_database_init(void);
 

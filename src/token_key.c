@@ -45,6 +45,7 @@
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "database.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -635,6 +636,7 @@ tenancy_token_create_key(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "kid");
 	tenancy_require_arg(fcinfo, 1, "algorithm");
 	tenancy_require_arg(fcinfo, 2, "key");
+	tenancy_registry_refuse_home();
 	kid = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_kid(kid);
@@ -656,6 +658,7 @@ tenancy_token_create_key(PG_FUNCTION_ARGS)
 				 errhint("Give the new key a kid of its own, so that both are good while tokens of the old one are in use."),
 				 errhidestmt(true),
 				 errhidecontext(true)));
+	tenancy_database_share_keys();
 	PG_RETURN_VOID();
 }
 
@@ -667,6 +670,7 @@ tenancy_token_drop_key(PG_FUNCTION_ARGS)
 	char	   *kid;
 
 	tenancy_require_arg(fcinfo, 0, "kid");
+	tenancy_registry_refuse_home();
 	kid = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	if (tenancy_exec_format("DELETE FROM tenancy.token_key WHERE kid OPERATOR(pg_catalog.=) %s",
@@ -675,5 +679,6 @@ tenancy_token_drop_key(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("token key \"%s\" does not exist", tenancy_ident_clip(kid))));
 	tenancy_exec_end(&exec);
+	tenancy_database_share_keys();
 	PG_RETURN_VOID();
 }

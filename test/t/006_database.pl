@@ -152,6 +152,57 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_database d, aclexplode
 	$node->safe_psql('postgres', 'REVOKE CONNECT ON DATABASE tenant_one FROM shop_owner');
 }
 
+# ---------------------------------------------------------------------------
+# Tokens: the keys are the application's, and its tenants' databases have them
+# ---------------------------------------------------------------------------
+sub key_state
+{
+	my ($slug, $kid, $tenant) = @_;
+	my $token = $node->safe_psql($db, "SELECT tenancy.sign_token('$tenant', '1 h', '$kid')");
+
+	return sqlstate($node, "tenant_$slug", 'app', "SELECT tenancy.set_tenant_token('$token', false)");
+}
+my $no_keys_pending = q{SELECT NOT EXISTS (SELECT FROM tenancy.pending_database WHERE action = 'keys')};
+my $kids = q{SELECT COALESCE(string_agg(kid, ' ' ORDER BY kid), 'none') FROM tenancy.token_key};
+
+$node->safe_psql($db, q{SELECT tenancy.create_token_key('k1', 'HS256', repeat('secret 1', 4))});
+slow($node, $db, $no_keys_pending);
+is(key_state($_, 'k1', $_), '00000', "a key that was added later is good in the database of $_") for 'one', 'two';
+is(key_state('one', 'k1', 'two'), '28000', "a token for another tenant is not");
+$node->safe_psql($db, q{SELECT tenancy.suspend_tenant('two')});
+$node->safe_psql($db, q{SELECT tenancy.create_token_key('k2', 'HS256', repeat('secret 2', 4), valid_until => 'infinity', dump => true)});
+slow($node, $db, $no_keys_pending);
+$node->safe_psql($db, q{SELECT tenancy.resume_tenant('two')});
+is(key_state($_, 'k2', $_), '00000', "another one, also while suspended: $_") for 'one', 'two';
+is($node->safe_psql('tenant_two', 'SELECT * FROM tenancy.token_key ORDER BY kid'), $node->safe_psql($db, 'SELECT * FROM tenancy.token_key ORDER BY kid'), 'they are the same in all respects');
+$node->safe_psql($db, q{BEGIN; SELECT tenancy.create_token_key('k3', 'HS256', repeat('secret 3', 4)); SELECT tenancy.drop_token_key('k1'); ROLLBACK});
+is($node->safe_psql('tenant_one', $kids), 'k1 k2', 'what is rolled back changes nothing');
+$node->safe_psql($db, q{SELECT tenancy.create_tenant('three', 'database', '00000000-0000-4000-8000-000000000009')});
+is($node->safe_psql('tenant_three', $kids), 'k1 k2', 'a new database has them');
+my $token = $node->safe_psql($db, q{SELECT tenancy.sign_token('one', '1 h', 'k1')});
+$node->safe_psql($db, q{SELECT tenancy.drop_token_key('k1')});
+slow($node, $db, $no_keys_pending);
+is(sqlstate($node, 'tenant_one', 'app', "SELECT tenancy.set_tenant_token('$token', false)"), '28000', 'a key that was dropped is no longer good');
+is($node->safe_psql("tenant_$_", $kids), 'k2', "nor there: $_") for 'one', 'two', 'three';
+is(sqlstate($node, 'tenant_one', 'app', $_), '42501', "an ordinary role reads and writes none: $_")
+	for 'SELECT kid FROM tenancy.token_key', q{UPDATE tenancy.token_key SET key = ''}, q{SELECT tenancy.create_token_key('x', 'HS256', repeat('x', 32))};
+is(sqlstate($node, 'tenant_one', undef, $_), '55000', "nor are keys made here: $_")
+	for q{SELECT tenancy.create_token_key('x', 'HS256', repeat('x', 32))}, q{SELECT tenancy.drop_token_key('k2')};
+
+# One database that cannot take them does not keep them from the others.
+$node->safe_psql('tenant_one', 'ALTER TABLE tenancy.token_key RENAME TO away');
+$node->safe_psql($db, q{SELECT tenancy.create_token_key('k4', 'HS256', repeat('secret 4', 4))});
+slow($node, $db, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tenancy worker'});
+is($node->safe_psql("tenant_$_", $kids), 'k2 k4', "a failure elsewhere: $_") for 'two', 'three';
+is($node->safe_psql($db, q{SELECT string_agg(tenant_id || action, ',') FROM tenancy.pending_database}), '00000000-0000-4000-8000-000000000001keys', 'what failed is not forgotten');
+$node->safe_psql('tenant_one', 'ALTER TABLE tenancy.away RENAME TO token_key');
+$node->safe_psql($db, 'SELECT * FROM tenancy.repair()');
+is($node->safe_psql('tenant_one', $kids), 'k2 k4', 'repair() does it');
+unlike(slurp_file($node->logfile), qr/secret \d(?!', 4)/, 'the log holds no key');
+$node->safe_psql($db, q{SELECT tenancy.drop_token_key('k2'); SELECT tenancy.drop_token_key('k4'); SELECT tenancy.drop_tenant('three', true)});
+slow($node, $db, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tenancy worker'});
+is(leftovers($node, $db), '', 'nothing is left behind');
+
 # A connection option goes before a database's setting: it must not make the
 # session another tenant's.
 for my $forged ('00000000-0000-4000-8000-000000000002', '')
