@@ -134,6 +134,27 @@ begin_context(ErrorContextCallback *callback, Running *running, const TenancyPla
 	pgstat_report_activity(STATE_RUNNING, running->statement->sql);
 }
 
+/* Could these statements make tables?  A look at the schema costs more than this one. */
+static bool
+may_make_tables(const TenancyMigration *migration, int from, int to)
+{
+	for (int n = from; n < to; n++)
+	{
+		switch (nodeTag(((TenancyStatement *) list_nth(migration->statements, n))->parsed))
+		{
+			case T_AlterTableStmt:
+			case T_CommentStmt:
+			case T_DropStmt:
+			case T_GrantStmt:
+			case T_IndexStmt:
+				break;
+			default:
+				return true;
+		}
+	}
+	return false;
+}
+
 /*
  * Run some of a migration's statements in the current transaction, as the
  * place's owner, and complete the tables that they have made.  Deferred
@@ -162,7 +183,8 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 		error_context_stack = callback.previous;
 	}
 	tenancy_exec_end(&exec);
-	tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant);
+	if (may_make_tables(migration, from, to))
+		tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant);
 }
 
 /* Run a transactional migration in the current transaction. */

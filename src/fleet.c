@@ -55,8 +55,8 @@
 /* How long to wait before looking again for what others hold. */
 #define POLL_MS				50
 
-/* Catalog caches that have grown beyond this are thrown away. */
-#define CACHE_LIMIT			((Size) 16 * 1024 * 1024)
+/* After so many migrations, the catalog caches are thrown away. */
+#define CACHE_TURNS			500
 
 PGDLLEXPORT void tenancy_fleet_main(Datum main_arg);
 
@@ -596,12 +596,13 @@ migrate_next(const Run *run, pg_uuid_t *last)
 static void
 trim_caches(void)
 {
-	if (MemoryContextMemAllocated(CacheMemoryContext, true) > CACHE_LIMIT)
-	{
-		StartTransactionCommand();
-		InvalidateSystemCaches();
-		CommitTransactionCommand();
-	}
+	static int	turns = 0;
+
+	if (++turns % CACHE_TURNS != 0)
+		return;
+	StartTransactionCommand();
+	InvalidateSystemCaches();
+	CommitTransactionCommand();
 }
 
 /* Walk the queue until nothing is left to do, or nobody wants it any more. */
