@@ -1,0 +1,1203 @@
+/*-------------------------------------------------------------------------
+ *
+ * clone_create.c
+ *	  Statements for what others can be defined by, in an order that works.
+ *
+ * Each object (a type, function, sequence, table or view) is created after
+ * what it needs, according to pg_depend; otherwise in the order in which the
+ * model's were created.  Defaults and constraints are parts of their table or
+ * domain, and created with it where that is possible, which is cheaper than
+ * ALTER TABLE (a foreign key of a new table is not validated), but break a
+ * circle where it is not: then they are added afterwards.
+ *
+ * place() calls itself through place_needs() and place_parts(); the create_
+ * functions write what it has found the place of, and call nothing above them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_type.h"
+#include "clone_catalog.h"
+#include "clone_create.h"
+#include "clone_model.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+/*
+ * The minor releases of late 2026 keep a column's version among its options.
+ * It is the server's own, and no headers of before that know it.
+ */
+#ifndef ATTRIBUTE_VERSION_ATTOPTION
+#define ATTRIBUTE_VERSION_ATTOPTION "pg_attver"
+#endif
+
+static bool place(Model *m, Object *object);
+
+
+/* ----------------------------------------------------------------
+ * Order
+ * ----------------------------------------------------------------
+ */
+
+/* Add the objects of the model that somebody with these dependencies needs. */
+static List *
+add_needs(Model *m, List *needs, List *dependencies)
+{
+	ListCell   *lc;
+
+	foreach(lc, dependencies)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+		Object	   *need;
+
+		if (dep->refclassid == NamespaceRelationId)
+			continue;
+		need = tenancy_clone_find_object(m, dep->refclassid, dep->refobjid);
+		if (need != NULL)
+			needs = list_append_unique_ptr(needs, need);
+	}
+	return needs;
+}
+
+/* The same for the object or part at an address. */
+static List *
+add_needs_of(Model *m, List *needs, Oid classid, Oid oid)
+{
+	return add_needs(m, needs, tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, classid, oid));
+}
+
+/*
+ * What a constraint needs.  A foreign key must come after the index that it
+ * points to: it stays apart if that is no constraint's, or a partitioned
+ * table's.
+ */
+static List *
+constraint_needs(Model *m, Object *part)
+{
+	Form_pg_constraint con = ROW(Form_pg_constraint, part->row);
+	Object	   *referenced;
+	Object	   *key;
+
+	switch (con->contype)
+	{
+		case CONSTRAINT_FOREIGN:
+			referenced = tenancy_clone_find_object(m, RelationRelationId, con->confrelid);
+			if (referenced == NULL)
+				return NIL;		/* outside of the model */
+			key = tenancy_clone_find_object(m, RelationRelationId, con->conindid);
+			if (key == NULL || key->apart)
+				part->apart = true;
+			if (part->apart)
+				return NIL;
+			return list_make2(referenced, key);
+		case CONSTRAINT_PRIMARY:
+		case CONSTRAINT_UNIQUE:
+			return NIL;
+		default:
+			return add_needs_of(m, NIL, ConstraintRelationId, con->oid);
+	}
+}
+
+/* Add the tables that are partitions of a table. */
+static List *
+add_partitions(Model *m, List *needs, const Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->children)
+	{
+		Object	   *child = tenancy_clone_find_object(m, RelationRelationId, lfirst_oid(lc));
+
+		if (child != NULL)
+			needs = list_append_unique_ptr(needs, child);
+	}
+	return needs;
+}
+
+/* The objects of the model that must be there before this one. */
+static List *
+find_needs(Model *m, Object *object)
+{
+	List	   *needs = add_needs(m, NIL, object->dependencies);
+	Form_pg_constraint con;
+
+	switch (object->kind)
+	{
+		case OBJ_TYPE:
+			return add_needs_of(m, needs, RelationRelationId,
+								ROW(Form_pg_type, object->row)->typrelid);
+		case OBJ_VIEW:
+			return add_needs_of(m, needs, RewriteRelationId,
+								((Table *) object)->return_rule);
+		case OBJ_SEQUENCE:
+			return NIL;			/* what owns it is declared at the end */
+		case OBJ_DEFAULT:
+			if (IsA(object->expr, Const))
+				return NIL;
+			return add_needs_of(m, NIL, AttrDefaultRelationId, object->oid);
+		case OBJ_CONSTRAINT:
+			con = ROW(Form_pg_constraint, object->row);
+			needs = constraint_needs(m, object);
+			if (object->apart && OidIsValid(con->conrelid) &&
+				con->contype != CONSTRAINT_FOREIGN)
+				needs = add_partitions(m, needs, (Table *) object->whole);
+			return needs;
+		default:
+			return needs;
+	}
+}
+
+/*
+ * Place what an object or part needs.  The whole of a part, and its other
+ * parts, count as there, but for the key that a foreign key points to.
+ */
+static bool
+place_needs(Model *m, Object *object)
+{
+	Object	   *whole = object->whole ? object->whole : object;
+	ListCell   *lc;
+
+	foreach(lc, find_needs(m, object))
+	{
+		Object	   *need = lfirst(lc);
+
+		if (need == object && object->kind == OBJ_FUNCTION)
+			tenancy_clone_refuse(m, ProcedureRelationId, object->oid, "calls itself in its SQL body");
+		if (need == whole)
+			continue;
+		if (need->whole == whole)
+		{
+			if (need->kind == OBJ_CONSTRAINT && need->state != OBJ_PLACED)
+				return false;
+			continue;
+		}
+		if (!place(m, need))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A check that a child has only by inheritance comes from the parent, except
+ * that a partition must have it before it is attached.
+ */
+static bool
+is_inherited_check(Model *m, Object *part)
+{
+	Table	   *table = (Table *) part->whole;
+	Table	   *parent;
+	ListCell   *lc;
+
+	if (part->kind != OBJ_CONSTRAINT || table->parents == NIL ||
+		ROW(Form_pg_constraint, part->row)->contype != CONSTRAINT_CHECK ||
+		ROW(Form_pg_constraint, part->row)->conislocal)
+		return false;
+	if (!ROW(Form_pg_class, table->object.row)->relispartition)
+		return true;
+
+	parent = tenancy_clone_find_table(m, linitial_oid(table->parents));
+	foreach(lc, parent->object.parts)
+	{
+		Object	   *theirs = lfirst(lc);
+
+		if (theirs->kind == OBJ_CONSTRAINT && strcmp(theirs->name, part->name) == 0)
+			return theirs->state != OBJ_PLACED || theirs->inherited;
+	}
+	return true;
+}
+
+/* Does the column come from a parent that the table is created with? */
+bool
+tenancy_clone_is_inherited_column(const Table *table, Form_pg_attribute att)
+{
+	return table->inherits && att->attinhcount > 0;
+}
+
+/*
+ * A default of an inherited column is set afterwards; a generation expression
+ * comes with the column.
+ */
+static void
+classify_default(Table *table, Object *part)
+{
+	Form_pg_attribute att;
+
+	if (part->kind != OBJ_DEFAULT || table->object.kind != OBJ_TABLE)
+		return;
+	att = tenancy_clone_find_column(table, part->attno);
+	if (!tenancy_clone_is_inherited_column(table, att) || att->attislocal)
+		return;
+	if (att->attgenerated != '\0')
+		part->state = OBJ_PLACED;
+	else
+		part->apart = true;
+}
+
+bool
+tenancy_clone_is_foreign_key(const Object *part)
+{
+	return part->kind == OBJ_CONSTRAINT &&
+		ROW(Form_pg_constraint, part->row)->contype == CONSTRAINT_FOREIGN;
+}
+
+/* Decide which parts are created together with their whole. */
+static void
+place_parts(Model *m, Object *whole, bool foreign_keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, whole->parts)
+	{
+		Object	   *part = lfirst(lc);
+
+		if (tenancy_clone_is_foreign_key(part) != foreign_keys)
+			continue;
+		if (whole->kind == OBJ_TABLE)
+		{
+			classify_default((Table *) whole, part);
+			if (is_inherited_check(m, part))
+			{
+				part->inherited = true;
+				part->state = OBJ_PLACED;
+			}
+		}
+		if (part->state != OBJ_PLACED && !part->apart &&
+			place_needs(m, part) && !part->apart)
+		{
+			part->inlined = true;
+			part->state = OBJ_PLACED;
+		}
+	}
+}
+
+/* A generated column cannot get its expression later. */
+static bool
+place_generated(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->object.parts)
+	{
+		Object	   *part = lfirst(lc);
+
+		if (part->kind == OBJ_DEFAULT &&
+			tenancy_clone_find_column(table, part->attno)->attgenerated != '\0' &&
+			!place_needs(m, part))
+			return false;
+	}
+	return true;
+}
+
+
+/* ----------------------------------------------------------------
+ * Expressions, options
+ * ----------------------------------------------------------------
+ */
+
+/* An expression over a table's columns, or (table is NULL) over none. */
+char *
+tenancy_clone_deparse(Table *table, Node *expr)
+{
+	if (table != NULL && table->context == NIL)
+		table->context = deparse_context_for(NameStr(ROW(Form_pg_class, table->object.row)->relname),
+											 table->object.oid);
+	return deparse_expression(expr, table ? table->context : NIL, false, false);
+}
+
+char *
+tenancy_clone_constraint_definition(const Object *part)
+{
+	return TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
+												   ObjectIdGetDatum(part->oid)));
+}
+
+/* "name=value" as in reloptions, as "name='value'". */
+static void
+append_option(StringInfo buf, const char *prefix, char *option)
+{
+	char	   *value = strchr(option, '=');
+
+	if (value == NULL)
+		elog(ERROR, "invalid option \"%s\"", option);
+	*value++ = '\0';
+	if (strcmp(option, ATTRIBUTE_VERSION_ATTOPTION) == 0)
+		return;
+	appendStringInfo(buf, "%s%s%s=%s", buf->len > 0 ? ", " : "", prefix,
+					 quote_identifier(option), quote_literal_cstr(value));
+}
+
+void
+tenancy_clone_append_options(StringInfo buf, const char *prefix, Datum options)
+{
+	Datum	   *values;
+	int			count;
+
+	deconstruct_array(DatumGetArrayTypeP(options), TEXTOID, -1, false,
+					  TYPALIGN_INT, &values, NULL, &count);
+	for (int i = 0; i < count; i++)
+		append_option(buf, prefix, TextDatumGetCString(values[i]));
+}
+
+/* The options of a relation, with a table's TOAST table's. */
+char *
+tenancy_clone_relation_options(HeapTuple class_row)
+{
+	Oid			toast = ROW(Form_pg_class, class_row)->reltoastrelid;
+	StringInfoData buf;
+	bool		isnull;
+	Datum		options;
+
+	initStringInfo(&buf);
+	options = SysCacheGetAttr(RELOID, class_row, Anum_pg_class_reloptions, &isnull);
+	if (!isnull)
+		tenancy_clone_append_options(&buf, "", options);
+	if (OidIsValid(toast))
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(toast));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for relation %u", toast);
+		options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+		if (!isnull)
+			tenancy_clone_append_options(&buf, "toast.", options);
+		ReleaseSysCache(tuple);
+	}
+	return buf.data;
+}
+
+
+/* ----------------------------------------------------------------
+ * Types
+ * ----------------------------------------------------------------
+ */
+
+static void
+create_enum(Model *m, Object *object)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE TYPE %s AS ENUM (", object->name);
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_ENUM, object->oid))
+	{
+		Form_pg_enum label = ROW(Form_pg_enum, lfirst(lc));
+
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_literal_cstr(NameStr(label->enumlabel)));
+	}
+	appendStringInfoChar(&buf, ')');
+	tenancy_clone_emit(m, buf.data);
+}
+
+static void
+append_type_and_collation(StringInfo buf, Form_pg_attribute att)
+{
+	appendStringInfo(buf, " %s", format_type_with_typemod(att->atttypid, att->atttypmod));
+	if (OidIsValid(att->attcollation) &&
+		att->attcollation != get_typcollation(att->atttypid))
+		appendStringInfo(buf, " COLLATE %s", generate_collation_name(att->attcollation));
+}
+
+static void
+create_composite(Model *m, Object *object)
+{
+	Oid			relid = ROW(Form_pg_type, object->row)->typrelid;
+	bool		first = true;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE TYPE %s AS (", object->name);
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_ATTRIBUTE, relid))
+	{
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
+
+		if (att->attnum <= 0 || att->attisdropped)
+			continue;
+		appendStringInfo(&buf, "%s%s", first ? "" : ", ", tenancy_clone_identifier(att->attname));
+		append_type_and_collation(&buf, att);
+		first = false;
+	}
+	appendStringInfoChar(&buf, ')');
+	tenancy_clone_emit(m, buf.data);
+}
+
+/* A function's name alone; its arguments are known where it is called. */
+static const char *
+function_name(Model *m, Oid oid)
+{
+	Oid			namespace = get_func_namespace(oid);
+
+	return quote_qualified_identifier(namespace == m->namespace ? NULL :
+									  get_namespace_name(namespace),
+									  get_func_name(oid));
+}
+
+static void
+create_range(Model *m, Object *object)
+{
+	HeapTuple	tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(object->oid));
+	Form_pg_range range;
+	StringInfoData buf;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for range type %u", object->oid);
+	range = ROW(Form_pg_range, tuple);
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE TYPE %s AS RANGE (subtype = %s, subtype_opclass = %s",
+					 object->name, format_type_be(range->rngsubtype),
+					 generate_opclass_name(range->rngsubopc));
+	if (OidIsValid(range->rngcollation))
+		appendStringInfo(&buf, ", collation = %s",
+						 generate_collation_name(range->rngcollation));
+	if (OidIsValid(range->rngsubdiff))
+		appendStringInfo(&buf, ", subtype_diff = %s",
+						 function_name(m, range->rngsubdiff));
+	appendStringInfo(&buf, ", multirange_type_name = %s)",
+					 format_type_be(range->rngmultitypid));
+	ReleaseSysCache(tuple);
+	tenancy_clone_emit(m, buf.data);
+}
+
+static void
+append_inlined_constraints(StringInfo buf, const Object *whole, const char *separator,
+						   bool *first)
+{
+	ListCell   *lc;
+
+	foreach(lc, whole->parts)
+	{
+		Object	   *part = lfirst(lc);
+
+		if (part->kind != OBJ_CONSTRAINT || !part->inlined)
+			continue;
+		appendStringInfo(buf, "%sCONSTRAINT %s %s", *first ? "" : separator,
+						 part->name, tenancy_clone_constraint_definition(part));
+		*first = false;
+	}
+}
+
+static void
+create_domain(Model *m, Object *object)
+{
+	Form_pg_type type = ROW(Form_pg_type, object->row);
+	bool		first = false;
+	StringInfoData buf;
+	bool		isnull;
+	Datum		value;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE DOMAIN %s AS %s", object->name,
+					 format_type_with_typemod(type->typbasetype, type->typtypmod));
+	if (OidIsValid(type->typcollation) &&
+		type->typcollation != get_typcollation(type->typbasetype))
+		appendStringInfo(&buf, " COLLATE %s", generate_collation_name(type->typcollation));
+	value = SysCacheGetAttr(TYPEOID, object->row, Anum_pg_type_typdefaultbin, &isnull);
+	if (!isnull)
+		appendStringInfo(&buf, " DEFAULT %s",
+						 tenancy_clone_deparse(NULL, stringToNode(TextDatumGetCString(value))));
+	if (type->typnotnull)
+		appendStringInfoString(&buf, " NOT NULL");
+	append_inlined_constraints(&buf, object, " ", &first);
+	tenancy_clone_emit(m, buf.data);
+}
+
+static void
+create_type(Model *m, Object *object)
+{
+	switch (ROW(Form_pg_type, object->row)->typtype)
+	{
+		case TYPTYPE_ENUM:
+			create_enum(m, object);
+			break;
+		case TYPTYPE_COMPOSITE:
+			create_composite(m, object);
+			break;
+		default:
+			create_range(m, object);
+			break;
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ * Functions
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * Append a list of names, as settings like search_path hold them, with one of
+ * the names replaced.  Returns whether it was there.
+ */
+bool
+tenancy_clone_append_names(StringInfo buf, const char *setting, char *value,
+						   const char *from, const char *to)
+{
+	List	   *names;
+	bool		found = false;
+	ListCell   *lc;
+
+	if (!SplitGUCList(value, ',', &names))
+		elog(ERROR, "invalid list syntax in setting \"%s\"", setting);
+	foreach(lc, names)
+	{
+		const char *name = lfirst(lc);
+
+		if (from != NULL && strcmp(name, from) == 0)
+		{
+			name = to;
+			found = true;
+		}
+		appendStringInfo(buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_literal_cstr(name));
+	}
+	if (names == NIL)
+		appendStringInfoString(buf, "''");
+	return found;
+}
+
+/*
+ * A function's "name=value"; lists of names are quoted name by name.  Where
+ * search_path names the model schema, the copy's names its own.
+ */
+static void
+append_setting(Model *m, StringInfo buf, char *setting)
+{
+	char	   *value = strchr(setting, '=');
+	bool		is_path;
+
+	if (value == NULL)
+		return;
+	*value++ = '\0';
+	appendStringInfo(buf, " SET %s TO ", quote_identifier(setting));
+	is_path = strcmp(setting, "search_path") == 0;
+	if ((GetConfigOptionFlags(setting, true) & GUC_LIST_QUOTE) == 0)
+		appendStringInfoString(buf, quote_literal_cstr(value));
+	else
+		(void) tenancy_clone_append_names(buf, setting, value,
+										  is_path ? m->module->model_schema : NULL, m->schema);
+}
+
+static void
+append_settings(Model *m, HeapTuple row, StringInfo buf)
+{
+	bool		isnull;
+	Datum		config = SysCacheGetAttr(PROCOID, row,
+										 Anum_pg_proc_proconfig, &isnull);
+	Datum	   *values;
+	int			count;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false,
+					  TYPALIGN_INT, &values, NULL, &count);
+	for (int i = 0; i < count; i++)
+		append_setting(m, buf, TextDatumGetCString(values[i]));
+}
+
+static void
+append_transforms(StringInfo buf, HeapTuple row)
+{
+	bool		isnull;
+	Datum		types = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_protrftypes, &isnull);
+	Datum	   *values;
+	int			count;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(types), OIDOID, sizeof(Oid), true,
+					  TYPALIGN_INT, &values, NULL, &count);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(buf, "%s FOR TYPE %s", i == 0 ? " TRANSFORM" : ",",
+						 format_type_be(DatumGetObjectId(values[i])));
+}
+
+static void
+append_function_properties(StringInfo buf, Form_pg_proc proc)
+{
+	if (proc->provolatile == PROVOLATILE_IMMUTABLE)
+		appendStringInfoString(buf, " IMMUTABLE");
+	else if (proc->provolatile == PROVOLATILE_STABLE)
+		appendStringInfoString(buf, " STABLE");
+	if (proc->proparallel == PROPARALLEL_SAFE)
+		appendStringInfoString(buf, " PARALLEL SAFE");
+	else if (proc->proparallel == PROPARALLEL_RESTRICTED)
+		appendStringInfoString(buf, " PARALLEL RESTRICTED");
+	if (proc->proisstrict)
+		appendStringInfoString(buf, " STRICT");
+	if (proc->prosecdef)
+		appendStringInfoString(buf, " SECURITY DEFINER");
+	if (proc->prokind == PROKIND_FUNCTION)
+		appendStringInfo(buf, " COST %.9g", proc->procost);
+	if (proc->proretset)
+		appendStringInfo(buf, " ROWS %.9g", proc->prorows);
+}
+
+static void
+append_function_body(StringInfo buf, HeapTuple row)
+{
+	Datum		oid = ObjectIdGetDatum(ROW(Form_pg_proc, row)->oid);
+	bool		isnull;
+	Datum		value;
+
+	(void) SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosqlbody, &isnull);
+	if (!isnull)
+	{
+		value = DirectFunctionCall1(pg_get_function_sqlbody, oid);
+		appendStringInfo(buf, " %s", TextDatumGetCString(value));
+		return;
+	}
+	value = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &isnull);
+	appendStringInfo(buf, " AS %s", quote_literal_cstr(TextDatumGetCString(value)));
+}
+
+/* What pg_get_functiondef() would say if it did not qualify the name. */
+static void
+create_function(Model *m, Object *object)
+{
+	Form_pg_proc proc = ROW(Form_pg_proc, object->row);
+	Datum		oid = ObjectIdGetDatum(object->oid);
+	char	   *language = get_language_name(proc->prolang, false);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE %s %s(%s)",
+					 proc->prokind == PROKIND_PROCEDURE ? "PROCEDURE" : "FUNCTION",
+					 object->name,
+					 TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, oid)));
+	if (proc->prokind == PROKIND_FUNCTION)
+		appendStringInfo(&buf, " RETURNS %s",
+						 TextDatumGetCString(DirectFunctionCall1(pg_get_function_result, oid)));
+	append_transforms(&buf, object->row);
+	appendStringInfo(&buf, " LANGUAGE %s", quote_identifier(language));
+	append_function_properties(&buf, proc);
+	append_settings(m, object->row, &buf);
+	append_function_body(&buf, object->row);
+	tenancy_clone_emit(m, buf.data);
+}
+
+/* A function as other statements call it. */
+char *
+tenancy_clone_function_signature(const Object *object)
+{
+	Datum		args = DirectFunctionCall1(pg_get_function_identity_arguments,
+										   ObjectIdGetDatum(object->oid));
+
+	return psprintf("%s(%s)", object->name, TextDatumGetCString(args));
+}
+
+
+/* ----------------------------------------------------------------
+ * Sequences
+ * ----------------------------------------------------------------
+ */
+
+static Form_pg_sequence
+sequence_row(Model *m, const Object *sequence)
+{
+	List	   *list = tenancy_clone_rows(&m->catalogs, CAT_SEQUENCE, sequence->oid);
+
+	if (list == NIL)
+		elog(ERROR, "cache lookup failed for sequence %u", sequence->oid);
+	return ROW(Form_pg_sequence, linitial(list));
+}
+
+static void
+append_sequence_options(StringInfo buf, Form_pg_sequence seq)
+{
+	appendStringInfo(buf, " INCREMENT BY " INT64_FORMAT " MINVALUE " INT64_FORMAT
+					 " MAXVALUE " INT64_FORMAT " START WITH " INT64_FORMAT
+					 " CACHE " INT64_FORMAT "%s",
+					 seq->seqincrement, seq->seqmin, seq->seqmax, seq->seqstart,
+					 seq->seqcache, seq->seqcycle ? " CYCLE" : "");
+}
+
+static void
+create_sequence(Model *m, Object *object)
+{
+	Form_pg_class class = ROW(Form_pg_class, object->row);
+	Form_pg_sequence seq = sequence_row(m, object);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE %sSEQUENCE %s AS %s",
+					 class->relpersistence == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
+					 object->name, format_type_be(seq->seqtypid));
+	append_sequence_options(&buf, seq);
+	tenancy_clone_emit(m, buf.data);
+}
+
+/* The sequence of an identity column. */
+static Object *
+find_identity_sequence(const Table *table, AttrNumber attno)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->sequences)
+	{
+		Object	   *sequence = lfirst(lc);
+
+		if (sequence->owner_attno == attno)
+			return sequence;
+	}
+	elog(ERROR, "column %d of table %s has no sequence", attno, table->object.name);
+	return NULL;				/* keep compiler quiet */
+}
+
+/* The sequence is of the column's type, unless somebody changed it. */
+static void
+append_identity(Model *m, StringInfo buf, const Table *table, Form_pg_attribute att)
+{
+	Object	   *sequence = find_identity_sequence(table, att->attnum);
+	Form_pg_sequence seq = sequence_row(m, sequence);
+
+	appendStringInfo(buf, " GENERATED %s AS IDENTITY (SEQUENCE NAME %s",
+					 att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS ? "ALWAYS" : "BY DEFAULT",
+					 sequence->name);
+	if (seq->seqtypid == att->atttypid)
+		append_sequence_options(buf, seq);
+	appendStringInfoChar(buf, ')');
+}
+
+/* What cannot be said of an identity column's sequence when it is created. */
+static void
+adjust_identity_sequences(Model *m, const Table *table)
+{
+	char		persistence = ROW(Form_pg_class, table->object.row)->relpersistence;
+	ListCell   *lc;
+
+	foreach(lc, table->sequences)
+	{
+		Object	   *sequence = lfirst(lc);
+		Form_pg_class class = ROW(Form_pg_class, sequence->row);
+		Form_pg_sequence seq = sequence_row(m, sequence);
+
+		sequence->state = OBJ_PLACED;
+		if (seq->seqtypid != tenancy_clone_find_column(table, sequence->owner_attno)->atttypid)
+		{
+			StringInfoData buf;
+
+			initStringInfo(&buf);
+			appendStringInfo(&buf, "ALTER SEQUENCE %s AS %s", sequence->name,
+							 format_type_be(seq->seqtypid));
+			append_sequence_options(&buf, seq);
+			appendStringInfo(&buf, " RESTART");
+			tenancy_clone_emit(m, buf.data);
+		}
+		if (class->relpersistence != persistence)
+			tenancy_clone_emit(m, psprintf("ALTER SEQUENCE %s SET %s", sequence->name,
+										   class->relpersistence == RELPERSISTENCE_UNLOGGED ? "UNLOGGED" : "LOGGED"));
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ * Tables
+ * ----------------------------------------------------------------
+ */
+
+const char *
+tenancy_clone_compression_name(char compression)
+{
+	return compression == 'l' ? "lz4" : compression == 'p' ? "pglz" : "default";
+}
+
+/* "name type ...", or for a typed table what is to be said beyond its type. */
+static void
+append_column(Model *m, StringInfo buf, Table *table, Form_pg_attribute att, bool typed)
+{
+	Object	   *def = tenancy_clone_find_default(table, att->attnum);
+
+	appendStringInfoString(buf, tenancy_clone_identifier(att->attname));
+	if (typed)
+		appendStringInfoString(buf, " WITH OPTIONS");
+	else
+		append_type_and_collation(buf, att);
+	if (att->attcompression != '\0' && !typed && !tenancy_clone_is_inherited_column(table, att))
+		appendStringInfo(buf, " COMPRESSION %s", tenancy_clone_compression_name(att->attcompression));
+	if (def != NULL && def->inlined && att->attgenerated != '\0')
+		appendStringInfo(buf, " GENERATED ALWAYS AS (%s) %s", tenancy_clone_deparse(table, def->expr),
+						 att->attgenerated == ATTRIBUTE_GENERATED_STORED ? "STORED" : "VIRTUAL");
+	else if (def != NULL && def->inlined)
+		appendStringInfo(buf, " DEFAULT %s", tenancy_clone_deparse(NULL, def->expr));
+	if (att->attidentity != '\0')
+		append_identity(m, buf, table, att);
+	if (att->attnotnull)
+		appendStringInfoString(buf, " NOT NULL");
+}
+
+static void
+append_columns(Model *m, StringInfo buf, Table *table, bool *first)
+{
+	bool		typed = OidIsValid(ROW(Form_pg_class, table->object.row)->reloftype);
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
+		Object	   *def = tenancy_clone_find_default(table, att->attnum);
+
+		if (tenancy_clone_is_inherited_column(table, att) && !att->attislocal)
+			continue;
+		if (typed && !att->attnotnull && att->attidentity == '\0' &&
+			(def == NULL || !def->inlined))
+			continue;
+		if (!*first)
+			appendStringInfoString(buf, ", ");
+		append_column(m, buf, table, att, typed);
+		*first = false;
+	}
+}
+
+/* "(parent, ...)" */
+static char *
+parent_list(const Table *table)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, table->parents)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(get_rel_name(lfirst_oid(lc))));
+	return buf.data;
+}
+
+/* What follows the columns. */
+static void
+append_table_properties(StringInfo buf, const Table *table)
+{
+	Form_pg_class class = ROW(Form_pg_class, table->object.row);
+	char	   *options = tenancy_clone_relation_options(table->object.row);
+
+	if (table->inherits)
+		appendStringInfo(buf, " INHERITS (%s)", parent_list(table));
+	if (class->relkind == RELKIND_PARTITIONED_TABLE)
+		appendStringInfo(buf, " PARTITION BY %s",
+						 TextDatumGetCString(DirectFunctionCall1(pg_get_partkeydef,
+																 ObjectIdGetDatum(table->object.oid))));
+	if (OidIsValid(class->relam) && class->relam != HEAP_TABLE_AM_OID)
+		appendStringInfo(buf, " USING %s", quote_identifier(get_am_name(class->relam)));
+	if (options[0] != '\0')
+		appendStringInfo(buf, " WITH (%s)", options);
+	if (OidIsValid(class->reltablespace))
+		appendStringInfo(buf, " TABLESPACE %s",
+						 tenancy_clone_tablespace_identifier(class->reltablespace));
+}
+
+/*
+ * Would CREATE TABLE ... INHERITS put the columns in the order in which they
+ * are: the parents' first, then its own?
+ */
+static bool
+has_natural_order(Model *m, const Table *table)
+{
+	List	   *expected = NIL; /* names */
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, table->parents)
+	{
+		foreach(lc2, tenancy_clone_find_table(m, lfirst_oid(lc))->columns)
+		{
+			char	   *name = NameStr(ROW(Form_pg_attribute, lfirst(lc2))->attname);
+			bool		found = false;
+			ListCell   *lc3;
+
+			foreach(lc3, expected)
+				found = found || strcmp(lfirst(lc3), name) == 0;
+			if (!found)
+				expected = lappend(expected, name);
+		}
+	}
+	if (list_length(expected) > list_length(table->columns))
+		return false;
+	forboth(lc, expected, lc2, table->columns)
+	{
+		if (strcmp(lfirst(lc), NameStr(ROW(Form_pg_attribute, lfirst(lc2))->attname)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Is all that comes from the parents also the table's own? */
+static bool
+is_all_local(const Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		if (!ROW(Form_pg_attribute, lfirst(lc))->attislocal)
+			return false;
+	}
+	foreach(lc, table->object.parts)
+	{
+		Object	   *part = lfirst(lc);
+
+		if (part->kind == OBJ_CONSTRAINT &&
+			ROW(Form_pg_constraint, part->row)->contype == CONSTRAINT_CHECK &&
+			!ROW(Form_pg_constraint, part->row)->conislocal)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Decide how a child gets to its parents: created with them, or afterwards.
+ * The parents have been placed.
+ */
+static void
+choose_inheritance(Model *m, Table *table)
+{
+	if (table->parents == NIL || ROW(Form_pg_class, table->object.row)->relispartition)
+		return;
+	table->inherits = has_natural_order(m, table);
+	if (!table->inherits && !is_all_local(table))
+		tenancy_clone_refuse(m, RelationRelationId, table->object.oid,
+							 "has inherited columns in another order than its parents");
+}
+
+static void
+attach_partition(Model *m, const Table *table)
+{
+	bool		isnull;
+	Datum		bound = SysCacheGetAttr(RELOID, table->object.row,
+										Anum_pg_class_relpartbound, &isnull);
+
+	if (isnull)
+		elog(ERROR, "partition %s has no bound", table->object.name);
+	tenancy_clone_emit(m, psprintf("ALTER TABLE ONLY %s ATTACH PARTITION %s %s",
+								   quote_identifier(get_rel_name(linitial_oid(table->parents))),
+								   table->object.name,
+								   tenancy_clone_deparse(NULL, stringToNode(TextDatumGetCString(bound)))));
+}
+
+/* Make an inherited column an identity column. */
+static void
+add_inherited_identities(Model *m, const Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
+		char	   *prefix;
+		StringInfoData buf;
+
+		if (!tenancy_clone_is_inherited_column(table, att) || att->attislocal ||
+			att->attidentity == '\0')
+			continue;
+		prefix = psprintf("ALTER TABLE ONLY %s ALTER COLUMN %s",
+						  table->object.name, tenancy_clone_identifier(att->attname));
+		tenancy_clone_emit(m, psprintf("%s SET NOT NULL", prefix));
+		initStringInfo(&buf);
+		appendStringInfo(&buf, "%s ADD", prefix);
+		append_identity(m, &buf, table, att);
+		tenancy_clone_emit(m, buf.data);
+	}
+}
+
+static void
+create_table(Model *m, Table *table)
+{
+	Form_pg_class class = ROW(Form_pg_class, table->object.row);
+	bool		first = true;
+	int			start;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE %sTABLE %s ",
+					 class->relpersistence == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
+					 table->object.name);
+	if (OidIsValid(class->reloftype))
+		appendStringInfo(&buf, "OF %s ", format_type_be(class->reloftype));
+	start = buf.len;
+	appendStringInfoChar(&buf, '(');
+	append_columns(m, &buf, table, &first);
+	append_inlined_constraints(&buf, &table->object, ", ", &first);
+	appendStringInfoChar(&buf, ')');
+	if (first && OidIsValid(class->reloftype))
+	{
+		/* "()" is not accepted here. */
+		buf.len = start;
+		buf.data[start] = '\0';
+	}
+	append_table_properties(&buf, table);
+	tenancy_clone_emit(m, buf.data);
+
+	if (class->relispartition)
+		attach_partition(m, table);
+	else if (!table->inherits)
+	{
+		foreach(lc, table->parents)
+			tenancy_clone_emit(m, psprintf("ALTER TABLE %s INHERIT %s", table->object.name,
+										   quote_identifier(get_rel_name(lfirst_oid(lc)))));
+	}
+	add_inherited_identities(m, table);
+	adjust_identity_sequences(m, table);
+}
+
+static void
+create_view(Model *m, Table *view)
+{
+	char	   *options = tenancy_clone_relation_options(view->object.row);
+	StringInfoData buf;
+	ListCell   *lc;
+	Query	   *query = NULL;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_REWRITE, view->object.oid))
+	{
+		if (ROW(Form_pg_rewrite, lfirst(lc))->oid == view->return_rule)
+			query = linitial(stringToNode(tenancy_clone_attr_text(&m->catalogs, CAT_REWRITE, lfirst(lc),
+																  Anum_pg_rewrite_ev_action)));
+	}
+	if (query == NULL)
+		elog(ERROR, "view %s has no query", view->object.name);
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE VIEW %s", view->object.name);
+	foreach(lc, view->columns)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : " (",
+						 tenancy_clone_identifier(ROW(Form_pg_attribute, lfirst(lc))->attname));
+	appendStringInfo(&buf, "%s", view->columns != NIL ? ")" : "");
+	if (options[0] != '\0')
+		appendStringInfo(&buf, " WITH (%s)", options);
+	appendStringInfo(&buf, " AS %s", pg_get_querydef(query, false));
+	tenancy_clone_emit(m, buf.data);
+}
+
+/* A default or constraint that was not created with its whole. */
+static void
+add_part(Model *m, Object *part)
+{
+	Object	   *whole = part->whole;
+
+	if (part->kind == OBJ_DEFAULT)
+		tenancy_clone_emit(m, psprintf("ALTER %s %s ALTER COLUMN %s SET DEFAULT %s",
+									   whole->kind == OBJ_VIEW ? "VIEW" : "TABLE ONLY",
+									   whole->name, part->name, tenancy_clone_deparse(NULL, part->expr)));
+	else
+	{
+		/* Checks go on to children, indexes of partitioned tables do not. */
+		bool		only = whole->kind == OBJ_TABLE &&
+			ROW(Form_pg_constraint, part->row)->contype != CONSTRAINT_CHECK;
+
+		tenancy_clone_emit(m, psprintf("ALTER %s %s%s ADD CONSTRAINT %s %s",
+									   tenancy_clone_object_keyword(whole),
+									   only ? "ONLY " : "", whole->name, part->name,
+									   tenancy_clone_constraint_definition(part)));
+	}
+}
+
+static void
+create(Model *m, Object *object)
+{
+	switch (object->kind)
+	{
+		case OBJ_TYPE:
+			create_type(m, object);
+			break;
+		case OBJ_DOMAIN:
+			create_domain(m, object);
+			break;
+		case OBJ_FUNCTION:
+			create_function(m, object);
+			break;
+		case OBJ_SEQUENCE:
+			create_sequence(m, object);
+			break;
+		case OBJ_TABLE:
+			create_table(m, (Table *) object);
+			break;
+		case OBJ_VIEW:
+			create_view(m, (Table *) object);
+			break;
+		case OBJ_DEFAULT:
+		case OBJ_CONSTRAINT:
+			add_part(m, object);
+			break;
+	}
+}
+
+/*
+ * Write an object's statement, after those of what it needs.  Returns false,
+ * having written no statement for it, if it needs something that is being
+ * placed: a circle, which the caller may be able to break.
+ */
+static bool
+place(Model *m, Object *object)
+{
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+
+	if (object->state == OBJ_WAITING && object->whole != NULL &&
+		object->whole->state != OBJ_PLACED && !place(m, object->whole))
+		return false;
+	if (object->state != OBJ_WAITING)
+		return object->state == OBJ_PLACED;
+
+	object->state = OBJ_PLACING;
+	if (!place_needs(m, object) ||
+		(object->kind == OBJ_TABLE && !place_generated(m, (Table *) object)))
+	{
+		object->state = OBJ_WAITING;
+		return false;
+	}
+	if (object->kind == OBJ_TABLE)
+		choose_inheritance(m, (Table *) object);
+	place_parts(m, object, false);
+	place_parts(m, object, true);
+	create(m, object);
+	object->state = OBJ_PLACED;
+	return true;
+}
+
+/* Place everything but the foreign keys that stay apart. */
+void
+tenancy_clone_place_all(Model *m)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, m->objects)
+	{
+		Object	   *object = lfirst(lc);
+
+		if (!place(m, object))
+			tenancy_clone_refuse(m, object->classid, object->oid, "its definition needs itself");
+	}
+	tenancy_clone_check_refused(m);
+	foreach(lc, m->objects)
+	{
+		foreach(lc2, ((Object *) lfirst(lc))->parts)
+		{
+			Object	   *part = lfirst(lc2);
+
+			if (!tenancy_clone_is_foreign_key(part) && !place(m, part))
+				tenancy_clone_refuse(m, part->classid, part->oid, "its definition needs itself");
+		}
+	}
+}

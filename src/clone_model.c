@@ -1,0 +1,904 @@
+/*-------------------------------------------------------------------------
+ *
+ * clone_model.c
+ *	  A model schema, read from the catalogs.
+ *
+ * What is in the schema becomes an Object each, with its parts and what it
+ * depends on.  What is not known here is refused by name, before anything of
+ * the copy is created; whoever teaches a copy a new kind of object begins in
+ * read_member().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "catalog/dependency.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_cast.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_transform.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "clone_catalog.h"
+#include "clone_model.h"
+#include "commands/trigger.h"
+#include "ident.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+
+/* ----------------------------------------------------------------
+ * Refusing, writing, finding
+ * ----------------------------------------------------------------
+ */
+
+/* Note that an object cannot be copied; reason may be NULL. */
+void
+tenancy_clone_refuse(Model *m, Oid classid, Oid oid, const char *reason)
+{
+	ObjectAddress address;
+	char	   *description;
+	ListCell   *lc;
+
+	ObjectAddressSet(address, classid, oid);
+	description = getObjectDescription(&address, true);
+	if (description == NULL)
+		return;					/* dropped meanwhile */
+	if (reason != NULL)
+		description = psprintf("%s (%s)", description, reason);
+	foreach(lc, m->refused)
+	{
+		if (strcmp(lfirst(lc), description) == 0)
+			return;
+	}
+	m->refused = lappend(m->refused, description);
+}
+
+static int
+compare_strings(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* Raise the error that names what was refused, if anything was. */
+void
+tenancy_clone_check_refused(Model *m)
+{
+	if (m->refused == NIL)
+		return;
+	list_sort(m->refused, compare_strings);
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot copy model schema \"%s\"", m->module->model_schema),
+			 errdetail("It contains what a copy cannot have: %s.",
+					   tenancy_ident_enumerate(m->refused)),
+			 errhint("Change or drop these objects, or move them to a schema that is no module's.")));
+}
+
+/* Write a statement. */
+void
+tenancy_clone_emit(Model *m, const char *sql)
+{
+	MemoryContext old = MemoryContextSwitchTo(m->result_context);
+
+	m->statements = lappend(m->statements, pstrdup(sql));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+set_address(Model *m, Oid classid, Oid oid, Object *object)
+{
+	ObjectKey	key = {classid, oid};
+	ObjectEntry *entry;
+
+	if (!OidIsValid(oid))
+		return;
+	entry = hash_search(m->by_address, &key, HASH_ENTER, NULL);
+	entry->object = object;
+}
+
+Object *
+tenancy_clone_find_object(Model *m, Oid classid, Oid oid)
+{
+	ObjectKey	key = {classid, oid};
+	ObjectEntry *entry = hash_search(m->by_address, &key, HASH_FIND, NULL);
+
+	return entry ? entry->object : NULL;
+}
+
+/* A table or view of the model; NULL if the OID is of something else. */
+Table *
+tenancy_clone_find_table(Model *m, Oid relid)
+{
+	Object	   *object = tenancy_clone_find_object(m, RelationRelationId, relid);
+
+	if (object == NULL || object->oid != relid ||
+		(object->kind != OBJ_TABLE && object->kind != OBJ_VIEW))
+		return NULL;
+	return (Table *) object;
+}
+
+/* Fill in an object (size bytes, so that it can be a Table's). */
+static Object *
+new_object(Model *m, ObjectKind kind, Size size, Oid classid, Oid oid, HeapTuple row)
+{
+	Object	   *object = palloc0(size);
+
+	object->kind = kind;
+	object->classid = classid;
+	object->oid = oid;
+	object->row = row;
+	set_address(m, classid, oid, object);
+	return object;
+}
+
+static void
+add_whole(Model *m, Object *object, NameData name, List *dependencies)
+{
+	object->name = tenancy_clone_identifier(name);
+	object->dependencies = dependencies;
+	m->objects = lappend(m->objects, object);
+}
+
+static Object *
+new_part(Model *m, Object *whole, ObjectKind kind, Oid classid, Oid oid, HeapTuple row)
+{
+	Object	   *part = new_object(m, kind, sizeof(Object), classid, oid, row);
+
+	part->whole = whole;
+	whole->parts = lappend(whole->parts, part);
+	return part;
+}
+
+/* The kinds of objects that getObjectDescription() speaks of, for SQL. */
+const char *
+tenancy_clone_object_keyword(const Object *object)
+{
+	switch (object->kind)
+	{
+		case OBJ_TYPE:
+			return "TYPE";
+		case OBJ_DOMAIN:
+			return "DOMAIN";
+		case OBJ_FUNCTION:
+			return "ROUTINE";
+		case OBJ_SEQUENCE:
+			return "SEQUENCE";
+		case OBJ_TABLE:
+			return "TABLE";
+		case OBJ_VIEW:
+			return "VIEW";
+		case OBJ_DEFAULT:
+		case OBJ_CONSTRAINT:
+			break;
+	}
+	elog(ERROR, "unexpected kind of object: %d", (int) object->kind);
+	return NULL;				/* keep compiler quiet */
+}
+
+/* The row of a column. */
+Form_pg_attribute
+tenancy_clone_find_column(const Table *table, AttrNumber attno)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
+
+		if (att->attnum == attno)
+			return att;
+	}
+	elog(ERROR, "column %d of table %s does not exist", attno, table->object.name);
+	return NULL;				/* keep compiler quiet */
+}
+
+Form_pg_attribute
+tenancy_clone_find_column_by_name(const Table *table, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
+
+		if (strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+	return NULL;
+}
+
+Object *
+tenancy_clone_find_default(const Table *table, AttrNumber attno)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->object.parts)
+	{
+		Object	   *part = lfirst(lc);
+
+		if (part->kind == OBJ_DEFAULT && part->attno == attno)
+			return part;
+	}
+	return NULL;
+}
+
+
+/* ----------------------------------------------------------------
+ * Reading the model
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * The copy of what another role owns belongs to the module owner, which is
+ * worth a warning.  Refuse it if it acts with its owner's rights: a view, a
+ * SECURITY DEFINER function, rules.
+ */
+static void
+check_owner(Model *m, Oid classid, Oid oid, Oid owner, bool acts_as_owner)
+{
+	if (owner == m->owner)
+		return;
+	if (acts_as_owner)
+		tenancy_clone_refuse(m, classid, oid,
+							 psprintf("owned by role %s", tenancy_clone_role_identifier(owner)));
+	else
+		m->has_other_owners = true;
+}
+
+void
+tenancy_clone_warn_of_other_owners(const Model *m)
+{
+	if (m->has_other_owners)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("not all objects in model schema \"%s\" belong to role %s, which owns it",
+						m->module->model_schema, tenancy_clone_role_identifier(m->owner)),
+				 errdetail("Their copies do."),
+				 errhint("Use ALTER ... OWNER TO.")));
+}
+
+/* A security label's provider may refuse us, or know names of objects. */
+static void
+check_labels(Model *m, Oid classid, Oid oid)
+{
+	if (m->has_labels && tenancy_clone_rows2(&m->catalogs, CAT_SECLABEL, oid, classid) != NIL)
+		tenancy_clone_refuse(m, classid, oid, "has a security label");
+}
+
+/* The first dependency of a type, or NULL. */
+static HeapTuple
+find_dependency(List *dependencies, char type)
+{
+	ListCell   *lc;
+
+	foreach(lc, dependencies)
+	{
+		if (ROW(Form_pg_depend, lfirst(lc))->deptype == type)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * Does an object come with another one: an extension, or (as a range type's
+ * functions and casts) what PostgreSQL has made it along with?
+ */
+static bool
+comes_with_other(Model *m, Oid classid, Oid oid)
+{
+	List	   *dependencies = tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, classid, oid);
+
+	return find_dependency(dependencies, DEPENDENCY_EXTENSION) != NULL ||
+		find_dependency(dependencies, DEPENDENCY_INTERNAL) != NULL;
+}
+
+/* Casts and transforms have no schema, but would be missing from the copy. */
+static void
+check_type_users(Model *m, Oid type)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_REFERENCE, TypeRelationId, type))
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		if ((dep->classid == CastRelationId || dep->classid == TransformRelationId) &&
+			!comes_with_other(m, dep->classid, dep->objid))
+			tenancy_clone_refuse(m, dep->classid, dep->objid, NULL);
+	}
+}
+
+static void
+read_columns(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_ATTRIBUTE, table->object.oid))
+	{
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
+
+		if (att->attnum > 0 && !att->attisdropped)
+			table->columns = lappend(table->columns, lfirst(lc));
+	}
+}
+
+static void
+read_defaults(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_ATTRDEF, table->object.oid))
+	{
+		HeapTuple	row = lfirst(lc);
+		Form_pg_attrdef def = ROW(Form_pg_attrdef, row);
+		Object	   *part = new_part(m, &table->object, OBJ_DEFAULT,
+									AttrDefaultRelationId, def->oid, row);
+
+		part->attno = def->adnum;
+		part->name = tenancy_clone_identifier(tenancy_clone_find_column(table, def->adnum)->attname);
+		part->expr = stringToNode(tenancy_clone_attr_text(&m->catalogs, CAT_ATTRDEF, row,
+														  Anum_pg_attrdef_adbin));
+	}
+}
+
+/*
+ * Is this foreign key one that its parent makes?  Those of a partition are
+ * copied nevertheless where their names are their own: the parent's then finds
+ * and adopts them.
+ */
+static bool
+comes_from_parent(Form_pg_constraint con)
+{
+	HeapTuple	tuple;
+	Form_pg_constraint parent;
+	bool		result;
+
+	if (!OidIsValid(con->conparentid))
+		return false;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(con->conparentid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", con->conparentid);
+	parent = ROW(Form_pg_constraint, tuple);
+	result = parent->conrelid == con->conrelid ||
+		strcmp(NameStr(parent->conname), NameStr(con->conname)) == 0;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Constraints of a table that have a definition of their own. */
+static void
+read_constraints(Model *m, Table *table)
+{
+	bool		partitioned = ROW(Form_pg_class, table->object.row)->relkind == RELKIND_PARTITIONED_TABLE;
+	ListCell   *lc;
+
+	table->constraints = tenancy_clone_rows(&m->catalogs, CAT_CONSTRAINT, table->object.oid);
+	foreach(lc, table->constraints)
+	{
+		HeapTuple	row = lfirst(lc);
+		Form_pg_constraint con = ROW(Form_pg_constraint, row);
+		bool		is_index = con->contype == CONSTRAINT_PRIMARY ||
+			con->contype == CONSTRAINT_UNIQUE ||
+			con->contype == CONSTRAINT_EXCLUSION;
+		Object	   *part;
+
+		if (!is_index && con->contype != CONSTRAINT_CHECK &&
+			con->contype != CONSTRAINT_FOREIGN)
+			continue;
+		if (con->contype == CONSTRAINT_FOREIGN &&
+			(comes_from_parent(con) ||
+			 (m->tenant != NULL && con->confrelid == m->registry_tenant)))
+			continue;
+
+		part = new_part(m, &table->object, OBJ_CONSTRAINT, ConstraintRelationId,
+						con->oid, row);
+		part->name = tenancy_clone_identifier(con->conname);
+		if (is_index)
+			set_address(m, RelationRelationId, con->conindid, part);
+
+		/*
+		 * What is created with a new table counts as valid.  An index of a
+		 * partitioned table comes after its partitions', to which it is then
+		 * attached one by one.
+		 */
+		part->apart = !con->convalidated ||
+			(partitioned && con->contype != CONSTRAINT_CHECK);
+	}
+}
+
+/* PostgreSQL's own triggers are made with their constraint, and enabled. */
+static void
+read_triggers(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_TRIGGER, table->object.oid))
+	{
+		Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
+
+		if (!trigger->tgisinternal)
+			table->triggers = lappend(table->triggers, lfirst(lc));
+		else if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
+			tenancy_clone_refuse(m, ConstraintRelationId, trigger->tgconstraint,
+								 "its triggers are disabled");
+	}
+}
+
+/* Statistics of a table; they have a schema and an owner of their own. */
+static void
+read_statistics(Model *m, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_STATISTICS, relid))
+	{
+		Form_pg_statistic_ext stat = ROW(Form_pg_statistic_ext, lfirst(lc));
+
+		if (stat->stxnamespace != m->namespace)
+			tenancy_clone_refuse(m, StatisticExtRelationId, stat->oid,
+								 "in another schema than its table");
+		check_owner(m, StatisticExtRelationId, stat->oid, stat->stxowner, false);
+		m->statistics = lappend(m->statistics, lfirst(lc));
+	}
+}
+
+/*
+ * Parents and children must be in the schema.  A parent outside would show the
+ * rows of all tenants, past the policies on their tables.
+ */
+static void
+read_inheritance(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_PARENTS, table->object.oid))
+	{
+		Oid			parent = ROW(Form_pg_inherits, lfirst(lc))->inhparent;
+
+		if (get_rel_namespace(parent) != m->namespace)
+			tenancy_clone_refuse(m, RelationRelationId, table->object.oid,
+								 "its parent is in another schema");
+		table->parents = lappend_oid(table->parents, parent);
+	}
+	if (!ROW(Form_pg_class, table->object.row)->relhassubclass)
+		return;
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_CHILDREN, table->object.oid))
+	{
+		Form_pg_inherits inh = ROW(Form_pg_inherits, lfirst(lc));
+
+		if (get_rel_namespace(inh->inhrelid) != m->namespace)
+			tenancy_clone_refuse(m, RelationRelationId, table->object.oid,
+								 "has a child in another schema");
+		if (inh->inhdetachpending)
+			tenancy_clone_refuse(m, RelationRelationId, inh->inhrelid, "is being detached");
+		table->children = lappend_oid(table->children, inh->inhrelid);
+	}
+}
+
+static void
+read_table(Model *m, Oid relid, HeapTuple row, List *dependencies)
+{
+	Form_pg_class class = ROW(Form_pg_class, row);
+	Table	   *table = (Table *) new_object(m, OBJ_TABLE, sizeof(Table),
+											 RelationRelationId, relid, row);
+
+	add_whole(m, &table->object, class->relname, dependencies);
+	set_address(m, TypeRelationId, class->reltype, &table->object);
+	set_address(m, TypeRelationId, get_array_type(class->reltype), &table->object);
+	check_type_users(m, class->reltype);
+	read_columns(m, table);
+	read_defaults(m, table);
+	read_constraints(m, table);
+	read_inheritance(m, table);
+	read_statistics(m, relid);
+	if (class->relhastriggers)
+		read_triggers(m, table);
+}
+
+/*
+ * Find a view's query, and refuse rules where pg_get_ruledef(), which compares
+ * two OIDs in SQL, would call a stranger's operator.
+ */
+static void
+read_rules(Model *m, Table *table)
+{
+	bool		planted = SearchSysCacheExists4(OPERNAMENSP,
+												CStringGetDatum("="),
+												ObjectIdGetDatum(OIDOID),
+												ObjectIdGetDatum(OIDOID),
+												ObjectIdGetDatum(m->namespace));
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_REWRITE, table->object.oid))
+	{
+		Form_pg_rewrite rule = ROW(Form_pg_rewrite, lfirst(lc));
+
+		if (table->object.kind == OBJ_VIEW && rule->ev_type == '1')
+		{
+			table->return_rule = rule->oid;
+			set_address(m, RewriteRelationId, rule->oid, &table->object);
+		}
+		else if (planted)
+			tenancy_clone_refuse(m, RewriteRelationId, rule->oid,
+								 "the schema has an operator that compares OIDs");
+	}
+}
+
+static void
+read_view(Model *m, Oid relid, HeapTuple row, List *dependencies)
+{
+	Form_pg_class class = ROW(Form_pg_class, row);
+	Table	   *view = (Table *) new_object(m, OBJ_VIEW, sizeof(Table),
+											RelationRelationId, relid, row);
+	ListCell   *lc;
+
+	add_whole(m, &view->object, class->relname, dependencies);
+	set_address(m, TypeRelationId, class->reltype, &view->object);
+	set_address(m, TypeRelationId, get_array_type(class->reltype), &view->object);
+	check_type_users(m, class->reltype);
+	read_columns(m, view);
+	read_defaults(m, view);
+	foreach(lc, view->object.parts)
+		((Object *) lfirst(lc))->apart = true;
+	if (class->relhastriggers)
+		read_triggers(m, view);
+}
+
+static void
+read_sequence(Model *m, Oid relid, HeapTuple row, List *dependencies)
+{
+	Object	   *sequence = new_object(m, OBJ_SEQUENCE, sizeof(Object),
+									  RelationRelationId, relid, row);
+	ListCell   *lc;
+
+	add_whole(m, sequence, ROW(Form_pg_class, row)->relname, dependencies);
+	foreach(lc, dependencies)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		if (dep->refclassid != RelationRelationId || dep->refobjsubid == 0 ||
+			(dep->deptype != DEPENDENCY_AUTO && dep->deptype != DEPENDENCY_INTERNAL))
+			continue;
+		sequence->owner_relid = dep->refobjid;
+		sequence->owner_attno = dep->refobjsubid;
+		sequence->identity = dep->deptype == DEPENDENCY_INTERNAL;
+		if (get_rel_namespace(dep->refobjid) != m->namespace)
+			tenancy_clone_refuse(m, RelationRelationId, relid, "owned by a table in another schema");
+	}
+}
+
+static void
+read_relation(Model *m, Oid relid, List *dependencies)
+{
+	HeapTuple	row = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class class;
+
+	if (!HeapTupleIsValid(row))
+		return;					/* dropped meanwhile */
+
+	class = ROW(Form_pg_class, row);
+	switch (class->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+			read_table(m, relid, row, dependencies);
+			break;
+		case RELKIND_VIEW:
+			read_view(m, relid, row, dependencies);
+			break;
+		case RELKIND_SEQUENCE:
+			read_sequence(m, relid, row, dependencies);
+			break;
+		default:
+			tenancy_clone_refuse(m, RelationRelationId, relid, NULL);
+			return;
+	}
+	if (class->relhasrules)
+		read_rules(m, tenancy_clone_find_table(m, relid));
+	check_owner(m, RelationRelationId, relid, class->relowner,
+				class->relkind == RELKIND_VIEW || class->relhasrules);
+	check_labels(m, RelationRelationId, relid);
+}
+
+static void
+read_domain_constraints(Model *m, Object *domain)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_DOMAIN_CONSTRAINT, domain->oid))
+	{
+		Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc));
+		Object	   *part;
+
+		if (con->contype != CONSTRAINT_CHECK)
+			continue;
+		part = new_part(m, domain, OBJ_CONSTRAINT, ConstraintRelationId,
+						con->oid, lfirst(lc));
+		part->name = tenancy_clone_identifier(con->conname);
+		part->apart = !con->convalidated;
+	}
+}
+
+static Oid
+type_namespace(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	Oid			namespace;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", oid);
+	namespace = ROW(Form_pg_type, tuple)->typnamespace;
+	ReleaseSysCache(tuple);
+	return namespace;
+}
+
+/* A multirange comes with its range. */
+static void
+read_multirange(Model *m, Oid oid)
+{
+	if (type_namespace(get_multirange_range(oid)) != m->namespace)
+		tenancy_clone_refuse(m, TypeRelationId, oid, "its range type is in another schema");
+}
+
+/* A range's canonical function cannot exist before the range does. */
+static void
+read_range(Model *m, Object *type)
+{
+	HeapTuple	tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(type->oid));
+	Form_pg_range range;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for range type %u", type->oid);
+	range = ROW(Form_pg_range, tuple);
+	if (OidIsValid(range->rngcanonical))
+		tenancy_clone_refuse(m, TypeRelationId, type->oid, "has a canonical function");
+	if (type_namespace(range->rngmultitypid) != m->namespace)
+		tenancy_clone_refuse(m, TypeRelationId, type->oid, "its multirange type is in another schema");
+	set_address(m, TypeRelationId, range->rngmultitypid, type);
+	set_address(m, TypeRelationId, get_array_type(range->rngmultitypid), type);
+	ReleaseSysCache(tuple);
+}
+
+static void
+read_type(Model *m, Oid oid, List *dependencies)
+{
+	HeapTuple	row = SearchSysCacheCopy1(TYPEOID, ObjectIdGetDatum(oid));
+	Form_pg_type type;
+	Object	   *object;
+
+	if (!HeapTupleIsValid(row))
+		return;					/* dropped meanwhile */
+	type = ROW(Form_pg_type, row);
+	if (type->typtype == TYPTYPE_MULTIRANGE)
+	{
+		read_multirange(m, oid);
+		return;
+	}
+	if (!type->typisdefined ||
+		(type->typtype != TYPTYPE_COMPOSITE && type->typtype != TYPTYPE_DOMAIN &&
+		 type->typtype != TYPTYPE_ENUM && type->typtype != TYPTYPE_RANGE))
+	{
+		tenancy_clone_refuse(m, TypeRelationId, oid, NULL);
+		return;
+	}
+
+	object = new_object(m, type->typtype == TYPTYPE_DOMAIN ? OBJ_DOMAIN : OBJ_TYPE,
+						sizeof(Object), TypeRelationId, oid, row);
+	add_whole(m, object, type->typname, dependencies);
+	set_address(m, TypeRelationId, type->typarray, object);
+	set_address(m, RelationRelationId, type->typrelid, object);
+	check_type_users(m, oid);
+	check_owner(m, TypeRelationId, oid, type->typowner, false);
+	check_labels(m, TypeRelationId, oid);
+	if (type->typtype == TYPTYPE_DOMAIN)
+		read_domain_constraints(m, object);
+	if (type->typtype == TYPTYPE_RANGE)
+		read_range(m, object);
+}
+
+/* Why the module owner could not create this function; NULL if it can. */
+static const char *
+function_obstacle(Form_pg_proc proc)
+{
+	HeapTuple	tuple;
+	Form_pg_language language;
+	const char *obstacle = NULL;
+
+	if (proc->prokind != PROKIND_FUNCTION && proc->prokind != PROKIND_PROCEDURE)
+		return proc->prokind == PROKIND_AGGREGATE ? "aggregate" : "window function";
+	if (proc->proleakproof)
+		return "leakproof";
+	if (OidIsValid(proc->prosupport))
+		return "has a support function";
+
+	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(proc->prolang));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for language %u", proc->prolang);
+	language = ROW(Form_pg_language, tuple);
+	if (!language->lanpltrusted)
+		obstacle = psprintf("in the untrusted language %s", NameStr(language->lanname));
+	ReleaseSysCache(tuple);
+	return obstacle;
+}
+
+static void
+read_function(Model *m, Oid oid, List *dependencies)
+{
+	HeapTuple	row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(oid));
+	Form_pg_proc proc;
+	HeapTuple	internal;
+	const char *obstacle;
+	Object	   *object;
+
+	if (!HeapTupleIsValid(row))
+		return;					/* dropped meanwhile */
+	proc = ROW(Form_pg_proc, row);
+	internal = find_dependency(dependencies, DEPENDENCY_INTERNAL);
+	if (internal != NULL)
+	{
+		m->internal_functions = lappend(m->internal_functions, internal);
+		return;
+	}
+	obstacle = function_obstacle(proc);
+	if (obstacle != NULL)
+	{
+		tenancy_clone_refuse(m, ProcedureRelationId, oid, obstacle);
+		return;
+	}
+
+	object = new_object(m, OBJ_FUNCTION, sizeof(Object), ProcedureRelationId, oid, row);
+	add_whole(m, object, proc->proname, dependencies);
+	check_owner(m, ProcedureRelationId, oid, proc->proowner, proc->prosecdef);
+	check_labels(m, ProcedureRelationId, oid);
+}
+
+/* Something in the schema, by its address. */
+static void
+read_member(Model *m, Oid classid, Oid oid)
+{
+	List	   *dependencies;
+
+	/* An extension only has its home here; its objects stay where they are. */
+	if (classid == ExtensionRelationId)
+		return;
+	dependencies = tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, classid, oid);
+	if (find_dependency(dependencies, DEPENDENCY_EXTENSION) != NULL)
+	{
+		m->has_extension_members = true;
+		return;
+	}
+
+	switch (classid)
+	{
+		case RelationRelationId:
+			read_relation(m, oid, dependencies);
+			break;
+		case TypeRelationId:
+			read_type(m, oid, dependencies);
+			break;
+		case ProcedureRelationId:
+			read_function(m, oid, dependencies);
+			break;
+		case StatisticExtRelationId:
+			/* read with its table, which tenancy_clone_read_members() makes sure of */
+			break;
+		default:
+			tenancy_clone_refuse(m, classid, oid, NULL);
+			break;
+	}
+}
+
+int
+tenancy_clone_compare_members(const ListCell *a, const ListCell *b)
+{
+	Oid			x = ROW(Form_pg_depend, lfirst(a))->objid;
+	Oid			y = ROW(Form_pg_depend, lfirst(b))->objid;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What is known by having read the whole schema. */
+static void
+connect_objects(Model *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->objects)
+	{
+		Object	   *object = lfirst(lc);
+		Table	   *table;
+
+		/* An identity column's sequence is created by its table. */
+		if (!object->identity)
+			continue;
+		table = tenancy_clone_find_table(m, object->owner_relid);
+		if (table == NULL)
+		{
+			tenancy_clone_refuse(m, object->classid, object->oid, "its table stays where it is");
+			continue;
+		}
+		table->sequences = lappend(table->sequences, object);
+		object->whole = &table->object;
+	}
+
+	/* Who needs a range's constructor needs the range. */
+	foreach(lc, m->internal_functions)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+		Object	   *object = tenancy_clone_find_object(m, dep->refclassid, dep->refobjid);
+
+		if (object != NULL)
+			set_address(m, dep->classid, dep->objid, object);
+	}
+}
+
+static bool
+is_read_statistics(Model *m, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->statistics)
+	{
+		if (ROW(Form_pg_statistic_ext, lfirst(lc))->oid == oid)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_labels(Catalogs *c)
+{
+	SysScanDesc scan = systable_beginscan(c->rel[CAT_SECLABEL], InvalidOid,
+										  false, NULL, 0, NULL);
+	bool		result = HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	return result;
+}
+
+/*
+ * Read everything that is in the schema: all of it depends on it, but for
+ * what is part of something else (indexes, row types, arrays).
+ */
+void
+tenancy_clone_read_members(Model *m)
+{
+	List	   *members = tenancy_clone_rows2(&m->catalogs, CAT_REFERENCE,
+											  NamespaceRelationId, m->namespace);
+	ListCell   *lc;
+
+	m->has_labels = has_labels(&m->catalogs);
+	list_sort(members, tenancy_clone_compare_members);
+	foreach(lc, members)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		/* Default privileges and publications hang on it with AUTO. */
+		if (dep->deptype == DEPENDENCY_NORMAL)
+			read_member(m, dep->classid, dep->objid);
+	}
+	foreach(lc, members)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		if (dep->classid == StatisticExtRelationId &&
+			!is_read_statistics(m, dep->objid))
+			tenancy_clone_refuse(m, dep->classid, dep->objid, "its table is in another schema");
+	}
+	connect_objects(m);
+}

@@ -1,0 +1,627 @@
+/*-------------------------------------------------------------------------
+ *
+ * clone_part.c
+ *	  Statements for the parts of objects that nothing is defined by.
+ *
+ * Indexes, foreign keys that stood apart, extended statistics, rules,
+ * triggers, what ALTER TABLE sets, and comments on all of it: these come when
+ * every object is there, in no order but their own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/dependency.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_description.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "clone_catalog.h"
+#include "clone_create.h"
+#include "clone_model.h"
+#include "clone_part.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+
+/* ----------------------------------------------------------------
+ * What comes last: indexes, foreign keys, triggers, ...
+ * ----------------------------------------------------------------
+ */
+
+void
+tenancy_clone_add_action(Table *table, char *action)
+{
+	table->actions = lappend(table->actions, action);
+}
+
+/* ALTER ... DEPENDS ON EXTENSION */
+void
+tenancy_clone_add_extension_needs(Model *m, List *dependencies, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, dependencies)
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		if (dep->deptype == DEPENDENCY_AUTO_EXTENSION)
+			tenancy_clone_emit(m, psprintf("ALTER %s DEPENDS ON EXTENSION %s", what,
+										   quote_identifier(get_extension_name(dep->refobjid))));
+	}
+}
+
+void
+tenancy_clone_own_sequence(Model *m, const Object *sequence)
+{
+	Table	   *table;
+	Form_pg_attribute column;
+
+	if (sequence->identity || !OidIsValid(sequence->owner_relid))
+		return;
+	table = tenancy_clone_find_table(m, sequence->owner_relid);
+	if (table == NULL)
+		elog(ERROR, "sequence %s is owned by an unknown table", sequence->name);
+	column = tenancy_clone_find_column(table, sequence->owner_attno);
+	tenancy_clone_emit(m, psprintf("ALTER SEQUENCE %s OWNED BY %s.%s", sequence->name,
+								   table->object.name, tenancy_clone_identifier(column->attname)));
+}
+
+/* What neither a constraint's definition nor pg_get_indexdef() says. */
+static void
+adjust_index(Model *m, HeapTuple row, const char *name, bool is_constraint)
+{
+	Form_pg_index index = ROW(Form_pg_index, row);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index->indexrelid));
+	Form_pg_class class;
+	char	   *options;
+	bool		no_expressions;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index->indexrelid);
+	class = ROW(Form_pg_class, tuple);
+	options = is_constraint ? tenancy_clone_relation_options(tuple) : "";
+	if (!index->indisvalid && class->relkind == RELKIND_INDEX)
+		tenancy_clone_refuse(m, RelationRelationId, index->indexrelid, "not valid");
+	if (options[0] != '\0')
+		tenancy_clone_emit(m, psprintf("ALTER INDEX %s SET (%s)", name, options));
+	if (OidIsValid(class->reltablespace))
+		tenancy_clone_emit(m, psprintf("ALTER INDEX %s SET TABLESPACE %s", name,
+									   tenancy_clone_tablespace_identifier(class->reltablespace)));
+	ReleaseSysCache(tuple);
+
+	/* Only columns that are expressions can have statistics targets. */
+	(void) tenancy_clone_attr(&m->catalogs, CAT_INDEX, row, Anum_pg_index_indexprs,
+							  &no_expressions);
+	if (no_expressions)
+		return;
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_ATTRIBUTE, index->indexrelid))
+	{
+		int			target = tenancy_clone_attr_target(&m->catalogs, CAT_ATTRIBUTE, lfirst(lc),
+													   Anum_pg_attribute_attstattarget);
+
+		if (target >= 0)
+			tenancy_clone_emit(m, psprintf("ALTER INDEX %s ALTER COLUMN %d SET STATISTICS %d", name,
+										   ROW(Form_pg_attribute, lfirst(lc))->attnum, target));
+	}
+}
+
+static int
+compare_indexes(const ListCell *a, const ListCell *b)
+{
+	Oid			x = ROW(Form_pg_index, lfirst(a))->indexrelid;
+	Oid			y = ROW(Form_pg_index, lfirst(b))->indexrelid;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A partition's index is a part of its parent's. */
+static void
+note_attachment(Model *m, Oid index, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_PARENTS, index))
+	{
+		Oid			parent = ROW(Form_pg_inherits, lfirst(lc))->inhparent;
+
+		m->index_attachments = lappend(m->index_attachments,
+									   psprintf("ALTER INDEX %s ATTACH PARTITION %s",
+												quote_identifier(get_rel_name(parent)), name));
+	}
+}
+
+static char *
+comment_text(Model *m, HeapTuple row)
+{
+	return quote_literal_cstr(tenancy_clone_attr_text(&m->catalogs, CAT_DESCRIPTION, row,
+													  Anum_pg_description_description));
+}
+
+void
+tenancy_clone_add_comment(Model *m, Oid classid, Oid oid, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DESCRIPTION, oid, classid))
+	{
+		if (ROW(Form_pg_description, lfirst(lc))->objsubid == 0)
+			tenancy_clone_emit(m, psprintf("COMMENT ON %s IS %s", what, comment_text(m, lfirst(lc))));
+	}
+}
+
+/* Is this the default operator class of btree for the type? */
+static bool
+is_default_opclass(Model *m, Oid opclass, Oid type)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	/* PostgreSQL looks through all classes each time; there are few answers. */
+	forboth(lc, m->types, lc2, m->opclasses)
+	{
+		if (lfirst_oid(lc) == type)
+			return lfirst_oid(lc2) == opclass;
+	}
+	m->types = lappend_oid(m->types, type);
+	m->opclasses = lappend_oid(m->opclasses, GetDefaultOpClass(type, BTREE_AM_OID));
+	return llast_oid(m->opclasses) == opclass;
+}
+
+/* An array over an index's columns: oidvector or int2vector. */
+static const void *
+index_vector(Model *m, HeapTuple row, AttrNumber attno)
+{
+	bool		isnull;
+
+	return DatumGetPointer(tenancy_clone_attr(&m->catalogs, CAT_INDEX, row, attno, &isnull));
+}
+
+/*
+ * The definition of an index that has nothing but columns, as nearly all do;
+ * NULL for others.
+ */
+static char *
+plain_index_definition(Model *m, const Table *table, HeapTuple row, const char *name)
+{
+	Form_pg_index index = ROW(Form_pg_index, row);
+	const oidvector *classes;
+	const oidvector *collations;
+	const int2vector *options;
+	bool		isnull;
+	StringInfoData buf;
+
+	(void) tenancy_clone_attr(&m->catalogs, CAT_INDEX, row, Anum_pg_index_indpred, &isnull);
+	if (!isnull || index->indnullsnotdistinct || index->indnatts != index->indnkeyatts)
+		return NULL;
+	classes = index_vector(m, row, Anum_pg_index_indclass);
+	collations = index_vector(m, row, Anum_pg_index_indcollation);
+	options = index_vector(m, row, Anum_pg_index_indoption);
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE %sINDEX %s ON %s USING btree (",
+					 index->indisunique ? "UNIQUE " : "", name, table->object.name);
+	for (int i = 0; i < index->indnatts; i++)
+	{
+		Form_pg_attribute att;
+
+		if (index->indkey.values[i] <= 0)
+			return NULL;
+		att = tenancy_clone_find_column(table, index->indkey.values[i]);
+		if (options->values[i] != 0 || collations->values[i] != att->attcollation ||
+			!is_default_opclass(m, classes->values[i], att->atttypid))
+			return NULL;
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", tenancy_clone_identifier(att->attname));
+	}
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+static char *
+index_definition(Model *m, const Table *table, HeapTuple row, const char *name)
+{
+	Oid			oid = ROW(Form_pg_index, row)->indexrelid;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Form_pg_class class;
+	char	   *definition = NULL;
+	bool		no_options;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", oid);
+	class = ROW(Form_pg_class, tuple);
+	(void) SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &no_options);
+	if (class->relkind == RELKIND_INDEX && class->relam == BTREE_AM_OID && no_options)
+		definition = plain_index_definition(m, table, row, name);
+	ReleaseSysCache(tuple);
+	if (definition != NULL)
+		return definition;
+	return TextDatumGetCString(DirectFunctionCall3(pg_get_indexdef_ext,
+												   ObjectIdGetDatum(oid),
+												   Int32GetDatum(0),
+												   BoolGetDatum(true)));
+}
+
+void
+tenancy_clone_create_indexes(Model *m, Table *table)
+{
+	Form_pg_class class = ROW(Form_pg_class, table->object.row);
+	List	   *indexes;
+	ListCell   *lc;
+
+	if (!class->relhasindex)
+		return;
+	indexes = tenancy_clone_rows(&m->catalogs, CAT_INDEX, table->object.oid);
+	list_sort(indexes, compare_indexes);
+	foreach(lc, indexes)
+	{
+		Form_pg_index index = ROW(Form_pg_index, lfirst(lc));
+		const char *name = quote_identifier(get_rel_name(index->indexrelid));
+		bool		is_constraint = tenancy_clone_find_object(m, RelationRelationId,
+															  index->indexrelid) != NULL;
+
+		if (!is_constraint)
+			tenancy_clone_emit(m, index_definition(m, table, lfirst(lc), name));
+		adjust_index(m, lfirst(lc), name, is_constraint);
+		tenancy_clone_add_extension_needs(m,
+										  tenancy_clone_rows2(&m->catalogs, CAT_DEPEND,
+															  RelationRelationId,
+															  index->indexrelid),
+										  psprintf("INDEX %s", name));
+		tenancy_clone_add_comment(m, RelationRelationId, index->indexrelid,
+								  psprintf("INDEX %s", name));
+		if (class->relispartition)
+			note_attachment(m, index->indexrelid, name);
+		if (index->indisclustered)
+			tenancy_clone_add_action(table, psprintf("CLUSTER ON %s", name));
+		if (index->indisreplident)
+			tenancy_clone_add_action(table, psprintf("REPLICA IDENTITY USING INDEX %s", name));
+	}
+}
+
+/* Foreign keys that could not be created with their table. */
+void
+tenancy_clone_add_foreign_keys(Model *m, const Table *table)
+{
+	bool		first = true;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, table->object.parts)
+	{
+		Object	   *part = lfirst(lc);
+
+		if (!tenancy_clone_is_foreign_key(part) || part->state == OBJ_PLACED)
+			continue;
+		appendStringInfo(&buf, "%s ADD CONSTRAINT %s %s", first ? "" : ",",
+						 part->name, tenancy_clone_constraint_definition(part));
+		first = false;
+	}
+	if (!first)
+		tenancy_clone_emit(m, psprintf("ALTER TABLE %s%s", table->object.name, buf.data));
+}
+
+void
+tenancy_clone_create_statistics(Model *m, HeapTuple row)
+{
+	Form_pg_statistic_ext stat = ROW(Form_pg_statistic_ext, row);
+	char	   *name = tenancy_clone_identifier(stat->stxname);
+	char	   *def = pg_get_statisticsobjdef_string(stat->oid);
+	char	   *qualified = psprintf("CREATE STATISTICS %s ",
+									 quote_qualified_identifier(m->module->model_schema,
+																NameStr(stat->stxname)));
+	int			target = tenancy_clone_attr_target(&m->catalogs, CAT_STATISTICS, row,
+												   Anum_pg_statistic_ext_stxstattarget);
+
+	/* The name is qualified always, the rest as search_path wants it. */
+	if (strncmp(def, qualified, strlen(qualified)) != 0)
+		elog(ERROR, "unexpected definition of statistics %s: %s", name, def);
+	tenancy_clone_emit(m, psprintf("CREATE STATISTICS %s %s", name, def + strlen(qualified)));
+	if (target >= 0)
+		tenancy_clone_emit(m, psprintf("ALTER STATISTICS %s SET STATISTICS %d", name, target));
+	tenancy_clone_add_comment(m, StatisticExtRelationId, stat->oid,
+							  psprintf("STATISTICS %s", name));
+}
+
+/* "ENABLE REPLICA TRIGGER name" and the like; NULL if that is the default. */
+static char *
+firing_action(char enabled, const char *what, const char *name)
+{
+	switch (enabled)
+	{
+		case TRIGGER_DISABLED:
+			return psprintf("DISABLE %s %s", what, name);
+		case TRIGGER_FIRES_ON_REPLICA:
+			return psprintf("ENABLE REPLICA %s %s", what, name);
+		case TRIGGER_FIRES_ALWAYS:
+			return psprintf("ENABLE ALWAYS %s %s", what, name);
+		default:
+			return NULL;
+	}
+}
+
+void
+tenancy_clone_create_rules(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	if (!ROW(Form_pg_class, table->object.row)->relhasrules)
+		return;
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_REWRITE, table->object.oid))
+	{
+		Form_pg_rewrite rule = ROW(Form_pg_rewrite, lfirst(lc));
+		char	   *name = tenancy_clone_identifier(rule->rulename);
+		char	   *action = firing_action(rule->ev_enabled, "RULE", name);
+
+		if (rule->oid != table->return_rule)
+			tenancy_clone_emit(m, TextDatumGetCString(DirectFunctionCall2(pg_get_ruledef_ext,
+																		  ObjectIdGetDatum(rule->oid),
+																		  BoolGetDatum(true))));
+		if (action != NULL)
+			tenancy_clone_add_action(table, action);
+		tenancy_clone_add_comment(m, RewriteRelationId, rule->oid,
+								  psprintf("RULE %s ON %s", name, table->object.name));
+	}
+}
+
+/* A partition's triggers that come from its parent differ in firing only. */
+void
+tenancy_clone_create_triggers(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->triggers)
+	{
+		Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
+		char	   *name = tenancy_clone_identifier(trigger->tgname);
+		char	   *what = psprintf("TRIGGER %s ON %s", name, table->object.name);
+		char	   *action;
+
+		if (!OidIsValid(trigger->tgparentid))
+			tenancy_clone_emit(m, TextDatumGetCString(DirectFunctionCall2(pg_get_triggerdef_ext,
+																		  ObjectIdGetDatum(trigger->oid),
+																		  BoolGetDatum(true))));
+		action = firing_action(trigger->tgenabled, "TRIGGER", name);
+		if (action != NULL)
+			tenancy_clone_add_action(table, action);
+		tenancy_clone_add_extension_needs(m,
+										  tenancy_clone_rows2(&m->catalogs, CAT_DEPEND,
+															  TriggerRelationId, trigger->oid),
+										  what);
+		tenancy_clone_add_comment(m, TriggerRelationId, trigger->oid, what);
+	}
+}
+
+/* How a parent has the column; NULL if the table is not created with one. */
+static Form_pg_attribute
+find_parent_column(Model *m, const Table *table, Form_pg_attribute att)
+{
+	ListCell   *lc;
+
+	if (!tenancy_clone_is_inherited_column(table, att))
+		return NULL;
+	foreach(lc, table->parents)
+	{
+		Table	   *parent = tenancy_clone_find_table(m, lfirst_oid(lc));
+		Form_pg_attribute theirs = tenancy_clone_find_column_by_name(parent, NameStr(att->attname));
+
+		if (theirs != NULL)
+			return theirs;
+	}
+	return NULL;
+}
+
+static const char *
+storage_name(char storage)
+{
+	switch (storage)
+	{
+		case TYPSTORAGE_PLAIN:
+			return "PLAIN";
+		case TYPSTORAGE_EXTERNAL:
+			return "EXTERNAL";
+		case TYPSTORAGE_MAIN:
+			return "MAIN";
+		default:
+			return "EXTENDED";
+	}
+}
+
+/* Where an inherited column differs from its parent's. */
+static void
+add_inherited_actions(Table *table, Form_pg_attribute att, Form_pg_attribute theirs)
+{
+	char	   *column = psprintf("ALTER COLUMN %s", tenancy_clone_identifier(att->attname));
+
+	if (att->attcompression != theirs->attcompression)
+		tenancy_clone_add_action(table, psprintf("%s SET COMPRESSION %s", column,
+												 tenancy_clone_compression_name(att->attcompression)));
+	if (theirs->atthasdef && !att->atthasdef)
+		tenancy_clone_add_action(table, psprintf("%s DROP DEFAULT", column));
+	if (att->attnotnull && !theirs->attnotnull && !att->attislocal)
+		tenancy_clone_add_action(table, psprintf("%s SET NOT NULL", column));
+}
+
+/* A column's options, "" if it has none. */
+static char *
+column_options(Model *m, HeapTuple row)
+{
+	StringInfoData buf;
+	bool		isnull;
+	Datum		options = tenancy_clone_attr(&m->catalogs, CAT_ATTRIBUTE, row,
+											 Anum_pg_attribute_attoptions, &isnull);
+
+	if (isnull)
+		return "";
+	initStringInfo(&buf);
+	tenancy_clone_append_options(&buf, "", options);
+	return buf.data;
+}
+
+/* What CREATE TABLE does not say of columns. */
+void
+tenancy_clone_add_column_actions(Model *m, Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		HeapTuple	row = lfirst(lc);
+		Form_pg_attribute att = ROW(Form_pg_attribute, row);
+		Form_pg_attribute theirs = find_parent_column(m, table, att);
+		char		storage = theirs ? theirs->attstorage : get_typstorage(att->atttypid);
+		int			target = tenancy_clone_attr_target(&m->catalogs, CAT_ATTRIBUTE, row,
+													   Anum_pg_attribute_attstattarget);
+		char	   *options = column_options(m, row);
+		char	   *column;
+
+		if (theirs != NULL)
+			add_inherited_actions(table, att, theirs);
+		if (att->attstorage == storage && target < 0 && options[0] == '\0')
+			continue;
+		column = psprintf("ALTER COLUMN %s", tenancy_clone_identifier(att->attname));
+		if (att->attstorage != storage)
+			tenancy_clone_add_action(table, psprintf("%s SET STORAGE %s", column,
+													 storage_name(att->attstorage)));
+		if (target >= 0)
+			tenancy_clone_add_action(table, psprintf("%s SET STATISTICS %d", column, target));
+		if (options[0] != '\0')
+			tenancy_clone_add_action(table, psprintf("%s SET (%s)", column, options));
+	}
+}
+
+void
+tenancy_clone_add_replica_identity(Table *table)
+{
+	switch (ROW(Form_pg_class, table->object.row)->relreplident)
+	{
+		case REPLICA_IDENTITY_FULL:
+			tenancy_clone_add_action(table, "REPLICA IDENTITY FULL");
+			break;
+		case REPLICA_IDENTITY_NOTHING:
+			tenancy_clone_add_action(table, "REPLICA IDENTITY NOTHING");
+			break;
+		default:
+			break;
+	}
+}
+
+/* All that is left to say of a table, in one statement. */
+void
+tenancy_clone_alter_table(Model *m, const Table *table)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (table->actions == NIL)
+		return;
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "ALTER TABLE ONLY %s", table->object.name);
+	foreach(lc, table->actions)
+		appendStringInfo(&buf, "%s %s", foreach_current_index(lc) > 0 ? "," : "",
+						 (char *) lfirst(lc));
+	tenancy_clone_emit(m, buf.data);
+}
+
+
+/* ----------------------------------------------------------------
+ * Comments
+ * ----------------------------------------------------------------
+ */
+
+/* A relation's comment, and those of its columns. */
+static void
+comment_relation(Model *m, Oid relid, const char *keyword, const char *name, List *columns)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DESCRIPTION, relid, RelationRelationId))
+	{
+		int			attno = ROW(Form_pg_description, lfirst(lc))->objsubid;
+
+		if (attno == 0)
+			tenancy_clone_emit(m, psprintf("COMMENT ON %s %s IS %s", keyword, name,
+										   comment_text(m, lfirst(lc))));
+		foreach(lc2, columns)
+		{
+			Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc2));
+
+			if (att->attnum == attno && !att->attisdropped)
+				tenancy_clone_emit(m, psprintf("COMMENT ON COLUMN %s.%s IS %s", name,
+											   tenancy_clone_identifier(att->attname), comment_text(m, lfirst(lc))));
+		}
+	}
+}
+
+/* Constraint triggers have a constraint, too, that can have a comment. */
+static void
+comment_constraints(Model *m, List *constraints, const char *on)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc));
+
+		if (m->tenant == NULL || con->confrelid != m->registry_tenant)
+			tenancy_clone_add_comment(m, ConstraintRelationId, con->oid,
+									  psprintf("CONSTRAINT %s ON %s", tenancy_clone_identifier(con->conname), on));
+	}
+}
+
+static void
+comment_type(Model *m, const Object *object)
+{
+	Oid			relid = ROW(Form_pg_type, object->row)->typrelid;
+
+	tenancy_clone_add_comment(m, TypeRelationId, object->oid,
+							  psprintf("%s %s", tenancy_clone_object_keyword(object), object->name));
+	if (object->kind == OBJ_DOMAIN)
+		comment_constraints(m, tenancy_clone_rows(&m->catalogs, CAT_DOMAIN_CONSTRAINT, object->oid),
+							psprintf("DOMAIN %s", object->name));
+	if (OidIsValid(relid))
+		comment_relation(m, relid, "TYPE", object->name,
+						 tenancy_clone_rows(&m->catalogs, CAT_ATTRIBUTE, relid));
+}
+
+void
+tenancy_clone_comment_object(Model *m, const Object *object)
+{
+	const Table *table = (const Table *) object;
+
+	switch (object->kind)
+	{
+		case OBJ_TABLE:
+		case OBJ_VIEW:
+			comment_relation(m, object->oid, tenancy_clone_object_keyword(object), object->name,
+							 table->columns);
+			comment_constraints(m, table->constraints, object->name);
+			break;
+		case OBJ_SEQUENCE:
+			comment_relation(m, object->oid, "SEQUENCE", object->name, NIL);
+			break;
+		case OBJ_FUNCTION:
+			tenancy_clone_add_comment(m, ProcedureRelationId, object->oid,
+									  psprintf("ROUTINE %s", tenancy_clone_function_signature(object)));
+			break;
+		default:
+			comment_type(m, object);
+			break;
+	}
+}
