@@ -24,6 +24,7 @@
 #include "postgres.h"
 
 #include "database.h"
+#include "drop.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -287,7 +288,7 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
  * along: somebody's report over all tenants, say.
  */
 static void
-check_dependents(const TenancyTenant *tenant, List *schemas)
+check_dependents(const char *what, List *schemas)
 {
 	TenancyExec exec;
 	StringInfoData names;
@@ -324,20 +325,22 @@ check_dependents(const TenancyTenant *tenant, List *schemas)
 	if (dependents != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop tenant \"%s\" because other objects depend on its tables",
-						tenant->slug),
+				 errmsg("cannot drop %s because other objects depend on its tables", what),
 				 errdetail("Depending objects: %s.", tenancy_ident_enumerate(dependents)),
 				 errhint("Drop them first, or use force => true to drop them too.")));
 }
 
-static void
-drop_schemas(const TenancyTenant *tenant, bool force)
+/*
+ * Drop schemas of a tenant, as their owner.  Without force, what depends on
+ * them from outside is an error, which says what was to be dropped.
+ */
+void
+tenancy_drop_schemas(const char *what, List *schemas, bool force)
 {
-	List	   *schemas = tenancy_registry_schemas(tenant);
 	ListCell   *lc;
 
 	if (!force)
-		check_dependents(tenant, schemas);
+		check_dependents(what, schemas);
 	foreach(lc, schemas)
 	{
 		Oid			owner = tenancy_provision_schema_owner(lfirst(lc));
@@ -406,7 +409,8 @@ tenancy_drop_tenant(PG_FUNCTION_ARGS)
 	tenancy_provision_get_tenant(fcinfo, &tenant);
 	check_droppable(&tenant, force);
 	if (tenant.mode == TENANCY_SCHEMA)
-		drop_schemas(&tenant, force);
+		tenancy_drop_schemas(psprintf("tenant \"%s\"", tenant.slug),
+							 tenancy_registry_schemas(&tenant), force);
 	if (tenant.mode == TENANCY_DATABASE)
 		tenancy_database_drop(&tenant);
 	delete_tenant(&tenant);

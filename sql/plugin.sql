@@ -1,0 +1,153 @@
+--
+-- Plug-ins of schema tenants.
+--
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+CREATE ROLE regress_owner NOLOGIN;
+CREATE ROLE regress_app LOGIN;
+CREATE ROLE regress_a LOGIN;
+CREATE EXTENSION tenancy;
+CREATE SCHEMA regress_model AUTHORIZATION regress_owner;
+CREATE SCHEMA regress_crm AUTHORIZATION regress_owner;
+SET ROLE regress_owner;
+CREATE TABLE regress_model.customer (id int PRIMARY KEY);
+CREATE TABLE regress_crm.lead (id int PRIMARY KEY, customer int REFERENCES regress_model.customer);
+GRANT USAGE ON SCHEMA regress_model, regress_crm TO regress_app, regress_a;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA regress_model, regress_crm TO regress_app, regress_a;
+RESET ROLE;
+SELECT tenancy.create_module('main', 'regress_model');
+SELECT tenancy.create_module('crm', 'regress_crm');
+SELECT tenancy.protect_module('main');
+SELECT tenancy.protect_module('crm');
+SELECT tenancy.grant_access('regress_app');
+SELECT tenancy.create_tenant('a', 'schema', '00000000-0000-4000-8000-0000000000a1');
+SELECT tenancy.create_tenant('b', 'schema', '00000000-0000-4000-8000-0000000000b1');
+SELECT tenancy.create_tenant('s', id => '00000000-0000-4000-8000-0000000000c1');
+SELECT tenancy.grant_access('regress_a', 'a');
+
+-- Refused
+SELECT tenancy.install_module(NULL, 'crm');
+SELECT tenancy.install_module('a', NULL);
+SELECT tenancy.uninstall_module('a', 'crm', NULL);
+SELECT tenancy.install_module('nobody', 'crm');
+SELECT tenancy.install_module('a', 'nothing');
+SELECT tenancy.install_module('a', 'main');
+SELECT tenancy.uninstall_module('a', 'main', true);
+SELECT tenancy.uninstall_module('a', 'crm', true);
+SELECT tenancy.install_module('s', 'crm');
+SELECT tenancy.suspend_tenant('a');
+SELECT tenancy.install_module('a', 'crm');
+SELECT tenancy.resume_tenant('a');
+CREATE SCHEMA tenant_a_plugin_crm AUTHORIZATION regress_app;
+SELECT tenancy.install_module('a', 'crm');
+DROP SCHEMA tenant_a_plugin_crm;
+SET ROLE regress_app;
+SELECT tenancy.install_module('a', 'crm');
+SELECT tenancy.uninstall_module('a', 'crm', true);
+RESET ROLE;
+
+-- A rollback leaves nothing behind.
+BEGIN;
+SELECT tenancy.install_module('a', 'crm');
+ROLLBACK;
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant%plugin%';
+SELECT tenant_id, module FROM tenancy.tenant_module;
+
+SELECT tenancy.install_module('a', 'crm');
+SELECT tenancy.install_module('a', 'crm');
+SELECT nspname, nspowner::regrole FROM pg_namespace WHERE nspname LIKE 'tenant%plugin%';
+SELECT relname, relowner::regrole, relrowsecurity, relforcerowsecurity FROM pg_class
+WHERE relnamespace = 'tenant_a_plugin_crm'::regnamespace AND relkind = 'r';
+SELECT conrelid::regclass, confrelid::regclass FROM pg_constraint
+WHERE conrelid = 'tenant_a_plugin_crm.lead'::regclass AND contype = 'f' ORDER BY 2;
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SELECT tenant_id, module, level FROM tenancy.module_copy ORDER BY module, tenant_id;
+
+-- The tenant that has it uses it, by a role for all tenants or its own.
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('a');
+SELECT current_schemas(false);
+INSERT INTO customer VALUES (1);
+INSERT INTO lead VALUES (10, 1);
+INSERT INTO lead VALUES (11, 2);
+ROLLBACK;
+BEGIN;
+SELECT tenancy.set_tenant('a');
+INSERT INTO customer VALUES (1);
+INSERT INTO lead VALUES (10, 1);
+COMMIT;
+SET ROLE regress_a;
+BEGIN;
+SELECT tenancy.set_tenant('a');
+SELECT id, customer FROM lead;
+COMMIT;
+
+-- The other one has it not, and cannot reach a's or the model's.
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('b');
+SELECT current_schemas(false);
+SAVEPOINT s;
+SELECT * FROM lead;
+ROLLBACK TO s;
+SELECT count(*) FROM tenant_a_plugin_crm.lead;
+SAVEPOINT s;
+INSERT INTO tenant_a_plugin_crm.lead VALUES (12);
+ROLLBACK TO s;
+SELECT * FROM regress_crm.lead;
+ROLLBACK;
+SELECT * FROM tenant_a_plugin_crm.lead;		-- without a context
+RESET ROLE;
+
+-- It follows its tenant's name.
+SELECT tenancy.rename_tenant('a', 'aa');
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant%plugin%';
+SELECT tenancy.rename_tenant('aa', 'a');
+
+-- Rows, and what depends on it, keep it, and a refusal changes nothing.
+SELECT tenancy.uninstall_module('a', 'crm');
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('a');
+DELETE FROM lead;
+COMMIT;
+RESET ROLE;
+CREATE VIEW public.regress_report AS SELECT id FROM tenant_a_plugin_crm.lead;
+SELECT tenancy.uninstall_module('a', 'crm');
+SELECT tenant_id, module FROM tenancy.tenant_module;
+DROP VIEW public.regress_report;
+SELECT tenancy.uninstall_module('a', 'crm');
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant%plugin%';
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SELECT tenant_id, module FROM tenancy.module_copy ORDER BY module, tenant_id;
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('a');
+SELECT current_schemas(false);
+SELECT count(*) FROM customer;
+COMMIT;
+RESET ROLE;
+
+-- Forced, with rows and a view; and along with the tenant.
+SELECT tenancy.install_module('a', 'crm');
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('a');
+INSERT INTO lead VALUES (13);
+COMMIT;
+RESET ROLE;
+CREATE VIEW public.regress_report AS SELECT id FROM tenant_a_plugin_crm.lead;
+SELECT tenancy.uninstall_module('a', 'crm', true);
+SELECT to_regclass('public.regress_report'), to_regclass('tenant_a_plugin_crm.lead');
+SELECT tenancy.install_module('a', 'crm');
+SELECT tenancy.drop_tenant('a', true);
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant%plugin%';
+SELECT tenant_id, module FROM tenancy.tenant_module;
+
+SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants;
+SET client_min_messages = error;
+DROP EXTENSION tenancy CASCADE;
+DROP SCHEMA regress_model, regress_crm CASCADE;
+DROP ROLE regress_owner, regress_app, regress_a;

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * drop.h
+ *	  Dropping tenants' schemas.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_DROP_H
+#define TENANCY_DROP_H
+
+#include "nodes/pg_list.h"
+
+extern void tenancy_drop_schemas(const char *what, List *schemas, bool force);
+
+#endif							/* TENANCY_DROP_H */

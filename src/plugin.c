@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ *
+ * plugin.c
+ *	  Plug-ins: installing a module for one tenant, and taking it back.
+ *
+ * A schema tenant's plug-in is a schema beside its own.  Like that one, it
+ * comes and goes with the caller's transaction, and all of the DDL runs as the
+ * owner of the schema.
+ *
+ * Locks: the tenant's row, so that rename_tenant() and drop_tenant() find the
+ * plug-in wholly there or not at all.  Uninstalling locks the row of the copy
+ * before its tables, as a worker that migrates the copy does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "clone.h"
+#include "drop.h"
+#include "exec.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "provision.h"
+#include "registry.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(tenancy_plugin_install_module);
+PG_FUNCTION_INFO_V1(tenancy_plugin_uninstall_module);
+
+/* Look up what a function's first two arguments name, and lock the tenant. */
+static void
+get_arguments(FunctionCallInfo fcinfo, TenancyTenant *tenant, TenancyModule *module)
+{
+	char	   *name;
+
+	tenancy_require_arg(fcinfo, 1, "module");
+	tenancy_provision_get_tenant(fcinfo, tenant);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (!tenancy_registry_module(name, module))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("module \"%s\" does not exist", tenancy_ident_clip(name))));
+	if (module->position == 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("module \"%s\" is the main module", module->name),
+				 errdetail("Every tenant has it, from its creation to its end.")));
+	if (tenant->mode != TENANCY_SCHEMA)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("plug-ins of tenants in mode %s are not supported",
+						tenancy_mode_text(tenant->mode))));
+}
+
+/* Run a statement about this plug-in's row in one of the registry's tables. */
+static void
+change_row(const char *format, const TenancyTenant *tenant, const TenancyModule *module)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_sql(psprintf(format, tenancy_ident_uuid_text(&tenant->id),
+							  quote_literal_cstr(module->name)));
+	tenancy_exec_end(&exec);
+}
+
+/* install_module(tenant text, module text) */
+Datum
+tenancy_plugin_install_module(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	TenancyModule module;
+	char	   *schema;
+
+	get_arguments(fcinfo, &tenant, &module);
+	if (tenant.status != TENANCY_ACTIVE)
+		tenancy_provision_refuse_status(&tenant, "Modules are installed for active tenants only.");
+	if (tenancy_registry_is_installed(&tenant, &module))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("module \"%s\" is already installed for tenant \"%s\"",
+						module.name, tenant.slug)));
+	schema = tenancy_ident_schema(tenant.slug, module.name);
+	if (OidIsValid(get_namespace_oid(schema, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_SCHEMA),
+				 errmsg("schema \"%s\" already exists", schema),
+				 errdetail("An existing schema is never made a tenant's.")));
+
+	change_row("INSERT INTO tenancy.tenant_module (tenant_id, module) VALUES ('%s', %s)",
+			   &tenant, &module);
+	tenancy_clone_schema(&tenant, &module);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Refuse to drop rows.  The tables are locked first, so that none comes in
+ * after we have looked.
+ */
+static void
+refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char *schema)
+{
+	Oid			owner = tenancy_provision_schema_owner(schema);
+	List	   *tables;
+	List	   *filled = NIL;
+	TenancyExec exec;
+	ListCell   *lc;
+
+	if (!OidIsValid(owner))
+		return;					/* gone already */
+	tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
+	tenancy_exec_noforce_rls();
+	tables = tenancy_exec_text_list(&exec, psprintf(
+		"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)"
+		" FROM pg_catalog.pg_class c"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" WHERE n.nspname OPERATOR(pg_catalog.=) %s"
+		" AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
+		" ORDER BY c.relname", quote_literal_cstr(schema)));
+	foreach(lc, tables)
+		tenancy_exec_format("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", (char *) lfirst(lc));
+	foreach(lc, tables)
+	{
+		if (tenancy_exec_format("SELECT FROM %s LIMIT 1", (char *) lfirst(lc)) > 0)
+			filled = lappend(filled, lfirst(lc));
+	}
+	tenancy_exec_end(&exec);
+	if (filled != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tables of module \"%s\" hold rows of tenant \"%s\"",
+						module->name, tenant->slug),
+				 errdetail("Tables: %s.", tenancy_ident_enumerate(filled)),
+				 errhint("Delete the rows first, or use force => true to drop them too.")));
+}
+
+/* uninstall_module(tenant text, module text, force boolean) */
+Datum
+tenancy_plugin_uninstall_module(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+	TenancyModule module;
+	char	   *schema;
+
+	tenancy_require_arg(fcinfo, 2, "force");
+	get_arguments(fcinfo, &tenant, &module);
+	if (tenant.status == TENANCY_DROPPING)
+		tenancy_provision_refuse_status(&tenant, "Call tenancy.drop_tenant() again to finish that.");
+	if (!tenancy_registry_is_installed(&tenant, &module))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("module \"%s\" is not installed for tenant \"%s\"",
+						module.name, tenant.slug)));
+
+	schema = tenancy_ident_schema(tenant.slug, module.name);
+	change_row("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+			   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
+	change_row("DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+			   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
+	if (!PG_GETARG_BOOL(2))
+		refuse_rows(&tenant, &module, schema);
+	tenancy_drop_schemas(psprintf("module \"%s\" of tenant \"%s\"", module.name, tenant.slug),
+						 list_make1(schema), PG_GETARG_BOOL(2));
+	PG_RETURN_VOID();
+}
