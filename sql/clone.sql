@@ -61,6 +61,17 @@ CREATE PROCEDURE proc(IN a int, INOUT b mood) LANGUAGE plpgsql AS $$ BEGIN b := 
 CREATE FUNCTION emptypath() RETURNS int LANGUAGE sql SET search_path = '' AS 'SELECT 1';
 CREATE FUNCTION trg() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
 CREATE FUNCTION sqlret(i int) RETURNS int LANGUAGE sql IMMUTABLE RETURN i + 1;
+CREATE FUNCTION add_mood(int, mood) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1';
+CREATE FUNCTION sub_mood(int, mood) RETURNS int LANGUAGE sql AS 'SELECT $1 - 1';
+CREATE FUNCTION end_mood(int, mood) RETURNS text LANGUAGE sql AS 'SELECT $1 || '' moods''';
+CREATE AGGREGATE moods (m mood) (SFUNC = add_mood, STYPE = int, SSPACE = 64, FINALFUNC = end_mood, FINALFUNC_EXTRA,
+	FINALFUNC_MODIFY = READ_WRITE, COMBINEFUNC = int4pl, INITCOND = '10', MSFUNC = add_mood, MINVFUNC = sub_mood, MSTYPE = int,
+	MSSPACE = 32, MFINALFUNC = end_mood, MFINALFUNC_EXTRA, MFINALFUNC_MODIFY = SHAREABLE, MINITCOND = '20', PARALLEL = SAFE);
+CREATE AGGREGATE how_many (*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0', PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE moods(mood) IS 'aggregate';
+REVOKE ALL ON FUNCTION moods(mood) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION moods(mood) TO regress_app;
+CREATE VIEW counted AS SELECT moods(m) AS m, how_many(*) AS n FROM unnest(enum_range(NULL::mood)) m;
 COMMENT ON FUNCTION srf(int) IS 'function';
 COMMENT ON PROCEDURE proc(int, mood) IS 'procedure';
 
@@ -306,6 +317,12 @@ line (what, def) AS (
 		   CASE WHEN p.prolang <> 12 THEN pg_get_functiondef(p.oid) || p.proowner::regrole || regress_ref.privileges(COALESCE(p.proacl, acldefault('f', p.proowner))) END
 	FROM pg_proc p JOIN n ON p.pronamespace = n.oid
 	UNION ALL
+	SELECT 'aggregate ' || p.oid::regprocedure,
+		   concat_ws(' ', pg_get_function_arguments(p.oid), p.proparallel, p.proowner::regrole,
+			   regress_ref.privileges(COALESCE(p.proacl, acldefault('f', p.proowner))), a.aggtranstype::regtype, a.aggmtranstype::regtype,
+			   (SELECT string_agg(v.key || '=' || v.value, ' ' ORDER BY v.key) FROM jsonb_each_text(to_jsonb(a) - '{aggfnoid,aggtranstype,aggmtranstype}'::text[]) v))
+	FROM pg_proc p JOIN n ON p.pronamespace = n.oid JOIN pg_aggregate a ON a.aggfnoid = p.oid
+	UNION ALL
 	SELECT 'type ' || t.typname,
 		   row(t.typtype, t.typowner::regrole, format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault, t.typcollation::regcollation,
 			   array(SELECT e.enumlabel FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder),
@@ -434,7 +451,11 @@ ROLLBACK;
 SET search_path = "Model ""1";
 BEGIN;
 CREATE MATERIALIZED VIEW mv AS SELECT 1 AS x;
-CREATE AGGREGATE agg (int) (sfunc = int4pl, stype = int);
+CREATE AGGREGATE agg (int) (sfunc = int4larger, stype = int, sortop = >);
+CREATE AGGREGATE ordered (ORDER BY int) (sfunc = int4pl, stype = int);
+CREATE FUNCTION twice(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION twice(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE twice (int) (sfunc = twice, stype = int);
 CREATE OPERATOR === (leftarg = int, rightarg = int, function = int4eq);
 CREATE COLLATION coll (locale = 'C');
 CREATE TEXT SEARCH CONFIGURATION ts (parser = pg_catalog.default);

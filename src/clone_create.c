@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
@@ -674,6 +675,87 @@ append_function_body(StringInfo buf, HeapTuple row)
 
 /* What pg_get_functiondef() would say if it did not qualify the name. */
 static void
+append_aggregate_function(Model *m, StringInfo buf, const char *option, Oid oid)
+{
+	if (OidIsValid(oid))
+		appendStringInfo(buf, ", %s = %s", option, function_name(m, oid));
+}
+
+/* What a final function does to the state; to leave it alone is the default. */
+static void
+append_final_modify(StringInfo buf, const char *option, char modify)
+{
+	if (modify != AGGMODIFY_READ_ONLY)
+		appendStringInfo(buf, ", %s = %s", option,
+						 modify == AGGMODIFY_SHAREABLE ? "SHAREABLE" : "READ_WRITE");
+}
+
+static void
+append_initial_value(StringInfo buf, const char *option, HeapTuple tuple, AttrNumber attno)
+{
+	bool		isnull;
+	Datum		value = SysCacheGetAttr(AGGFNOID, tuple, attno, &isnull);
+
+	if (!isnull)
+		appendStringInfo(buf, ", %s = %s", option,
+						 quote_literal_cstr(TextDatumGetCString(value)));
+}
+
+/* The state of an aggregate over a window frame that moves. */
+static void
+append_moving_state(Model *m, StringInfo buf, HeapTuple tuple)
+{
+	Form_pg_aggregate agg = ROW(Form_pg_aggregate, tuple);
+
+	if (!OidIsValid(agg->aggmtransfn))
+		return;
+	append_aggregate_function(m, buf, "MSFUNC", agg->aggmtransfn);
+	append_aggregate_function(m, buf, "MINVFUNC", agg->aggminvtransfn);
+	appendStringInfo(buf, ", MSTYPE = %s", format_type_be(agg->aggmtranstype));
+	if (agg->aggmtransspace != 0)
+		appendStringInfo(buf, ", MSSPACE = %d", agg->aggmtransspace);
+	append_aggregate_function(m, buf, "MFINALFUNC", agg->aggmfinalfn);
+	if (agg->aggmfinalextra)
+		appendStringInfoString(buf, ", MFINALFUNC_EXTRA");
+	append_final_modify(buf, "MFINALFUNC_MODIFY", agg->aggmfinalmodify);
+	append_initial_value(buf, "MINITCOND", tuple, Anum_pg_aggregate_aggminitval);
+}
+
+static void
+create_aggregate(Model *m, Object *object)
+{
+	Form_pg_proc proc = ROW(Form_pg_proc, object->row);
+	Datum		oid = ObjectIdGetDatum(object->oid);
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, oid);
+	Form_pg_aggregate agg;
+	StringInfoData buf;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", object->oid);
+	agg = ROW(Form_pg_aggregate, tuple);
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE AGGREGATE %s(%s) (SFUNC = %s, STYPE = %s", object->name,
+					 proc->pronargs == 0 ? "*" :
+					 TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, oid)),
+					 function_name(m, agg->aggtransfn), format_type_be(agg->aggtranstype));
+	if (agg->aggtransspace != 0)
+		appendStringInfo(&buf, ", SSPACE = %d", agg->aggtransspace);
+	append_aggregate_function(m, &buf, "FINALFUNC", agg->aggfinalfn);
+	if (agg->aggfinalextra)
+		appendStringInfoString(&buf, ", FINALFUNC_EXTRA");
+	append_final_modify(&buf, "FINALFUNC_MODIFY", agg->aggfinalmodify);
+	append_aggregate_function(m, &buf, "COMBINEFUNC", agg->aggcombinefn);
+	append_initial_value(&buf, "INITCOND", tuple, Anum_pg_aggregate_agginitval);
+	append_moving_state(m, &buf, tuple);
+	if (proc->proparallel != PROPARALLEL_UNSAFE)
+		appendStringInfo(&buf, ", PARALLEL = %s",
+						 proc->proparallel == PROPARALLEL_SAFE ? "SAFE" : "RESTRICTED");
+	appendStringInfoChar(&buf, ')');
+	ReleaseSysCache(tuple);
+	tenancy_clone_emit(m, buf.data);
+}
+
+static void
 create_function(Model *m, Object *object)
 {
 	Form_pg_proc proc = ROW(Form_pg_proc, object->row);
@@ -1124,7 +1206,10 @@ create(Model *m, Object *object)
 			create_domain(m, object);
 			break;
 		case OBJ_FUNCTION:
-			create_function(m, object);
+			if (ROW(Form_pg_proc, object->row)->prokind == PROKIND_AGGREGATE)
+				create_aggregate(m, object);
+			else
+				create_function(m, object);
 			break;
 		case OBJ_SEQUENCE:
 			create_sequence(m, object);

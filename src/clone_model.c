@@ -15,6 +15,7 @@
 #include "access/genam.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_cast.h"
@@ -37,6 +38,7 @@
 #include "commands/trigger.h"
 #include "ident.h"
 #include "utils/hsearch.h"
+#include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -711,6 +713,58 @@ read_type(Model *m, Oid oid, List *dependencies)
 		read_range(m, object);
 }
 
+/*
+ * Would a name with the right arguments not be enough to tell which function is
+ * meant?  An aggregate may have been made of one that is no exact match.
+ */
+static bool
+is_overloaded(Oid function)
+{
+	char	   *name;
+	Oid			namespace;
+	CatCList   *list;
+	int			count = 0;
+
+	if (!OidIsValid(function))
+		return false;
+	name = get_func_name(function);
+	namespace = get_func_namespace(function);
+	list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	for (int i = 0; i < list->n_members; i++)
+	{
+		if (ROW(Form_pg_proc, &list->members[i]->tuple)->pronamespace == namespace)
+			count++;
+	}
+	ReleaseSysCacheList(list);
+	return count > 1;
+}
+
+/* What an aggregate has that its copy could not have, or not for sure. */
+static const char *
+aggregate_obstacle(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(oid));
+	Form_pg_aggregate agg;
+	const char *obstacle = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", oid);
+	agg = ROW(Form_pg_aggregate, tuple);
+	if (agg->aggkind != AGGKIND_NORMAL)
+		obstacle = "ordered-set aggregate";
+	else if (OidIsValid(agg->aggsortop))
+		obstacle = "aggregate with a sort operator";
+	else if (agg->aggtranstype == INTERNALOID || agg->aggmtranstype == INTERNALOID)
+		obstacle = "aggregate whose state is internal";
+	else if (is_overloaded(agg->aggtransfn) || is_overloaded(agg->aggfinalfn) ||
+			 is_overloaded(agg->aggcombinefn) || is_overloaded(agg->aggserialfn) ||
+			 is_overloaded(agg->aggdeserialfn) || is_overloaded(agg->aggmtransfn) ||
+			 is_overloaded(agg->aggminvtransfn) || is_overloaded(agg->aggmfinalfn))
+		obstacle = "aggregate of an overloaded function";
+	ReleaseSysCache(tuple);
+	return obstacle;
+}
+
 /* Why the module owner could not create this function; NULL if it can. */
 static const char *
 function_obstacle(Form_pg_proc proc)
@@ -719,8 +773,10 @@ function_obstacle(Form_pg_proc proc)
 	Form_pg_language language;
 	const char *obstacle = NULL;
 
-	if (proc->prokind != PROKIND_FUNCTION && proc->prokind != PROKIND_PROCEDURE)
-		return proc->prokind == PROKIND_AGGREGATE ? "aggregate" : "window function";
+	if (proc->prokind == PROKIND_AGGREGATE)
+		return aggregate_obstacle(proc->oid);
+	if (proc->prokind == PROKIND_WINDOW)
+		return "window function";
 	if (proc->proleakproof)
 		return "leakproof";
 	if (OidIsValid(proc->prosupport))

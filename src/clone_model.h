@@ -16,7 +16,7 @@ typedef enum ObjectKind
 {
 	OBJ_TYPE,					/* enum, composite, range */
 	OBJ_DOMAIN,
-	OBJ_FUNCTION,				/* or procedure */
+	OBJ_FUNCTION,				/* or procedure, aggregate */
 	OBJ_SEQUENCE,
 	OBJ_TABLE,
 	OBJ_VIEW,
