@@ -30,6 +30,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
@@ -739,6 +740,20 @@ tenancy_registry_schemas(const TenancyTenant *tenant)
 }
 
 /*
+ * A standby has no locks such as the ones below, and says so in words that help
+ * nobody.  Whoever takes them is about to write.
+ */
+static void
+refuse_on_standby(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot change tenants on a standby server"),
+				 errhint("Connect to the primary server.")));
+}
+
+/*
  * What is copied of a model schema, and the level that is noted for the copy,
  * must belong together.  Whoever copies holds this lock in share mode, whoever
  * migrates a model in exclusive mode, to the end of the transaction.
@@ -746,6 +761,7 @@ tenancy_registry_schemas(const TenancyTenant *tenant)
 void
 tenancy_registry_lock_models(LOCKMODE mode)
 {
+	refuse_on_standby();
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.module, 1, mode);
 	AcceptInvalidationMessages();
@@ -864,6 +880,7 @@ has_access_to_all(Oid role, bool *cacheable)
 void
 tenancy_registry_lock_access(LOCKMODE mode)
 {
+	refuse_on_standby();
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.access, 1, mode);
 }
@@ -875,6 +892,7 @@ tenancy_registry_lock_access(LOCKMODE mode)
 void
 tenancy_registry_lock_grants(void)
 {
+	refuse_on_standby();
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.access, 2, ExclusiveLock);
 }

@@ -1,0 +1,120 @@
+# A hot standby: the same context and the same wall, read-only; what is suspended
+# or revoked on the primary is refused there once it is replayed, also in
+# sessions that had it in their cache; and after a promotion all goes on.
+#
+# TAP and not regress, because it takes two servers.  Every wait has an end.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Tenancy;
+use Test::More;
+
+# No server or client may keep this test for longer.
+$SIG{ALRM} = sub { die "the test did not end in time\n" };
+alarm 100;
+$Tenancy::patience = 20;
+
+my $db = 'shop_app';
+my $primary = new_cluster('primary', 'wal_level = replica', 'max_wal_senders = 4', 'hot_standby = on');
+new_application($primary, $db);
+$primary->safe_psql($db, q{
+	SELECT tenancy.create_tenant('acme');
+	SELECT tenancy.create_tenant('hooli');
+	SELECT tenancy.create_tenant('globex', 'schema');
+});
+$primary->safe_psql($db, qq{SELECT tenancy.set_tenant('$_', false); INSERT INTO notes (note) VALUES ('of $_')},
+	extra_params => [ '-U', 'app' ]) for qw(acme hooli globex);
+
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# Until the standby has replayed what the primary has written; at most 20 s.
+sub catch_up
+{
+	my $lsn = $primary->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+
+	for (1 .. 200)
+	{
+		return 1 if $standby->safe_psql('postgres', "SELECT pg_last_wal_replay_lsn() >= '$lsn'") eq 't';
+		select(undef, undef, undef, 0.1);
+	}
+	return 0;
+}
+ok(catch_up(), 'the standby follows');
+is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'and is one');
+
+# ---------------------------------------------------------------------------
+# The same context and wall
+# ---------------------------------------------------------------------------
+my %s = map { $_ => session($standby, $db, 'app') } qw(acme hooli globex);
+is($s{acme}->state('SELECT * FROM shop.notes'), 'TN001', 'no context, no rows');
+for my $tenant (sort keys %s)
+{
+	$s{$tenant}->rows("SELECT tenancy.set_tenant('$tenant', false)");
+	is($s{$tenant}->rows('SELECT note FROM notes'), "of $tenant", "$tenant sees its rows only");
+	is($s{$tenant}->rows('SELECT tenancy.current_tenant()'), $tenant, "$tenant is the tenant");
+	is($s{$tenant}->state("INSERT INTO notes (note) VALUES ('more')"), '25006', "$tenant cannot write");
+	is($s{$tenant}->state("SET tenancy.tenant_id = ''"), '42501', "$tenant\'s context cannot be set by hand");
+}
+is($s{acme}->rows('SELECT count(*) FROM tenant_globex.notes'), '0', 'nothing of a schema tenant by its qualified name');
+is(sqlstate($standby, $db, 'stranger', q{SELECT tenancy.set_tenant('acme')}), '42501', 'nobody else may enter');
+
+# ---------------------------------------------------------------------------
+# Functions that write
+# ---------------------------------------------------------------------------
+for my $call (q{create_tenant('late')}, q{create_tenant('late', 'schema')}, q{suspend_tenant('acme')},
+	q{resume_tenant('acme')}, q{rename_tenant('acme', 'acme2')}, q{grant_access('clerk')}, q{revoke_access('app')})
+{
+	is(sqlstate($standby, $db, undef, "SELECT tenancy.$call"), '25006', "$call is refused");
+}
+
+# ---------------------------------------------------------------------------
+# Cached rows of the registry, and replay
+# ---------------------------------------------------------------------------
+for my $tenant ('acme', 'globex')
+{
+	$primary->safe_psql($db, "SELECT tenancy.suspend_tenant('$tenant')");
+	ok(catch_up(), "$tenant: the suspension is replayed");
+	is($s{$tenant}->state('SELECT note FROM notes'), 'TN002', "$tenant is suspended in a session that had it cached");
+	is($s{hooli}->rows('SELECT note FROM notes'), 'of hooli', 'another one goes on');
+	$primary->safe_psql($db, "SELECT tenancy.resume_tenant('$tenant')");
+	ok(catch_up(), "$tenant: the end of it as well");
+	is($s{$tenant}->rows('SELECT note FROM notes'), "of $tenant", "$tenant is back");
+}
+$primary->safe_psql($db, q{SELECT tenancy.revoke_access('app'); SELECT tenancy.grant_access('app', 'hooli')});
+ok(catch_up(), 'the revoked access is replayed');
+is($s{acme}->state('SELECT note FROM notes'), '42501', 'its session is refused');
+is($s{hooli}->rows('SELECT note FROM notes'), 'of hooli', 'what is left goes on');
+$primary->safe_psql($db, q{SELECT tenancy.grant_access('app')});
+ok(catch_up(), 'the access is given again');
+$_->quit for values %s;
+
+# ---------------------------------------------------------------------------
+# Promotion
+# ---------------------------------------------------------------------------
+$primary->stop('immediate');
+$standby->promote;
+ok(slow($standby, 'postgres', 'SELECT NOT pg_is_in_recovery()'), 'promoted');
+$standby->safe_psql($db, q{SELECT tenancy.create_tenant('initech', 'schema'); SELECT tenancy.create_tenant('umbrella')});
+for my $tenant (qw(acme hooli globex initech umbrella))
+{
+	my $s = session($standby, $db, 'app');
+
+	$s->rows("SELECT tenancy.set_tenant('$tenant', false)");
+	$s->rows("INSERT INTO notes (note) VALUES ('new, of $tenant')");
+	is($s->rows(q{SELECT string_agg(note, '; ' ORDER BY note) FROM notes}),
+		$tenant =~ /initech|umbrella/ ? "new, of $tenant" : "new, of $tenant; of $tenant", "$tenant writes, and has nobody else's rows");
+	$s->quit;
+}
+is(leftovers($standby, $db), '', 'nothing is left behind');
+
+alarm 0;
+$standby->stop;
+done_testing();
