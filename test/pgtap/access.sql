@@ -22,7 +22,7 @@ COMMIT;
 
 \connect - clerk
 SET client_min_messages = warning;
-SELECT plan(111);
+SELECT plan(112);
 
 -- ---------------------------------------------------------------------------
 -- A role with some tenants cannot tell which others there are
@@ -80,7 +80,7 @@ SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c
 	'and an access role may do nothing with the registry''s tables');
 SELECT throws_ok(format('SELECT tenancy.%s', call), '42501', NULL, call || ' is an administrator''s')
 FROM (VALUES ($$create_module('x', 'shop')$$), ($$create_tenant('x')$$), ($$suspend_tenant('acme')$$), ($$resume_tenant('sleepy')$$),
-	($$rename_tenant('acme', 'x')$$), ($$drop_tenant('acme', true)$$), ($$repair()$$), ($$grant_access('clerk')$$),
+	($$rename_tenant('acme', 'x')$$), ($$drop_tenant('acme', true)$$), ($$repair()$$), ($$drift()$$), ($$grant_access('clerk')$$),
 	($$grant_access('clerk', 'hooli')$$), ($$revoke_access('app')$$), ($$protect_table('shop.notes')$$), ($$unprotect_table('shop.notes')$$),
 	($$protect_module('shop')$$), ($$is_protected('shop.notes')$$)) AS calls (call);
 SELECT throws_ok('SELECT * FROM tenancy.' || name, '42501', NULL, name || ' is not for an access role')

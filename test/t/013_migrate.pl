@@ -292,6 +292,7 @@ is($node->safe_psql($db, q{SELECT count(*) FROM pg_index WHERE NOT indisvalid}),
 is($node->safe_psql($db, "SELECT count(*) $columns"), $expected * ($schemas + 1), 'and no schema was forgotten');
 is($node->safe_psql("tenant_$_", "SELECT count(*) $columns"), $expected, "and so has database $_") for 'd1', 'd2';
 is($node->safe_psql($db, 'SELECT count(*) FROM tenancy.migration_run WHERE finished_at IS NULL'), 0, 'no run is left open');
+is($node->safe_psql($db, 'SELECT * FROM tenancy.drift()'), '', 'and no copy differs from its model');
 
 $node->stop;
 done_testing();

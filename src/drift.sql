@@ -1,0 +1,314 @@
+/*
+ * drift.c: comparing copies with their models
+ *
+ * The views describe schemas by their catalogs.  Their operators are bound here,
+ * while nothing but PostgreSQL's own are in reach, and not where they are read.
+ */
+
+/* The copies of modules that are schemas of this database */
+CREATE VIEW tenancy.drift_copy AS
+	SELECT t.id AS tenant_id, t.slug AS tenant, m.name AS module, m.position,
+		   c.level, m.level AS model_level, m.model_schema, model.oid AS model,
+		   s.main_schema, s.schema_name, n.oid AS namespace
+	FROM tenancy.tenant t
+	JOIN tenancy.module_copy c ON c.tenant_id = t.id
+	JOIN tenancy.module m ON m.name = c.module
+	CROSS JOIN LATERAL (SELECT t.schema_name AS main_schema,
+						CASE WHEN m.position = 1 THEN t.schema_name
+						ELSE pg_catalog.concat(t.schema_name, '_plugin_', m.name)::name END AS schema_name) s
+	LEFT JOIN pg_catalog.pg_namespace model ON model.nspname = m.model_schema
+	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
+	WHERE t.mode = 'schema' AND t.status <> 'dropping';
+
+/* What is in schemas, but for members of extensions and what is part of something */
+CREATE VIEW tenancy.drift_member AS
+	SELECT d.refobjid AS namespace, d.classid, d.objid
+	FROM pg_catalog.pg_depend d
+	WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n'
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid
+					AND e.objid = d.objid AND e.deptype IN ('e', 'i')
+					AND e.refclassid <> 'pg_catalog.pg_namespace'::pg_catalog.regclass
+					AND (e.deptype = 'e' OR d.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass));
+
+/*
+ * Who holds what, whoever granted it.  Copies give no TRUNCATE, REFERENCES or
+ * TRIGGER, so that these are left out but for the owner's.
+ */
+CREATE FUNCTION tenancy.drift_privileges(acl aclitem[], kind "char", owner oid)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
+		FROM (SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ' ' ||
+			  lower(a.privilege_type) || CASE WHEN a.is_grantable AND a.grantee <> owner THEN ' with grant option' ELSE '' END AS text
+			  FROM aclexplode(COALESCE(acl, acldefault(kind, owner))) a
+			  WHERE a.grantee = owner OR a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')) p);
+
+REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid) FROM PUBLIC;
+
+/* A sequence's parameters */
+CREATE VIEW tenancy.drift_sequence AS
+	SELECT s.seqrelid, pg_catalog.concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL),
+		'start', s.seqstart, 'increment', s.seqincrement, 'minimum', s.seqmin, 'maximum', s.seqmax,
+		'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END) AS parameters
+	FROM pg_catalog.pg_sequence s;
+
+/*
+ * Every object, with the objects that it is part of (a line each), the names of its properties
+ * and their settings.  In a copy the wall is our pair of policies, in the model
+ * whatever leads to it.
+ */
+CREATE VIEW tenancy.drift_object (namespace, whole, object, properties, settings) AS
+	SELECT n.oid, NULL::text, 'the schema',
+		   ARRAY['owner'],
+		   ARRAY[n.nspowner::pg_catalog.regrole::text]
+	FROM pg_catalog.pg_namespace n
+UNION ALL
+	SELECT m.namespace, NULL, 'default privileges for ' || CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' ELSE d.defaclobjtype::text END,
+		   ARRAY['privileges'],
+		   ARRAY[tenancy.drift_privileges(d.defaclacl, 'r', d.defaclrole)]
+	FROM (SELECT n.oid AS namespace, n.nspowner FROM pg_catalog.pg_namespace n) m
+	JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = m.namespace AND d.defaclrole = m.nspowner
+UNION ALL
+	-- Tables
+	SELECT m.namespace, CASE WHEN c.relispartition THEN (SELECT 'table ' || p.relname FROM pg_catalog.pg_inherits i
+						 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid) END,
+		   CASE c.relkind WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || c.relname,
+		   ARRAY['kind', 'persistence', 'owner', 'access method', 'tablespace', 'storage options', 'replica identity',
+				 'type', 'parents', 'partition key', 'partition bounds', 'isolation', 'access policy', 'privileges', 'comment'],
+		   ARRAY[c.relkind::text, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
+				 (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = c.relam),
+				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace),
+				 pg_catalog.concat(c.reloptions::text, (SELECT t.reloptions::text FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid)),
+				 c.relreplident::text,
+				 CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
+				 (SELECT pg_catalog.string_agg(i.inhparent::pg_catalog.regclass::text, ', ' ORDER BY i.inhseqno)
+				  FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
+				 CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
+				 pg_catalog.pg_get_expr(c.relpartbound, c.oid),
+				 CASE WHEN w.tenant_id IS NULL THEN 'in force'
+				 WHEN c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
+					SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
+					AND NOT p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'
+					AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = w.call
+					AND (p.polwithcheck IS NULL OR pg_catalog.starts_with(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), '(' || w.call || ' AND ')))
+				 THEN 'in force' ELSE 'broken' END,
+				 CASE WHEN w.tenant_id IS NULL AND NOT c.relrowsecurity
+				 OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access')
+				 THEN CASE WHEN w.tenant_id IS NULL AND EXISTS (SELECT FROM pg_catalog.pg_policy p
+				  WHERE p.polrelid = c.oid AND p.polpermissive AND p.polname <> 'tenant_access') THEN 'none' ELSE 'lets through' END
+				 ELSE 'none' END,
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner),
+				 pg_catalog.obj_description(c.oid, 'pg_class')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('r', 'p', 'f')
+	LEFT JOIN LATERAL (SELECT d.tenant_id, 'tenancy.policy_is_tenant(''' || d.tenant_id || '''::uuid)' AS call
+					   FROM tenancy.drift_copy d WHERE d.namespace = m.namespace) w ON true
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Views
+	SELECT m.namespace, NULL, CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || c.relname,
+		   ARRAY['query', 'owner', 'options', 'columns'' defaults', 'privileges', 'comment'],
+		   ARRAY[pg_catalog.pg_get_viewdef(c.oid), c.relowner::pg_catalog.regrole::text, c.reloptions::text,
+				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, pg_catalog.pg_get_expr(f.adbin, f.adrelid),
+				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner) END,
+				  pg_catalog.col_description(c.oid, a.attnum)), ', ' ORDER BY a.attnum)
+				  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+				  WHERE a.attrelid = c.oid AND a.attnum > 0),
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner),
+				 pg_catalog.obj_description(c.oid, 'pg_class')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('v', 'm')
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Sequences, but for those of identity columns
+	SELECT m.namespace, 'column ' || o.relname || '.' || a.attname, 'sequence ' || c.relname,
+		   ARRAY['parameters', 'column', 'persistence', 'owner', 'privileges', 'comment'],
+		   ARRAY[s.parameters, o.relname || '.' || a.attname, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
+				 tenancy.drift_privileges(c.relacl, 's', c.relowner),
+				 pg_catalog.obj_description(c.oid, 'pg_class')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind = 'S'
+	JOIN tenancy.drift_sequence s ON s.seqrelid = c.oid
+	LEFT JOIN pg_catalog.pg_depend d ON d.classid = m.classid AND d.objid = c.oid AND d.objsubid = 0
+		AND d.refclassid = m.classid AND d.refobjsubid <> 0 AND d.deptype IN ('a', 'i')
+	LEFT JOIN pg_catalog.pg_class o ON o.oid = d.refobjid
+	LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IS DISTINCT FROM 'i'
+UNION ALL
+	-- Columns; the server keeps a version of its own among the options
+	SELECT m.namespace, 'table ' || c.relname, 'column ' || c.relname || '.' || a.attname,
+		   ARRAY['type', 'not null', 'default', 'generated', 'identity', 'collation', 'storage', 'compression',
+				 'statistics target', 'options', 'privileges', 'comment'],
+		   ARRAY[pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+				 pg_catalog.pg_get_expr(f.adbin, f.adrelid), a.attgenerated::text,
+				 CASE a.attidentity WHEN '' THEN NULL ELSE
+				 (SELECT pg_catalog.concat_ws(' ', CASE a.attidentity WHEN 'a' THEN 'always' ELSE 'by default' END, s.parameters)
+				  FROM pg_catalog.pg_depend d JOIN tenancy.drift_sequence s ON s.seqrelid = d.objid
+				  WHERE d.classid = m.classid AND d.refclassid = m.classid AND d.refobjid = c.oid
+				  AND d.refobjsubid = a.attnum AND d.deptype = 'i') END,
+				 CASE WHEN a.attcollation <> 0 THEN a.attcollation::pg_catalog.regcollation::text END,
+				 a.attstorage::text, a.attcompression::text, a.attstattarget::text,
+				 (SELECT pg_catalog.string_agg(o, ', ') FROM pg_catalog.unnest(a.attoptions) o WHERE NOT pg_catalog.starts_with(o, 'pg_attver=')),
+				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner) END,
+				 pg_catalog.col_description(c.oid, a.attnum)]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('r', 'p', 'f')
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Constraints, but for inherited ones and the reference to the registry
+	SELECT m.namespace, 'table ' || c.relname, 'constraint ' || k.conname || ' on ' || c.relname,
+		   ARRAY['definition', 'index options', 'index tablespace', 'clustered', 'replica identity', 'comment'],
+		   ARRAY[pg_catalog.pg_get_constraintdef(k.oid), x.reloptions::text,
+				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace),
+				 i.indisclustered::text, i.indisreplident::text,
+				 pg_catalog.obj_description(k.oid, 'pg_constraint')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid
+	JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+		AND k.conparentid = 0 AND (k.conislocal OR k.contype <> 'c')
+		AND k.confrelid <> 'tenancy.tenant'::pg_catalog.regclass
+	LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid AND k.contype IN ('p', 'u', 'x')
+	LEFT JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Indexes, but for those of constraints
+	SELECT m.namespace, pg_catalog.concat_ws(E'\n', CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname,
+											 (SELECT 'index ' || p.relname FROM pg_catalog.pg_inherits h
+											  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent WHERE h.inhrelid = x.oid)),
+		   'index ' || x.relname,
+		   ARRAY['definition', 'tablespace', 'valid', 'clustered', 'replica identity', 'statistics targets', 'comment'],
+		   ARRAY[pg_catalog.pg_get_indexdef(x.oid, 0, true),
+				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace),
+				 i.indisvalid::text, i.indisclustered::text, i.indisreplident::text,
+				 CASE WHEN i.indexprs IS NOT NULL THEN
+				 (SELECT pg_catalog.string_agg(a.attstattarget::text, ' ' ORDER BY a.attnum)
+				  FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.oid) END,
+				 pg_catalog.obj_description(x.oid, 'pg_class')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid
+	JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
+	JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = m.classid AND d.objid = x.oid
+					AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.deptype = 'i')
+UNION ALL
+	-- Policies, but for ours
+	SELECT m.namespace, 'table ' || c.relname, 'policy ' || p.polname || ' on ' || c.relname,
+		   ARRAY['permissive', 'command', 'roles', 'condition', 'check', 'comment'],
+		   ARRAY[p.polpermissive::text, p.polcmd::text,
+				 (SELECT pg_catalog.string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE r::pg_catalog.regrole::text END, ', ' ORDER BY r)
+				  FROM pg_catalog.unnest(p.polroles) r),
+				 pg_catalog.pg_get_expr(p.polqual, c.oid), pg_catalog.pg_get_expr(p.polwithcheck, c.oid),
+				 pg_catalog.obj_description(p.oid, 'pg_policy')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid
+	JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid AND p.polname NOT IN ('tenant_isolation', 'tenant_access')
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Triggers
+	SELECT m.namespace, CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
+		   'trigger ' || g.tgname || ' on ' || c.relname,
+		   ARRAY['definition', 'enabled', 'comment'],
+		   ARRAY[pg_catalog.pg_get_triggerdef(g.oid, true), g.tgenabled::text, pg_catalog.obj_description(g.oid, 'pg_trigger')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relhastriggers
+	JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Rules, but for views' queries
+	SELECT m.namespace, CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
+		   'rule ' || r.rulename || ' on ' || c.relname,
+		   ARRAY['definition', 'enabled', 'comment'],
+		   ARRAY[pg_catalog.pg_get_ruledef(r.oid, true), r.ev_enabled::text, pg_catalog.obj_description(r.oid, 'pg_rewrite')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relhasrules
+	JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.rulename <> '_RETURN'
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Extended statistics
+	SELECT m.namespace, 'table ' || c.relname, 'statistics ' || s.stxname,
+		   ARRAY['columns', 'kinds', 'owner', 'statistics target', 'comment'],
+		   ARRAY[c.relname || ': ' || pg_catalog.pg_get_statisticsobjdef_columns(s.oid), s.stxkind::text,
+				 s.stxowner::pg_catalog.regrole::text, s.stxstattarget::text,
+				 pg_catalog.obj_description(s.oid, 'pg_statistic_ext')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid
+	JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = c.oid
+	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+UNION ALL
+	-- Functions, procedures, aggregates
+	SELECT m.namespace, NULL,
+		   CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END || p.proname
+		   || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
+		   ARRAY['kind', 'body', 'arguments', 'result', 'language', 'volatility', 'strict', 'security definer', 'leakproof',
+				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'owner', 'privileges', 'comment'],
+		   ARRAY[p.prokind::text, COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), pg_catalog.concat_ws(' ', p.probin, p.prosrc)),
+				 pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
+				 (SELECT l.lanname::text FROM pg_catalog.pg_language l WHERE l.oid = p.prolang),
+				 p.provolatile::text, p.proisstrict::text, p.prosecdef::text, p.proleakproof::text, p.proparallel::text,
+				 p.procost::text, p.prorows::text,
+				 (SELECT pg_catalog.string_agg(CASE WHEN pg_catalog.starts_with(s, 'search_path=') THEN
+				   'search_path=' || COALESCE((SELECT pg_catalog.string_agg(CASE e WHEN pg_catalog.quote_ident(n.nspname) THEN '(own)' ELSE e END, ', ' ORDER BY o)
+				   FROM pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.substr(s, 13), ', ')) WITH ORDINALITY u(e, o)), '')
+				   ELSE s END, ', ' ORDER BY s)
+				  FROM pg_catalog.unnest(p.proconfig) s, pg_catalog.pg_namespace n WHERE n.oid = m.namespace),
+				 (SELECT pg_catalog.concat_ws(' ', a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn,
+				   a.aggminvtransfn, a.aggmfinalfn, a.aggfinalextra, a.aggmfinalextra, a.aggfinalmodify, a.aggmfinalmodify,
+				   pg_catalog.format_type(a.aggtranstype, NULL), a.aggtransspace, pg_catalog.format_type(a.aggmtranstype, NULL),
+				   a.aggmtransspace, a.agginitval, a.aggminitval)
+				  FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
+				 p.proowner::pg_catalog.regrole::text,
+				 tenancy.drift_privileges(p.proacl, 'f', p.proowner),
+				 pg_catalog.obj_description(p.oid, 'pg_proc')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_proc p ON p.oid = m.objid
+	WHERE m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+UNION ALL
+	-- Types
+	SELECT m.namespace, NULL, CASE t.typtype WHEN 'd' THEN 'domain ' ELSE 'type ' END || t.typname,
+		   ARRAY['kind', 'labels', 'attributes', 'base type', 'not null', 'default', 'collation', 'constraints', 'range', 'owner', 'privileges', 'comment'],
+		   ARRAY[t.typtype::text,
+				 (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+				  FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
+				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, a.atttypmod),
+				   CASE WHEN a.attcollation <> 0 THEN a.attcollation::pg_catalog.regcollation END, pg_catalog.col_description(a.attrelid, a.attnum)), ', ' ORDER BY a.attnum)
+				  FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped),
+				 CASE WHEN t.typbasetype <> 0 THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END,
+				 t.typnotnull::text, t.typdefault,
+				 CASE WHEN t.typcollation <> 0 THEN t.typcollation::pg_catalog.regcollation::text END,
+				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(k.conname), pg_catalog.pg_get_constraintdef(k.oid),
+				   pg_catalog.obj_description(k.oid, 'pg_constraint')), ', ' ORDER BY k.conname)
+				  FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid),
+				 (SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(r.rngsubtype, NULL), pg_catalog.format_type(r.rngmultitypid, NULL),
+				   CASE WHEN r.rngcollation <> 0 THEN r.rngcollation::pg_catalog.regcollation END, r.rngcanonical, r.rngsubdiff,
+				   (SELECT o.opcname FROM pg_catalog.pg_opclass o WHERE o.oid = r.rngsubopc))
+				  FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
+				 t.typowner::pg_catalog.regrole::text,
+				 tenancy.drift_privileges(t.typacl, 'T', t.typowner),
+				 pg_catalog.obj_description(t.oid, 'pg_type')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_type t ON t.oid = m.objid
+	WHERE m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.typtype <> 'm'
+UNION ALL
+	-- What no model has, since it could not be copied
+	SELECT m.namespace, NULL, i.type || ' ' || COALESCE(i.name, i.identity), NULL, NULL
+	FROM tenancy.drift_member m
+	CROSS JOIN LATERAL pg_catalog.pg_identify_object(m.classid, m.objid, 0) i
+	WHERE m.classid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
+		'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
+		'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass);
+
+REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_sequence, tenancy.drift_object FROM PUBLIC;
+
+CREATE FUNCTION tenancy.drift(tenant text DEFAULT NULL,
+							  OUT tenant text, OUT module text, OUT object text, OUT difference text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'tenancy_drift'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.drift(text) IS
+'How tenants'' copies of modules differ from their models; no tenant means all';
+
+REVOKE ALL ON FUNCTION tenancy.drift(text) FROM PUBLIC;
