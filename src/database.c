@@ -307,7 +307,7 @@ add_pending(const TenancyTenant *tenant, const char *action, bool holds_lock)
 typedef struct PendingRow
 {
 	char	   *action;
-	char	   *database;		/* NULL if there is no such database */
+	char	   *database;		/* NULL if there is none, or it is not ours */
 	Oid			database_oid;
 	char	   *outcome;		/* of the transaction, see pg_xact_status() */
 } PendingRow;
@@ -315,6 +315,10 @@ typedef struct PendingRow
 /*
  * Lock and read a tenant's pending rows, in a transaction.  Waits for the
  * worker that creates the database, should it be at it.
+ *
+ * CREATE DATABASE ... TEMPLATE copies pending rows, too: what is not this
+ * database's is none of its business.  A database that is being created need
+ * not say yet whose it is.
  */
 static List *
 read_pending(const char *tenant_id)
@@ -334,8 +338,9 @@ read_pending(const char *tenant_id)
 								" FROM tenancy.pending_database p"
 								" LEFT JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) p.tenant_id"
 								" LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) p.database_oid"
+								"  AND (p.action OPERATOR(pg_catalog.=) 'create' OR " TENANCY_DATABASE_IS_OURS ")"
 								" WHERE p.tenant_id OPERATOR(pg_catalog.=) '%s' ORDER BY p.action",
-								tenant_id);
+								MyDatabaseId, tenant_id);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);

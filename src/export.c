@@ -32,11 +32,11 @@
 
 #include "catalog/pg_authid.h"
 #include "commands/copy.h"
-#include "commands/dbcommands.h"
 #include "common/cryptohash.h"
 #include "common/file_perm.h"
 #include "common/sha2.h"
 #include "compat.h"
+#include "database.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "export.h"
@@ -589,7 +589,7 @@ tenancy_export_run(const char *name, const char *directory)
 				 errhint("Commit the transaction, then export or copy the tenant.")));
 
 	job = tenancy_worker_job(tenant.mode == TENANCY_DATABASE ?
-							 get_database_oid(tenant.database_name, false) : MyDatabaseId);
+							 tenancy_database_oid(&tenant) : MyDatabaseId);
 	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
 	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = on");
 	tenancy_worker_commit(job);

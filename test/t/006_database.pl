@@ -196,6 +196,33 @@ slow($node, $db, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type 
 is($node->safe_psql("tenant_$_", $kids), 'k2 k4', "a failure elsewhere: $_") for 'two', 'three';
 is($node->safe_psql($db, q{SELECT string_agg(tenant_id || action, ',') FROM tenancy.pending_database}), '00000000-0000-4000-8000-000000000001keys', 'what failed is not forgotten');
 $node->safe_psql('tenant_one', 'ALTER TABLE tenancy.away RENAME TO token_key');
+
+# A copy of the application's database has that row as well, and keys of its own.
+$node->safe_psql('postgres', "CREATE DATABASE copied TEMPLATE $db");
+is($node->safe_psql('copied', q{SELECT count(*) FROM tenancy.pending_database}), '1', 'a copy takes unfinished work along');
+$node->safe_psql('copied', q{SELECT tenancy.create_token_key('planted', 'HS256', repeat('secret 5', 4)); SELECT * FROM tenancy.repair()});
+is($node->safe_psql("tenant_$_", $kids), $_ eq 'one' ? 'k2' : 'k2 k4', "repair() there gives the original's database no key: $_") for 'one', 'two';
+is($node->safe_psql('copied', q{SELECT count(*) FROM tenancy.pending_database}), '0', 'and is done with it');
+for my $action ('drop', 'disconnect', 'rename')
+{
+	my $s = session($node, 'tenant_one', 'app');
+
+	$node->safe_psql('copied', qq{UPDATE tenancy.tenant SET slug = 'taken' WHERE slug = 'one';
+		INSERT INTO tenancy.pending_database SELECT t.id, '$action', d.oid, pg_current_xact_id()
+		FROM tenancy.tenant t, pg_database d WHERE t.database_name = 'tenant_one' AND d.datname = 'tenant_one'});
+	$node->safe_psql('postgres', 'REVOKE CONNECT ON DATABASE tenant_one FROM app') if $action eq 'disconnect';
+	$node->safe_psql('copied', 'SELECT * FROM tenancy.repair()');
+	is($s->rows('SELECT 1'), '1', "nor does it do a $action of the copy's");
+	$node->safe_psql('postgres', 'GRANT CONNECT ON DATABASE tenant_one TO app') if $action eq 'disconnect';
+	$s->quit;
+}
+is($node->safe_psql('tenant_one', 'SELECT slug FROM tenancy.tenant'), 'one', 'by which it would have another name');
+is(sqlstate($node, 'copied', undef, "SELECT tenancy.export_tenant('two', '" . $node->basedir . "/copied')"), '55000', "nor can it export the original's rows");
+ok(!-e $node->basedir . '/copied', 'of which there is no file');
+is(sqlstate($node, 'copied', undef, q{SELECT tenancy.copy_tenant('two', 'two-again', 'schema')}), '55000', 'or copy them');
+is(sqlstate($node, $db, undef, "SELECT tenancy.export_tenant('two', '" . $node->basedir . "/original')"), '00000', 'as the original can');
+$node->safe_psql('postgres', 'DROP DATABASE copied');
+
 $node->safe_psql($db, 'SELECT * FROM tenancy.repair()');
 is($node->safe_psql('tenant_one', $kids), 'k2 k4', 'repair() does it');
 unlike(slurp_file($node->logfile), qr/secret \d(?!', 4)/, 'the log holds no key');
