@@ -44,6 +44,9 @@ RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 			  FROM aclexplode(COALESCE(acl, acldefault(kind, owner))) a
 			  WHERE a.grantee = owner OR a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')) p);
 
+COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid) IS
+'For drift(): who holds which privileges, as a text';
+
 REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid) FROM PUBLIC;
 
 /* A sequence's parameters */
@@ -300,6 +303,11 @@ UNION ALL
 	WHERE m.classid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
 		'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
 		'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass);
+
+COMMENT ON VIEW tenancy.drift_copy IS 'For drift(): the copies of modules that are schemas of this database';
+COMMENT ON VIEW tenancy.drift_member IS 'For drift(): what is in schemas';
+COMMENT ON VIEW tenancy.drift_sequence IS 'For drift(): the parameters of sequences';
+COMMENT ON VIEW tenancy.drift_object IS 'For drift(): what is in schemas, with its properties';
 
 REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_sequence, tenancy.drift_object FROM PUBLIC;
 
