@@ -15,6 +15,10 @@ CREATE SCHEMA data AUTHORIZATION regress_owner;
 SELECT tenancy.create_module('main', 'regress_model');
 SELECT tenancy.create_module('addon', 'data');
 
+-- Settings
+SET tenancy.workers = 65;
+SET tenancy.workers = -1;
+
 -- Arguments
 SELECT tenancy.add_migration(NULL, 'SELECT 1');
 SELECT tenancy.add_migration(1, NULL);

@@ -184,7 +184,7 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	}
 	tenancy_exec_end(&exec);
 	if (may_make_tables(migration, from, to))
-		tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant);
+		tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant, NIL);
 }
 
 /* Run a transactional migration in the current transaction. */
@@ -435,6 +435,7 @@ lock_model(const char *name, TenancyModule *module)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("module \"%s\" does not exist", name)));
+	tenancy_registry_refuse_recording(name);
 }
 
 static void
@@ -453,24 +454,6 @@ init_model_place(TenancyPlace *place, const TenancyModule *module)
 				 errdetail("Migrations run with the rights of the schema's owner, and never with a superuser's."),
 				 errhint("Use ALTER SCHEMA %s OWNER TO a role that is no superuser, for its tables as well.",
 						 quote_identifier(module->model_schema))));
-}
-
-/* The model has had the migration, or has it no longer. */
-static void
-change_level(TenancyModule *module, const TenancyMigration *migration)
-{
-	TenancyExec exec;
-
-	module->level += migration->undoing ? -1 : 1;
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.migration SET position = %s, applied_at = %s, step = 0, under_way = false"
-						" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
-						migration->undoing ? "NULL" : psprintf("%d", module->level),
-						migration->undoing ? "NULL" : "pg_catalog.now()",
-						quote_literal_cstr(module->name), migration->version);
-	tenancy_exec_format("UPDATE tenancy.module SET level = %d WHERE name OPERATOR(pg_catalog.=) %s",
-						module->level, quote_literal_cstr(module->name));
-	tenancy_exec_end(&exec);
 }
 
 static void
@@ -513,7 +496,7 @@ apply_in_transaction(TenancyModule *module, TenancyPlace *place, List *migration
 		{
 			migration->statements = tenancy_migration_split(migration->sql);
 			tenancy_apply_run(place, migration);
-			change_level(module, migration);
+			tenancy_migration_change_level(module, migration);
 		}
 		report_migration(module, migration, dry_run);
 		if (!dry_run || !migration->transactional)
@@ -541,7 +524,7 @@ apply_in_steps(TenancyModule *module, TenancyPlace *place, TenancyMigration *mig
 	MemoryContextSwitchTo(context);
 	tenancy_apply_run_steps(place, migration, migration->step, migration->under_way);
 	begin_step();
-	change_level(module, migration);
+	tenancy_migration_change_level(module, migration);
 	report_migration(module, migration, false);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -74,6 +74,25 @@ COMMENT ON COLUMN tenancy.module_copy.step IS 'How many statements it has had of
 COMMENT ON COLUMN tenancy.module_copy.under_way IS 'Whether it may have had one more';
 COMMENT ON COLUMN tenancy.module_copy.retry_at IS 'Not to be tried again before';
 
+/*
+ * At most one row, while another tool's statements on a model are recorded.
+ * Whoever records a statement holds it locked in share mode, so that the
+ * recording does not end under him.
+ */
+CREATE TABLE tenancy.recording (
+	single			boolean PRIMARY KEY DEFAULT true CHECK (single),
+	module			text COLLATE "C" NOT NULL,
+	version			bigint NOT NULL,
+	description		text NOT NULL,
+	ignore_tables	text[] NOT NULL,
+	preload			boolean NOT NULL,
+	preload_before	text,
+	started_at		timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE tenancy.recording IS 'The recording that is under way';
+COMMENT ON COLUMN tenancy.recording.preload IS 'Whether it has set session_preload_libraries for the database ...';
+COMMENT ON COLUMN tenancy.recording.preload_before IS '... and what was set there before; null for nothing';
+
 CREATE TABLE tenancy.access (
 	role			regrole NOT NULL,
 	tenant_id		uuid,

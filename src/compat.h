@@ -88,4 +88,13 @@
 	BeginCopyTo((pstate), NULL, (query), InvalidOid, (path), false, NIL, (options))
 #endif
 
+/* Up to 17, the executor is told whether it will be asked only once. */
+#if PG_VERSION_NUM >= 180000
+#define TENANCY_EXECUTE_ONCE_PARAM
+#define TENANCY_EXECUTE_ONCE
+#else
+#define TENANCY_EXECUTE_ONCE_PARAM , bool execute_once
+#define TENANCY_EXECUTE_ONCE , execute_once
+#endif
+
 #endif							/* TENANCY_COMPAT_H */

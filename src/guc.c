@@ -27,6 +27,8 @@ int			tenancy_guc_missing_tenant = TENANCY_MISSING_ERROR;
 char	   *tenancy_guc_search_path = NULL;
 bool		tenancy_guc_require_token = false;
 int			tenancy_guc_token_leeway = 0;
+int			tenancy_guc_workers = 0;
+bool		tenancy_guc_recording = false;
 
 /* Values that only the GUC machinery looks at */
 static char *tenant_id_text = NULL;
@@ -173,11 +175,40 @@ define_token_settings(void)
 							NULL);
 }
 
+static void
+define_migration_settings(void)
+{
+	DefineCustomIntVariable("tenancy.workers",
+							"How many workers tenancy.migrate() starts, unless it is told.",
+							"0 is one for each processor, at most 4.",
+							&tenancy_guc_workers,
+							0,
+							0,
+							TENANCY_MAX_WORKERS,
+							PGC_USERSET,
+							GUC_NOT_IN_SAMPLE,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomBoolVariable("tenancy.recording",
+							 "Whether statements on a model schema are recorded as a migration.",
+							 "Set by tenancy.start_recording().",
+							 &tenancy_guc_recording,
+							 false,
+							 PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE,
+							 NULL,
+							 NULL,
+							 NULL);
+}
+
 /* Define the settings, and refuse any other of our prefix from now on. */
 void
 tenancy_guc_init(void)
 {
 	define_context_settings();
 	define_token_settings();
+	define_migration_settings();
 	MarkGUCPrefixReserved("tenancy");
 }

@@ -26,6 +26,8 @@ typedef struct TenancyTenantSetting
 
 #define TENANCY_GUC_TENANT_ID "tenancy.tenant_id"
 
+#define TENANCY_MAX_WORKERS	64
+
 /*
  * Changes with each assignment to tenancy.tenant_id and with each change of
  * the registry that we hear of: whoever derived something from these can tell
@@ -38,6 +40,8 @@ extern int	tenancy_guc_missing_tenant;
 extern char *tenancy_guc_search_path;
 extern bool tenancy_guc_require_token;
 extern int	tenancy_guc_token_leeway;	/* in seconds */
+extern int	tenancy_guc_workers;	/* 0: as many as there are processors */
+extern bool tenancy_guc_recording;
 
 extern void tenancy_guc_init(void);
 

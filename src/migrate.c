@@ -28,6 +28,7 @@
 #include "executor/spi.h"
 #include "fleet.h"
 #include "fmgr.h"
+#include "guc.h"
 #include "ident.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -48,7 +49,6 @@
 PG_FUNCTION_INFO_V1(tenancy_migrate);
 PG_FUNCTION_INFO_V1(tenancy_migrate_rollback);
 
-#define MAX_WORKERS			64
 #define DEFAULT_WORKERS_MAX	4
 #define REPORT_MS			1000
 
@@ -70,7 +70,7 @@ typedef struct Call
 	int64		first_run;		/* of this call; 0 if there was none */
 	int			failed;
 	int			total;
-	BackgroundWorkerHandle *handles[MAX_WORKERS];
+	BackgroundWorkerHandle *handles[TENANCY_MAX_WORKERS];
 	int			nhandles;
 } Call;
 
@@ -123,6 +123,8 @@ ms_arg(FunctionCallInfo fcinfo, int n, const char *name)
 static int
 default_workers(void)
 {
+	if (tenancy_guc_workers > 0)
+		return tenancy_guc_workers;
 	return Max(1, Min(DEFAULT_WORKERS_MAX, (int) sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
@@ -175,7 +177,7 @@ read_arguments(FunctionCallInfo fcinfo, int n, Call *call)
 	}
 	if (!PG_ARGISNULL(n + 1))
 		call->tenants = tenants_arg(PG_GETARG_ARRAYTYPE_P(n + 1));
-	call->workers = PG_ARGISNULL(n + 2) ? default_workers() : int_arg(fcinfo, n + 2, "workers", 1, MAX_WORKERS);
+	call->workers = PG_ARGISNULL(n + 2) ? default_workers() : int_arg(fcinfo, n + 2, "workers", 1, TENANCY_MAX_WORKERS);
 	call->canary = int_arg(fcinfo, n + 3, "canary", 0, INT_MAX);
 	call->max_failures = int_arg(fcinfo, n + 4, "max_failures", 0, INT_MAX);
 	call->patience.lock_timeout = ms_arg(fcinfo, n + 5, "lock_timeout");

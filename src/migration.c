@@ -266,6 +266,70 @@ name_at(const char *token, const core_YYSTYPE *value)
 	return downcase_truncate_identifier(token, len, false);
 }
 
+/* A model schema's name that qualifies another one. */
+typedef struct ModelName
+{
+	const char *schema;
+	int			begin;			/* where it stands in the text ... */
+	int			end;			/* ... and where the name that it qualifies begins */
+	bool		is_first;		/* nothing qualifies it in turn */
+} ModelName;
+
+static bool
+is_model_schema(List *modules, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, modules)
+	{
+		if (strcmp(name, ((TenancyModule *) lfirst(lc))->model_schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Where a text names model schemas, as a List of ModelName. */
+static List *
+find_model_names(const char *sql)
+{
+	List	   *modules = tenancy_registry_modules();
+	List	   *names = NIL;
+	core_yyscan_t scanner;
+	core_yy_extra_type extra;
+	core_YYSTYPE value;
+	YYLTYPE		location = 0;
+	int			token;
+	int			before = 0;		/* the token before the name */
+	int			last = 0;
+	int			name_location = 0;
+	const char *name = NULL;	/* the token before, if it is a name */
+	ModelName  *open = NULL;	/* what the next token ends */
+
+	scanner = scanner_init(sql, &extra, &ScanKeywords, ScanKeywordTokens);
+	while ((token = core_yylex(&value, &location, scanner)) != 0)
+	{
+		if (open != NULL)
+			open->end = location;
+		open = NULL;
+		if (name != NULL && token == '.' && is_model_schema(modules, name))
+		{
+			open = palloc(sizeof(ModelName));
+			open->schema = name;
+			open->begin = name_location;
+			open->end = location + 1;
+			open->is_first = before != '.';
+			names = lappend(names, open);
+		}
+		name = name_at(sql + location, &value);
+		if (name != NULL)
+			before = last;
+		name_location = location;
+		last = token;
+	}
+	scanner_finish(scanner);
+	return names;
+}
+
 /*
  * The same text runs in the model schema and in every copy of it, so that a
  * name which is qualified with the model schema would lead from the copies
@@ -274,36 +338,16 @@ name_at(const char *token, const core_YYSTYPE *value)
 static void
 check_names(const char *sql)
 {
-	List	   *modules = tenancy_registry_modules();
-	core_yyscan_t scanner;
-	core_yy_extra_type extra;
-	core_YYSTYPE value;
-	YYLTYPE		location = 0;
-	int			token;
-	int			name_location = 0;
-	const char *name = NULL;	/* the token before, if it is a name */
+	List	   *names = find_model_names(sql);
+	ModelName  *name = names == NIL ? NULL : linitial(names);
 
-	scanner = scanner_init(sql, &extra, &ScanKeywords, ScanKeywordTokens);
-	while ((token = core_yylex(&value, &location, scanner)) != 0)
-	{
-		ListCell   *lc;
-
-		foreach(lc, name != NULL && token == '.' ? modules : NIL)
-		{
-			const char *schema = ((TenancyModule *) lfirst(lc))->model_schema;
-
-			if (strcmp(name, schema) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("a migration must not name the model schema \"%s\"", schema),
-						 errdetail("It does in line %d; in a tenant's copy, the name would lead to the model.",
-								   line_of(sql, name_location)),
-						 errhint("Leave the schema out: the migration's search_path leads to the right one.")));
-		}
-		name = name_at(sql + location, &value);
-		name_location = location;
-	}
-	scanner_finish(scanner);
+	if (name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a migration must not name the model schema \"%s\"", name->schema),
+				 errdetail("It does in line %d; in a tenant's copy, the name would lead to the model.",
+						   line_of(sql, name->begin)),
+				 errhint("Leave the schema out: the migration's search_path leads to the right one.")));
 }
 
 
@@ -313,8 +357,8 @@ check_names(const char *sql)
  */
 
 /* The module that an argument names; by default the main one. */
-static void
-get_module(FunctionCallInfo fcinfo, int n, TenancyModule *module)
+void
+tenancy_migration_get_module(FunctionCallInfo fcinfo, int n, TenancyModule *module)
 {
 	List	   *modules = tenancy_registry_modules();
 	char	   *name;
@@ -494,7 +538,7 @@ tenancy_migration_add_migration(PG_FUNCTION_ARGS)
 			tenancy_require_arg(fcinfo, i, names[i]);
 	}
 	tenancy_registry_refuse_home();
-	get_module(fcinfo, 3, &module);
+	tenancy_migration_get_module(fcinfo, 3, &module);
 	draft.version = PG_GETARG_INT64(0);
 	draft.sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	draft.description = text_to_cstring(PG_GETARG_TEXT_PP(2));
@@ -503,6 +547,107 @@ tenancy_migration_add_migration(PG_FUNCTION_ARGS)
 	check_draft(&draft);
 	(void) record_all(&module, list_make1(&draft), PG_GETARG_BOOL(5));
 	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * What another tool has done to the model (record.c)
+ * ----------------------------------------------------------------
+ */
+
+/* The model has had the migration, or has it no longer. */
+void
+tenancy_migration_change_level(TenancyModule *module, const TenancyMigration *migration)
+{
+	TenancyExec exec;
+
+	module->level += migration->undoing ? -1 : 1;
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("UPDATE tenancy.migration SET position = %s, applied_at = %s, step = 0, under_way = false"
+						" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
+						migration->undoing ? "NULL" : psprintf("%d", module->level),
+						migration->undoing ? "NULL" : "pg_catalog.now()",
+						quote_literal_cstr(module->name), migration->version);
+	tenancy_exec_format("UPDATE tenancy.module SET level = %d WHERE name OPERATOR(pg_catalog.=) %s",
+						module->level, quote_literal_cstr(module->name));
+	tenancy_exec_end(&exec);
+}
+
+/* Refuse a version that is no new last one, or would come before one that the model has not had. */
+void
+tenancy_migration_check_new(const TenancyModule *module, int64 version)
+{
+	Draft		draft = {.version = version};
+	List	   *pending = tenancy_migration_pending(module->name, module->level);
+	TenancyExec exec;
+	char	   *existing;
+
+	if (version <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version must be greater than zero")));
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	existing = tenancy_exec_text_format(&exec, "SELECT version FROM tenancy.migration"
+										" WHERE module OPERATOR(pg_catalog.=) %s AND version OPERATOR(pg_catalog.=) " INT64_FORMAT,
+										quote_literal_cstr(module->name), version);
+	if (existing != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("migration " INT64_FORMAT " of module \"%s\" already exists", version, module->name)));
+	if (pending != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the model of module \"%s\" has not had migration " INT64_FORMAT,
+						module->name, ((TenancyMigration *) linitial(pending))->version),
+				 errhint("Call tenancy.migrate() first.")));
+	check_order(module->name, &draft);
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * A statement that was run on a model, as it can be run on a copy: without the
+ * model schemas' names.  Checked like a migration.
+ */
+char *
+tenancy_migration_unqualify(int64 version, const char *sql)
+{
+	Draft		draft = {.version = version};
+	StringInfoData buf;
+	int			copied = 0;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, find_model_names(sql))
+	{
+		ModelName  *name = lfirst(lc);
+
+		if (!name->is_first)
+			continue;
+		appendBinaryStringInfo(&buf, sql + copied, name->begin - copied);
+		copied = name->end;
+	}
+	appendStringInfoString(&buf, sql + copied);
+	check_text(&draft, buf.data, false);
+	return buf.data;
+}
+
+/* Add a migration that the model has had already; under the lock on the models. */
+void
+tenancy_migration_add_applied(TenancyModule *module, int64 version,
+							  const char *description, const char *sql)
+{
+	Draft		draft = {.version = version,.description = description,.sql = sql,.transactional = true};
+	TenancyMigration migration = {.version = version};
+	ListCell   *lc;
+
+	foreach(lc, tenancy_migration_split(sql))
+	{
+		if (((TenancyStatement *) lfirst(lc))->no_transaction)
+			draft.transactional = false;
+	}
+	check_draft(&draft);
+	(void) record_all(module, list_make1(&draft), false);
+	tenancy_migration_change_level(module, &migration);
 }
 
 
@@ -680,7 +825,7 @@ tenancy_migration_load_migrations(PG_FUNCTION_ARGS)
 				 errmsg("permission denied to read files of the server"),
 				 errdetail("Only roles with privileges of the \"%s\" role may load migrations.",
 						   "pg_read_server_files")));
-	get_module(fcinfo, 1, &module);
+	tenancy_migration_get_module(fcinfo, 1, &module);
 	PG_RETURN_INT32(record_all(&module, read_drafts(directory), false));
 }
 

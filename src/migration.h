@@ -8,6 +8,7 @@
 #ifndef TENANCY_MIGRATION_H
 #define TENANCY_MIGRATION_H
 
+#include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "registry.h"
@@ -38,6 +39,12 @@ extern List *tenancy_migration_split(const char *sql);
 extern List *tenancy_migration_pending(const char *module, int level);
 extern List *tenancy_migration_applied(const char *module, int level);
 extern TenancyMigration *tenancy_migration_undo(const TenancyMigration *migration);
+extern void tenancy_migration_change_level(TenancyModule *module, const TenancyMigration *migration);
+extern void tenancy_migration_get_module(FunctionCallInfo fcinfo, int n, TenancyModule *module);
+extern void tenancy_migration_check_new(const TenancyModule *module, int64 version);
+extern char *tenancy_migration_unqualify(int64 version, const char *sql);
+extern void tenancy_migration_add_applied(TenancyModule *module, int64 version,
+										  const char *description, const char *sql);
 extern int	tenancy_migration_position(const TenancyModule *module, int64 version);
 
 #endif							/* TENANCY_MIGRATION_H */

@@ -2177,6 +2177,8 @@ tenancy_policy_protect_new(Oid relid, const char *column)
 {
 	Protection	protection = {0};
 
+	if (is_protected(relid, column))
+		return;
 	protection.relid = root_of(relid);
 	protection.column = column;
 	protection.access_roles = access_roles();

@@ -792,6 +792,28 @@ tenancy_registry_unlock_models(void)
 }
 
 /*
+ * While another tool's statements on a model are recorded, the model is between
+ * two levels: it cannot be copied or migrated.  Under the lock above.
+ */
+void
+tenancy_registry_refuse_recording(const char *module)
+{
+	TenancyExec exec;
+	char	   *version;
+
+	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
+	version = tenancy_exec_text_format(&exec, "SELECT version FROM tenancy.recording WHERE module OPERATOR(pg_catalog.=) %s",
+									   quote_literal_cstr(module));
+	tenancy_exec_end(&exec);
+	if (version != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the model of module \"%s\" is being changed", module),
+				 errdetail("Migration %s is being recorded.", version),
+				 errhint("Wait until tenancy.stop_recording() has been called.")));
+}
+
+/*
  * Note that a copy of the module has been made for a tenant, at the level of
  * the model; under the lock above.  There may be a row of an earlier tenant of
  * the same id that was deleted by hand.
@@ -804,6 +826,7 @@ tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 
 	if (!tenancy_registry_module(module, &row))
 		elog(ERROR, "module \"%s\" does not exist", module);
+	tenancy_registry_refuse_recording(module);
 	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
 	tenancy_exec_format("INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
 						" ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"

@@ -75,6 +75,7 @@ extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
 extern void tenancy_registry_lock_models(LOCKMODE mode);
 extern void tenancy_registry_lock_models_for_session(void);
 extern void tenancy_registry_unlock_models(void);
+extern void tenancy_registry_refuse_recording(const char *module);
 extern void tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module);
 extern char *tenancy_registry_removal(const pg_uuid_t *tenant);
 extern bool tenancy_registry_may_act(Oid role, const TenancyTenant *tenant);

@@ -46,7 +46,7 @@ tenancy_sibling_column(const TenancyModule *module)
 
 /* GRANTs of what more than half of the schema's other tables grant, for tables without grants. */
 static List *
-table_grants(Oid schema, const char *new_tables)
+table_grants(Oid schema, const char *new_tables, const char *others)
 {
 	return tenancy_exec_list_as(tenancy_registry_owner(),
 								psprintf("WITH sibling AS (SELECT c.relacl, c.relowner FROM pg_catalog.pg_depend d"
@@ -55,6 +55,7 @@ table_grants(Oid schema, const char *new_tables)
 										 " AND d.refobjid OPERATOR(pg_catalog.=) %u"
 										 " AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
 										 " AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+										 " AND NOT c.oid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
 										 " AND NOT c.oid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])),"
 										 " wanted AS (SELECT a.privilege_type, a.is_grantable,"
 										 " CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee"
@@ -67,7 +68,7 @@ table_grants(Oid schema, const char *new_tables)
 										 " FROM wanted w, pg_catalog.pg_class c"
 										 " WHERE c.oid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
 										 " AND c.relacl IS NULL AND NOT c.relispartition",
-										 schema, new_tables, new_tables));
+										 schema, new_tables, others, new_tables));
 }
 
 /* Whoever may insert may use the sequences behind the tables' serial columns. */
@@ -103,35 +104,39 @@ run_as(Oid role, List *statements)
 	tenancy_exec_end(&exec);
 }
 
-static void
-grant_like_siblings(Oid schema, Oid owner, List *new_tables)
+/* OIDs as the text of an array. */
+static char *
+oids_text(List *oids)
 {
-	StringInfoData oids;
+	StringInfoData text;
 	ListCell   *lc;
 
-	initStringInfo(&oids);
-	appendStringInfoChar(&oids, '{');
-	foreach(lc, new_tables)
-		appendStringInfo(&oids, "%s%u", oids.len > 1 ? "," : "", lfirst_oid(lc));
-	appendStringInfoChar(&oids, '}');
-	run_as(owner, table_grants(schema, oids.data));
-	run_as(owner, sequence_grants(oids.data));
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
+	foreach(lc, oids)
+		appendStringInfo(&text, "%s%u", text.len > 1 ? "," : "", lfirst_oid(lc));
+	appendStringInfoChar(&text, '}');
+	return text.data;
 }
 
 /*
  * Complete the tables that the current transaction has made in a schema: a
  * model's, or, with a tenant, a tenant's copy.  column is the siblings' tenant
- * column, NULL if they have none.  All as the schema's owner.
+ * column, NULL if they have none; others are tables that count neither as new nor
+ * as siblings.  All as the schema's owner.
  */
 void
-tenancy_sibling_complete(Oid schema, Oid owner, const char *column, const pg_uuid_t *tenant)
+tenancy_sibling_complete(Oid schema, Oid owner, const char *column, const pg_uuid_t *tenant,
+						 List *others)
 {
-	List	   *new_tables = tenancy_policy_new_tables(schema);
+	List	   *new_tables = list_difference_oid(tenancy_policy_new_tables(schema), others);
+	char	   *text = oids_text(new_tables);
 	ListCell   *lc;
 
 	if (new_tables == NIL)
 		return;
-	grant_like_siblings(schema, owner, new_tables);
+	run_as(owner, table_grants(schema, text, oids_text(others)));
+	run_as(owner, sequence_grants(text));
 	foreach(lc, new_tables)
 	{
 		if (tenant != NULL)

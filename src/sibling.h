@@ -12,6 +12,6 @@
 
 extern char *tenancy_sibling_column(const TenancyModule *module);
 extern void tenancy_sibling_complete(Oid schema, Oid owner, const char *column,
-									 const pg_uuid_t *tenant);
+									 const pg_uuid_t *tenant, List *others);
 
 #endif							/* TENANCY_SIBLING_H */

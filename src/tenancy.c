@@ -11,6 +11,7 @@
 #include "database.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "hooks.h"
 #include "registry.h"
 #include "token_key.h"
 
@@ -26,4 +27,5 @@ _PG_init(void)
 	tenancy_context_init();
 	tenancy_database_init();
 	tenancy_token_key_init();
+	tenancy_hooks_init();
 }
