@@ -100,6 +100,75 @@ SELECT * FROM tenant_s1.kinds;
 SELECT has_table_privilege('regress_app', 'tenant_s1.tags', 'INSERT') AS may_insert,
 	has_table_privilege('regress_app', 'tenant_s1.v', 'SELECT') AS may_see;
 
+-- Statements within statements: whose they are, and whether they stay
+CREATE SCHEMA regress_tools AUTHORIZATION regress_owner;
+GRANT USAGE ON SCHEMA regress_tools TO regress_app;
+SET ROLE regress_owner;
+CREATE FUNCTION regress_tools.add_kind(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+	AS $$BEGIN INSERT INTO regress_model.kinds VALUES (name, 0); END$$;
+CREATE FUNCTION regress_tools.add_column() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+	AS $$BEGIN ALTER TABLE notes ADD COLUMN forced int; END$$;
+CREATE FUNCTION regress_tools.add_table() RETURNS void LANGUAGE plpgsql
+	AS $$BEGIN CREATE TABLE regress_model.by_function (id int); END$$;
+CREATE TABLE regress_tools.orders (name text);
+CREATE FUNCTION regress_tools.ordered() RETURNS trigger LANGUAGE plpgsql
+	AS $$BEGIN INSERT INTO regress_model.kinds VALUES (NEW.name, 0); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON regress_tools.orders DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION regress_tools.ordered();
+RESET ROLE;
+SELECT tenancy.start_recording(8, 'within');
+\c - regress_app
+SET client_min_messages = warning;
+-- Not recorded, or whatever stands beside it would run as the owner in all copies
+SELECT regress_tools.add_kind('by app'), current_user;
+SET search_path = regress_model;
+SELECT regress_tools.add_column();
+\c - regress_owner
+SET client_min_messages = warning;
+SET search_path = regress_model;
+CREATE FUNCTION note_kind() RETURNS trigger LANGUAGE plpgsql
+	AS $$BEGIN INSERT INTO notes (body) VALUES (NEW.name); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON kinds DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION note_kind();
+-- The trigger's insertion comes with the statement.
+INSERT INTO kinds VALUES ('d', 4);
+SELECT regress_tools.add_column();
+BEGIN;
+INSERT INTO kinds VALUES ('e', 5);
+COMMIT;
+-- The trigger of a table elsewhere would be lost.
+INSERT INTO regress_tools.orders VALUES ('lost');
+BEGIN;
+INSERT INTO regress_tools.orders VALUES ('lost');
+COMMIT;
+DO $$
+BEGIN
+	BEGIN
+		INSERT INTO kinds VALUES ('never', 5);
+		RAISE EXCEPTION 'undo it';
+	EXCEPTION WHEN raise_exception THEN
+		NULL;
+	END;
+	INSERT INTO kinds VALUES ('f', 6);
+END $$;
+DO $$BEGIN CREATE TABLE regress_model.half (id int); COMMIT; END$$;
+DO $$BEGIN COMMIT; CREATE TABLE regress_model.half (id int); END$$;
+DO $$BEGIN INSERT INTO kinds VALUES ('never', 5); ROLLBACK; INSERT INTO kinds VALUES ('never', 5); END$$;
+BEGIN;
+DECLARE c CURSOR FOR SELECT regress_tools.add_kind('by cursor');
+FETCH c;
+ROLLBACK;
+\c - :admin
+SET client_min_messages = warning;
+DROP EXTENSION tenancy CASCADE;
+DROP SCHEMA tenancy CASCADE;
+CALL tenancy.rollback(6);
+SELECT number - min(number) OVER () AS number, sql FROM tenancy.recorded_statement ORDER BY 1;
+SELECT tenancy.stop_recording();
+CALL tenancy.migrate();
+SELECT * FROM tenant_s1.kinds ORDER BY 1;
+SELECT body FROM tenant_s1.notes ORDER BY 1;
+
 -- Nothing recorded
 SELECT tenancy.start_recording(10, 'again', ignore_tables => '{}');
 SELECT tenancy.stop_recording(discard => true);
@@ -109,7 +178,7 @@ SELECT count(*) FROM tenancy.migration;
 -- A shared model: new tables get their wall at once.
 SET ROLE regress_owner;
 DROP TABLE regress_model.knex_migrations;
-TRUNCATE regress_model.kinds;
+TRUNCATE regress_model.kinds, regress_model.notes CASCADE;
 RESET ROLE;
 SELECT tenancy.drop_tenant('s1', true);
 SELECT tenancy.protect_module('main');
@@ -121,15 +190,26 @@ BEGIN;
 CREATE TABLE regress_model.walled (id int);
 CREATE TABLE regress_model.ledger (id int);
 COMMIT;
+SELECT regress_tools.add_table();
 \c - :admin
 SET client_min_messages = warning;
 SELECT tenancy.stop_recording();
 SELECT sql FROM tenancy.migration WHERE version = 11;
 \c -
 SHOW session_preload_libraries;
-SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'regress_model.walled'::regclass;
+SELECT relrowsecurity, relforcerowsecurity FROM pg_class
+	WHERE oid IN ('regress_model.walled'::regclass, 'regress_model.by_function'::regclass);
 SET client_min_messages = warning;
 ALTER DATABASE :"DBNAME" RESET session_preload_libraries;
+-- Should the extension go away in a recording, its sessions go on.
+SELECT tenancy.start_recording(12);
+ALTER EVENT TRIGGER tenancy_record_start DISABLE;
 DROP EXTENSION tenancy CASCADE;
-DROP SCHEMA regress_model CASCADE;
+SET ROLE regress_owner;
+ALTER TABLE regress_model.walled ADD COLUMN after int;
+DELETE FROM regress_tools.orders;
+RESET ROLE;
+ALTER DATABASE :"DBNAME" RESET tenancy.recording;
+ALTER DATABASE :"DBNAME" RESET session_preload_libraries;
+DROP SCHEMA regress_model, regress_tools CASCADE;
 DROP ROLE regress_owner, regress_app;

@@ -126,6 +126,20 @@ process_utility(PlannedStmt *pstmt, const char *text, bool read_only,
 	tenancy_record_complete();
 }
 
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (tenancy_record_is_on())
+		tenancy_record_xact(event);
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (tenancy_record_is_on())
+		tenancy_record_subxact(event, id);
+}
+
 void
 tenancy_hooks_init(void)
 {
@@ -137,4 +151,6 @@ tenancy_hooks_init(void)
 	ExecutorFinish_hook = executor_finish;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
 }

@@ -613,6 +613,7 @@ tenancy_migrate_rollback(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no module")));
 	module = linitial(call->modules);
+	tenancy_registry_refuse_recording(module->name);
 	refuse_shared(call->tenants);
 	call->patience.undo_to = tenancy_migration_position(module, PG_GETARG_INT64(0)) - 1;
 

@@ -549,12 +549,6 @@ tenancy_migration_add_migration(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-
-/* ----------------------------------------------------------------
- * What another tool has done to the model (record.c)
- * ----------------------------------------------------------------
- */
-
 /* The model has had the migration, or has it no longer. */
 void
 tenancy_migration_change_level(TenancyModule *module, const TenancyMigration *migration)
@@ -572,6 +566,12 @@ tenancy_migration_change_level(TenancyModule *module, const TenancyMigration *mi
 						module->level, quote_literal_cstr(module->name));
 	tenancy_exec_end(&exec);
 }
+
+
+/* ----------------------------------------------------------------
+ * What another tool has done to the model (record.c)
+ * ----------------------------------------------------------------
+ */
 
 /* Refuse a version that is no new last one, or would come before one that the model has not had. */
 void

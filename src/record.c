@@ -12,10 +12,16 @@
  * tell of statements (see hooks.c), event triggers of the objects that a
  * statement has made, changed or dropped, and plans of the tables whose rows it
  * changes.  It is written in the statement's own transaction, once, when it
- * first touches the model.  Only statements of roles that have the rights of
- * the model's owner count: applications go on writing to shared tables all the
- * while.  What is done with our own functions does not count either; they
- * run as a restricted operation.
+ * first touches the model; again, if that was rolled back within the statement.
+ *
+ * It will run as the model's owner in all copies.  So only statements of clients
+ * who have that role's rights count, whatever role a function within them runs
+ * as: applications go on writing to shared tables all the while, and through
+ * functions of the owner's.  What is done with our own functions does not
+ * count either; they run as a restricted operation.
+ *
+ * What deferred triggers do when a transaction commits comes with the statements
+ * that were recorded in it.
  *
  * A statement on the model by a session that is not recorded would be lost,
  * and is refused where event triggers tell us of it.
@@ -36,6 +42,7 @@
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/event_trigger.h"
+#include "commands/extension.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -50,6 +57,7 @@
 #include "record.h"
 #include "registry.h"
 #include "sibling.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -58,6 +66,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(tenancy_record_start);
@@ -82,13 +91,16 @@ typedef struct Current
 	int			location;
 	int			len;
 	ParamListInfo params;
-	bool		is_execute;		/* of a prepared statement */
+	const char *unrecordable;	/* what it is, if its text does not repeat it */
+	bool		is_block;		/* a DO or CALL, which may end transactions */
 	bool		is_recorded;
+	SubTransactionId recorded_in;
 	bool		makes_objects;	/* in the model */
 } Current;
 
 static Current current;
 static int	depth = 0;
+static bool transaction_recorded = false;	/* has recorded a statement */
 
 
 /* ----------------------------------------------------------------
@@ -107,6 +119,9 @@ get_recording(bool lock)
 	TenancyExec exec;
 	List	   *values;
 
+	/* Sessions of a recording may outlive the extension. */
+	if (!OidIsValid(get_extension_oid("tenancy", true)))
+		return NULL;
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	values = tenancy_exec_text_list(&exec, psprintf("SELECT v.v FROM (SELECT * FROM tenancy.recording%s) r,"
 													" LATERAL (VALUES (0, r.module), (1, r.version::pg_catalog.text)) AS v(n, v)"
@@ -126,11 +141,11 @@ get_recording(bool lock)
 	return recording;
 }
 
-/* Does the current user change the model in its owner's place? */
+/* Does the client change the model in its owner's place? */
 static bool
 is_author(const Recording *recording)
 {
-	return !InSecurityRestrictedOperation() && has_privs_of_role(GetUserId(), recording->owner);
+	return !InSecurityRestrictedOperation() && has_privs_of_role(GetOuterUserId(), recording->owner);
 }
 
 static bool
@@ -212,7 +227,7 @@ fill_in_params(const char *sql, ParamListInfo params)
 	initStringInfo(&buf);
 
 	/* With settings under which every value can be read again. */
-	tenancy_exec_begin(&exec, GetUserId(), TENANCY_PATH_NONE);
+	tenancy_exec_begin(&exec, GetOuterUserId(), TENANCY_PATH_NONE);
 	MemoryContextSwitchTo(exec.caller_context);
 	tenancy_exec_set("extra_float_digits", "3");
 	scanner = scanner_init(sql, &extra, &ScanKeywords, ScanKeywordTokens);
@@ -249,6 +264,15 @@ current_text(void)
 	return pnstrdup(text, len);
 }
 
+static void
+refuse_unrecordable(const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s cannot be recorded", what),
+			 errhint("%s", hint)));
+}
+
 /* The current statement has touched the model: write it down, if it is not yet. */
 static void
 record_current(const Recording *recording)
@@ -258,11 +282,9 @@ record_current(const Recording *recording)
 
 	if (current.is_recorded)
 		return;
-	if (current.is_execute)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("EXECUTE cannot be recorded"),
-				 errhint("Send the statement itself, or prepare it by the protocol.")));
+	if (current.unrecordable != NULL)
+		refuse_unrecordable(current.unrecordable,
+							"Change the model with a statement that does so wherever it is run.");
 	sql = tenancy_migration_unqualify(recording->version, fill_in_params(current_text(), current.params));
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	if (tenancy_exec_format("INSERT INTO tenancy.recorded_statement (sql)"
@@ -272,6 +294,8 @@ record_current(const Recording *recording)
 				 errmsg("the recording has ended")));
 	tenancy_exec_end(&exec);
 	current.is_recorded = true;
+	current.recorded_in = GetCurrentSubTransactionId();
+	transaction_recorded = true;
 }
 
 
@@ -280,15 +304,30 @@ record_current(const Recording *recording)
  * ----------------------------------------------------------------
  */
 
+/* Nothing runs: this may be the client's next statement. */
 static void
-begin_query(QueryDesc *query)
+begin_statement(const void *key, const char *text, const PlannedStmt *plan, ParamListInfo params)
 {
 	memset(&current, 0, sizeof(current));
-	current.key = query;
-	current.text = query->sourceText;
-	current.location = query->plannedstmt->stmt_location;
-	current.len = query->plannedstmt->stmt_len;
-	current.params = query->params;
+	if (ActivePortal == NULL)
+	{
+		/* It is not, but a deferred trigger's, at commit. */
+		current.unrecordable = "what a deferred trigger or a call by the fast-path protocol does";
+		current.is_recorded = transaction_recorded;
+		return;
+	}
+	current.key = key;
+	current.text = text;
+	current.location = plan->stmt_location;
+	current.len = plan->stmt_len;
+	current.params = params;
+	if (plan->utilityStmt == NULL)
+		return;
+	current.is_block = IsA(plan->utilityStmt, DoStmt) || IsA(plan->utilityStmt, CallStmt);
+	if (IsA(plan->utilityStmt, ExecuteStmt))
+		current.unrecordable = "EXECUTE";
+	else if (IsA(plan->utilityStmt, FetchStmt))
+		current.unrecordable = "FETCH";
 }
 
 /* A query begins, the client's or one within: does it change rows of the model? */
@@ -302,7 +341,7 @@ tenancy_record_query(QueryDesc *query)
 	if (InSecurityRestrictedOperation())
 		return;
 	if (depth == 0)
-		begin_query(query);
+		begin_statement(query, query->sourceText, query->plannedstmt, query->params);
 	if (query->plannedstmt->resultRelations == NIL || current.is_recorded)
 		return;
 	recording = get_recording(false);
@@ -320,7 +359,7 @@ void
 tenancy_record_enter(QueryDesc *query)
 {
 	if (depth == 0 && current.key != query && !InSecurityRestrictedOperation())
-		begin_query(query);
+		begin_statement(query, query->sourceText, query->plannedstmt, query->params);
 	depth++;
 }
 
@@ -328,15 +367,6 @@ void
 tenancy_record_leave(void)
 {
 	depth--;
-}
-
-static void
-refuse_unrecordable(const char *what, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s cannot be recorded", what),
-			 errhint("%s", hint)));
 }
 
 /* Does GRANT or REVOKE concern the model?  Event triggers do not tell. */
@@ -403,15 +433,7 @@ tenancy_record_utility(PlannedStmt *pstmt, const char *text, ParamListInfo param
 	Node	   *stmt = pstmt->utilityStmt;
 
 	if (depth == 0 && !InSecurityRestrictedOperation())
-	{
-		memset(&current, 0, sizeof(current));
-		current.key = pstmt;
-		current.text = text;
-		current.location = pstmt->stmt_location;
-		current.len = pstmt->stmt_len;
-		current.params = params;
-		current.is_execute = IsA(stmt, ExecuteStmt);
-	}
+		begin_statement(pstmt, text, pstmt, params);
 
 	/* The recording shall not end between what the statement does and our note of it. */
 	if (GetCommandLogLevel(stmt) <= LOGSTMT_MOD && !XactReadOnly && IsTransactionState() &&
@@ -428,6 +450,41 @@ tenancy_record_utility(PlannedStmt *pstmt, const char *text, ParamListInfo param
 }
 
 /*
+ * A transaction ends.  A DO block or procedure that ends its transaction cannot be
+ * repeated within a migration's, and what it made before would stay without its wall.
+ */
+void
+tenancy_record_xact(XactEvent event)
+{
+	const char *what = "a statement that ends its transaction";
+
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (depth > 0 && current.is_recorded)
+				refuse_unrecordable(what, "Run its parts one by one.");
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			current.is_recorded = transaction_recorded = false;
+			if (depth > 0 && current.is_block)
+				current.unrecordable = what;
+			break;
+		default:
+			break;
+	}
+}
+
+/* What is rolled back is recorded no longer; the statement may go on. */
+void
+tenancy_record_subxact(SubXactEvent event, SubTransactionId id)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && current.is_recorded && id <= current.recorded_in)
+		current.is_recorded = false;
+}
+
+/*
  * The client's statement has run: protect and grant the tables that it has
  * made, so that a shared table is never without its wall.
  */
@@ -441,18 +498,23 @@ tenancy_record_complete(void)
 	if (depth > 0 || !current.makes_objects || InSecurityRestrictedOperation())
 		return;
 	current.makes_objects = false;
-	recording = get_recording(false);
-	if (recording == NULL)
-		return;
-	foreach(lc, recording->ignore)
-	{
-		Oid			relid = get_relname_relid(lfirst(lc), recording->schema);
 
-		if (OidIsValid(relid))
-			ignored = lappend_oid(ignored, relid);
+	/* A query that returned rows finishes when its portal has gone. */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	recording = get_recording(false);
+	if (recording != NULL)
+	{
+		foreach(lc, recording->ignore)
+		{
+			Oid			relid = get_relname_relid(lfirst(lc), recording->schema);
+
+			if (OidIsValid(relid))
+				ignored = lappend_oid(ignored, relid);
+		}
+		tenancy_sibling_complete(recording->schema, recording->owner,
+								 tenancy_sibling_column(&recording->module), NULL, ignored);
 	}
-	tenancy_sibling_complete(recording->schema, recording->owner,
-							 tenancy_sibling_column(&recording->module), NULL, ignored);
+	PopActiveSnapshot();
 }
 
 
@@ -503,6 +565,25 @@ command_changed_model(const Recording *recording, bool is_drop)
 	return changed;
 }
 
+/* Who drops the extension could not end the recording, and its settings would stay. */
+static void
+refuse_drop(const DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->objects)
+	{
+		Node	   *name = lfirst(lc);
+
+		if ((stmt->removeType == OBJECT_EXTENSION || stmt->removeType == OBJECT_SCHEMA) &&
+			strcmp(strVal(name), "tenancy") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot drop extension \"%s\" while a migration is being recorded", "tenancy"),
+					 errhint("Call tenancy.stop_recording() first.")));
+	}
+}
+
 /* The event triggers' function. */
 Datum
 tenancy_record_commands(PG_FUNCTION_ARGS)
@@ -514,19 +595,30 @@ tenancy_record_commands(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("not called by event trigger manager")));
-	if (MyBackendType != B_BACKEND || InSecurityRestrictedOperation())
+	if (strcmp(data->event, "ddl_command_start") == 0)
+	{
+		if (IsA(data->parsetree, DropStmt))
+			refuse_drop((DropStmt *) data->parsetree);
+		PG_RETURN_NULL();
+	}
+	if (InSecurityRestrictedOperation())
 		PG_RETURN_NULL();
 	recording = get_recording(false);
-	if (recording == NULL || !is_author(recording) ||
-		!command_changed_model(recording, strcmp(data->event, "sql_drop") == 0))
+	if (recording == NULL || !command_changed_model(recording, strcmp(data->event, "sql_drop") == 0))
 		PG_RETURN_NULL();
-	if (!tenancy_guc_recording || depth == 0)
+	if (!tenancy_record_is_on() || depth == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model schema \"%s\" is being recorded, and this session is not",
 						recording->module.model_schema),
 				 errdetail("It began before the recording, or does not load the library \"%s\" at its start.", "tenancy"),
 				 errhint("Connect again.")));
+	if (!is_author(recording))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model schema \"%s\" is being recorded, and role \"%s\" does not act for its owner",
+						recording->module.model_schema, GetUserNameFromId(GetOuterUserId(), false)),
+				 errhint("Wait until tenancy.stop_recording() has been called.")));
 	record_current(recording);
 	current.makes_objects = true;
 	PG_RETURN_NULL();
@@ -608,6 +700,7 @@ set_database(TenancyExec *exec, bool *preload, char **before)
 static void
 set_triggers(const char *state)
 {
+	tenancy_exec_format("ALTER EVENT TRIGGER tenancy_record_start %s", state);
 	tenancy_exec_format("ALTER EVENT TRIGGER tenancy_record_end %s", state);
 	tenancy_exec_format("ALTER EVENT TRIGGER tenancy_record_drop %s", state);
 }

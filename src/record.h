@@ -8,6 +8,7 @@
 #ifndef TENANCY_RECORD_H
 #define TENANCY_RECORD_H
 
+#include "access/xact.h"
 #include "executor/execdesc.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -27,5 +28,7 @@ extern void tenancy_record_enter(QueryDesc *query);
 extern void tenancy_record_utility(PlannedStmt *pstmt, const char *text, ParamListInfo params);
 extern void tenancy_record_leave(void);
 extern void tenancy_record_complete(void);
+extern void tenancy_record_xact(XactEvent event);
+extern void tenancy_record_subxact(SubXactEvent event, SubTransactionId id);
 
 #endif							/* TENANCY_RECORD_H */

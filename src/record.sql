@@ -31,7 +31,7 @@ CREATE FUNCTION tenancy.record_commands()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'tenancy_record_commands'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION tenancy.record_commands() IS 'Notes that a statement has changed a model that is recorded';
+COMMENT ON FUNCTION tenancy.record_commands() IS 'Notes that a statement has changed a model that is recorded, and keeps the extension from being dropped meanwhile';
 
 REVOKE ALL ON FUNCTION
 	tenancy.start_recording(bigint, text, text, text[]),
@@ -40,9 +40,12 @@ REVOKE ALL ON FUNCTION
 	FROM PUBLIC;
 
 /* Disabled, but while something is recorded */
+CREATE EVENT TRIGGER tenancy_record_start ON ddl_command_start WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA')
+	EXECUTE FUNCTION tenancy.record_commands();
 CREATE EVENT TRIGGER tenancy_record_end ON ddl_command_end
 	EXECUTE FUNCTION tenancy.record_commands();
 CREATE EVENT TRIGGER tenancy_record_drop ON sql_drop
 	EXECUTE FUNCTION tenancy.record_commands();
+ALTER EVENT TRIGGER tenancy_record_start DISABLE;
 ALTER EVENT TRIGGER tenancy_record_end DISABLE;
 ALTER EVENT TRIGGER tenancy_record_drop DISABLE;
