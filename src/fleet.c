@@ -55,8 +55,11 @@
 /* How long to wait before looking again for what others hold. */
 #define POLL_MS				50
 
-/* After so many migrations, the catalog caches are thrown away. */
+/* After so many migrations, the catalog caches are thrown away ... */
 #define CACHE_TURNS			500
+
+/* ... and after so many, a worker ends, and the leader starts another one. */
+#define WORKER_TURNS		1500
 
 PGDLLEXPORT void tenancy_fleet_main(Datum main_arg);
 
@@ -594,21 +597,24 @@ migrate_next(const Run *run, pg_uuid_t *last)
  * again, and so they would grow with the number of tenants.
  */
 static void
-trim_caches(void)
+trim_caches(int turns)
 {
-	static int	turns = 0;
-
-	if (++turns % CACHE_TURNS != 0)
+	if (turns % CACHE_TURNS != 0)
 		return;
 	StartTransactionCommand();
 	InvalidateSystemCaches();
 	CommitTransactionCommand();
 }
 
-/* Walk the queue until nothing is left to do, or nobody wants it any more. */
+/*
+ * Walk the queue until nothing is left to do, or nobody wants it any more; or
+ * until we have done our part.  Some of what the server keeps for each relation
+ * that was touched, references to its statistics first, goes only with the process.
+ */
 static void
 work(const Run *run)
 {
+	int			turns = 0;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy fleet",
 												  ALLOCSET_DEFAULT_SIZES);
 	pg_uuid_t	last;
@@ -624,7 +630,9 @@ work(const Run *run)
 		if (migrate_next(run, &last))
 		{
 			MemoryContextSwitchTo(context);
-			trim_caches();
+			if (++turns >= WORKER_TURNS && !run->patience.dry_run)
+				break;
+			trim_caches(turns);
 			continue;
 		}
 		MemoryContextSwitchTo(context);

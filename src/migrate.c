@@ -72,6 +72,8 @@ typedef struct Call
 	int			total;
 	BackgroundWorkerHandle *handles[TENANCY_MAX_WORKERS];
 	int			nhandles;
+	TimestampTz started_at;		/* this run */
+	TimestampTz reported_at;
 } Call;
 
 /* How far a run is. */
@@ -299,10 +301,10 @@ finish_runs(int64 run)
  * ----------------------------------------------------------------
  */
 
+/* Start workers, or others in the place of those that have ended. */
 static void
 launch_workers(Call *call, int64 run, int wanted)
 {
-	call->nhandles = 0;
 	while (call->nhandles < wanted)
 	{
 		BackgroundWorkerHandle *handle = tenancy_fleet_launch(run);
@@ -318,17 +320,24 @@ launch_workers(Call *call, int64 run, int wanted)
 				 errhint("Try again later, or increase max_worker_processes.")));
 }
 
+/* Forget the workers that have ended; returns whether there were any. */
 static bool
-workers_are_running(const Call *call)
+reap_workers(Call *call)
 {
+	int			running = 0;
+	bool		reaped;
 	pid_t		pid;
 
 	for (int i = 0; i < call->nhandles; i++)
 	{
 		if (GetBackgroundWorkerPid(call->handles[i], &pid) != BGWH_STOPPED)
-			return true;
+			call->handles[running++] = call->handles[i];
+		else
+			pfree(call->handles[i]);
 	}
-	return false;
+	reaped = running < call->nhandles;
+	call->nhandles = running;
+	return reaped;
 }
 
 /*
@@ -352,12 +361,15 @@ stop_workers(int code, Datum arg)
 
 /* Tell the caller how far we are. */
 static void
-report_progress(const Call *call, const Progress *progress, int total, TimestampTz start)
+report_progress(Call *call, const Progress *progress, int total)
 {
-	double		elapsed = (GetCurrentTimestamp() - start) / (double) USECS_PER_SEC;
+	double		elapsed;
 	int			ended = progress->done + progress->failed;
-	double		rate = ended / Max(elapsed, 0.001);
+	double		rate;
 
+	call->reported_at = GetCurrentTimestamp();
+	elapsed = (call->reported_at - call->started_at) / (double) USECS_PER_SEC;
+	rate = ended / Max(elapsed, 0.001);
 	if (ended == 0)
 		ereport(NOTICE,
 				(errmsg("migrated 0 of %d tenants", total)));
@@ -367,29 +379,58 @@ report_progress(const Call *call, const Progress *progress, int total, Timestamp
 						progress->done, total, progress->failed, rate, (total - ended) / rate)));
 }
 
-/* Wait until the workers have ended. */
+/* Wait until a worker has ended. */
 static void
-wait_for_workers(const Call *call, int64 run, int total)
+wait_for_worker(Call *call, int64 run, int total)
 {
-	TimestampTz start = GetCurrentTimestamp();
-	TimestampTz reported = start;
-
-	while (workers_are_running(call))
+	while (!reap_workers(call))
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 REPORT_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (!call->patience.dry_run &&
-			TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), REPORT_MS))
+			TimestampDifferenceExceeds(call->reported_at, GetCurrentTimestamp(), REPORT_MS))
 		{
 			Progress	progress;
 
 			read_progress(run, &progress);
 			commit_here();
-			reported = GetCurrentTimestamp();
-			report_progress(call, &progress, total, start);
+			report_progress(call, &progress, total);
 		}
+	}
+}
+
+/*
+ * Have workers go on until nothing is left for them.  They end then; or before
+ * that, to give their memory back, and others go on in their place.
+ */
+static void
+keep_workers(Call *call, int64 run, int total, Progress *progress, bool *over)
+{
+	int			left = total;
+	int			relaunches = 0;
+	int			wanted;
+
+	launch_workers(call, run, Min(call->workers, total));
+	wanted = call->nhandles;
+	while (call->nhandles > 0)
+	{
+		wait_for_worker(call, run, total);
+		read_progress(run, progress);
+		*over = run_is_over(run);
+		commit_here();
+		if (progress->left == 0 || *over || call->patience.dry_run)
+			continue;
+		relaunches = progress->left < left ? 0 : relaunches + 1;
+		left = progress->left;
+		if (relaunches > MAX_RELAUNCHES)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("background workers ended before all tenants were migrated"),
+					 errdetail("%d of %d tenants are left.", left, total),
+					 errhint("The server's log may tell why.  Call tenancy.migrate() again to go on.")));
+		launch_workers(call, run, wanted);
 	}
 }
 
@@ -397,34 +438,18 @@ wait_for_workers(const Call *call, int64 run, int total)
 static bool
 run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 {
-	Progress	progress;
+	Progress	progress = {0};
 	int			total;
-	int			relaunches = 0;
 	int64		run = begin_run(call, module, level, limit, &total);
-	bool		over;
+	bool		over = false;
 
 	commit_here();
 	if (run == 0)
 		return true;
 	if (call->first_run == 0)
 		call->first_run = run;
-	for (;;)
-	{
-		launch_workers(call, run, Min(call->workers, total));
-		wait_for_workers(call, run, total);
-		call->nhandles = 0;
-		read_progress(run, &progress);
-		over = run_is_over(run);
-		commit_here();
-		if (progress.left == 0 || over || call->patience.dry_run)
-			break;
-		if (relaunches++ >= MAX_RELAUNCHES)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("background workers ended before all tenants were migrated"),
-					 errdetail("%d of %d tenants are left.", progress.left, total),
-					 errhint("The server's log may tell why.  Call tenancy.migrate() again to go on.")));
-	}
+	call->started_at = call->reported_at = GetCurrentTimestamp();
+	keep_workers(call, run, total, &progress, &over);
 	finish_runs(run);
 	commit_here();
 	call->total += total;

@@ -232,6 +232,24 @@ is($node->safe_psql($db, q{SELECT count(*) FROM pg_class c JOIN pg_index ON inde
 $version = 1000;
 
 # ---------------------------------------------------------------------------
+# Many tenants: a worker does its part, and another one goes on
+# ---------------------------------------------------------------------------
+new_application($node, 'many', tables => 1);
+$node->safe_psql('many', q{
+	CREATE TABLE public.seen (pid int);
+	GRANT INSERT ON public.seen TO shop_owner;
+});
+$node->safe_psql('many', join(";\n", map { "SELECT tenancy.create_tenant('t$_', 'schema')" } 1 .. 1600));
+$node->safe_psql('many', q{
+	SELECT tenancy.add_migration(1, 'INSERT INTO public.seen VALUES (pg_backend_pid())');
+	CALL tenancy.migrate(workers => 1);
+});
+is($node->safe_psql('many', q{SELECT string_agg(DISTINCT state, ',') FROM tenancy.migration_status}), 'current',
+	'all of 1600 tenants are migrated');
+is($node->safe_psql('many', q{SELECT count(*) || ' by ' || count(DISTINCT pid) FROM seen}), '1601 by 3',
+	'... by one worker for the model and two for the copies');
+
+# ---------------------------------------------------------------------------
 # Crashes at random moments: each migration is applied exactly once
 # ---------------------------------------------------------------------------
 srand(42);
