@@ -312,6 +312,24 @@ SELECT tenancy.add_migration(70, 'SELECT 1');
 CALL tenancy.migrate();
 SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1;
 
+-- What has been applied cannot be lost, or is missed.
+DELETE FROM tenancy.migration WHERE version = 70;
+ALTER TABLE tenancy.migration DISABLE TRIGGER keep;
+BEGIN;
+CREATE TABLE public.kept AS SELECT * FROM tenancy.migration WHERE version = 50;
+DELETE FROM tenancy.migration WHERE version = 50;
+COMMIT;
+UPDATE tenancy.module_copy SET level = 0 WHERE tenant_id = (SELECT id FROM tenancy.tenant WHERE slug = 'planted');
+CALL tenancy.migrate();
+CALL tenancy.rollback(70);
+INSERT INTO tenancy.migration SELECT * FROM public.kept;
+UPDATE tenancy.module_copy SET level = m.level FROM tenancy.module m WHERE m.name = module_copy.module;
+CALL tenancy.migrate();
+DROP TABLE public.kept;
+ALTER TABLE tenancy.migration ENABLE TRIGGER keep;
+SELECT tenancy.add_migration(80, 'SELECT 1');
+DELETE FROM tenancy.migration WHERE version = 80;
+
 -- Not for everybody
 SET ROLE regress_app;
 CALL tenancy.migrate();

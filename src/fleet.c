@@ -220,6 +220,7 @@ read_run(Run *run)
 	tenancy_exec_end(&exec);
 	if (found)
 	{
+		tenancy_migration_check_complete(run->module.name, run->module.level);
 		run->migrations = tenancy_migration_pending(run->module.name, 0);
 		foreach(lc, run->migrations)
 		{

@@ -517,6 +517,8 @@ migrate_module(Call *call, const TenancyModule *module)
 	List	   *pending;
 	int			level;
 
+	tenancy_migration_check_complete(module->name, module->level);
+
 	/* A worker takes longer than to see that there is nothing to do. */
 	pending = tenancy_migration_pending(module->name, module->level);
 	commit_here();
@@ -643,6 +645,7 @@ tenancy_migrate_rollback(PG_FUNCTION_ARGS)
 	call->patience.undo_to = tenancy_migration_position(module, PG_GETARG_INT64(0)) - 1;
 
 	/* All of them must be able to. */
+	tenancy_migration_check_complete(module->name, module->level);
 	foreach(lc, tenancy_migration_applied(module->name, call->patience.undo_to))
 		(void) tenancy_migration_undo(lfirst(lc));
 	lead(call, lead_down);

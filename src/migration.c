@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 
 #include "catalog/pg_authid.h"
+#include "commands/trigger.h"
 #include "common/string.h"
 #include "exec.h"
 #include "executor/spi.h"
@@ -40,7 +41,9 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
+PG_FUNCTION_INFO_V1(tenancy_migration_keep);
 PG_FUNCTION_INFO_V1(tenancy_migration_add_migration);
 PG_FUNCTION_INFO_V1(tenancy_migration_load_migrations);
 
@@ -871,6 +874,62 @@ fetch(const char *module, const char *condition)
 	}
 	tenancy_exec_end(&exec);
 	return migrations;
+}
+
+/* A column of a trigger's row as text, NULL if it is null. */
+static char *
+column_value(const TriggerData *data, const char *name)
+{
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+
+	return SPI_getvalue(data->tg_trigtuple, desc, SPI_fnumber(desc, name));
+}
+
+/* Are the migrations there that the model has had?  Copies may need them. */
+void
+tenancy_migration_check_complete(const char *module, int level)
+{
+	TenancyExec exec;
+	uint64		missing;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	missing = tenancy_exec_format("SELECT FROM pg_catalog.generate_series(1, %d) n WHERE NOT EXISTS"
+								  " (SELECT FROM tenancy.migration WHERE module OPERATOR(pg_catalog.=) %s"
+								  " AND position OPERATOR(pg_catalog.=) n)",
+								  level, quote_literal_cstr(module));
+	tenancy_exec_end(&exec);
+	if (missing > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("migrations that the model of module \"%s\" has had are missing", module),
+				 errdetail("tenancy.migration does not hold " UINT64_FORMAT " of %d.", missing, level),
+				 errhint("Insert them again, each with its text and position.")));
+}
+
+/* Trigger function of tenancy.migration: what has been applied is not deleted. */
+Datum
+tenancy_migration_keep(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	TenancyModule module;
+	char	   *position;
+	char	   *version;
+	char	   *name;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"tenancy.keep_migration")));
+	position = column_value(data, "position");
+	version = column_value(data, "version");
+	name = column_value(data, "module");
+	if (position != NULL && tenancy_registry_module(name, &module) && atoi(position) <= module.level)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s of module \"%s\" has been applied", version, name),
+				 errhint("Call tenancy.rollback() to undo it first.")));
+	return PointerGetDatum(data->tg_trigtuple);
 }
 
 /*

@@ -36,6 +36,7 @@ typedef struct TenancyMigration
 } TenancyMigration;
 
 extern List *tenancy_migration_split(const char *sql);
+extern void tenancy_migration_check_complete(const char *module, int level);
 extern List *tenancy_migration_pending(const char *module, int level);
 extern List *tenancy_migration_applied(const char *module, int level);
 extern TenancyMigration *tenancy_migration_undo(const TenancyMigration *migration);

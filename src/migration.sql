@@ -27,6 +27,15 @@ REVOKE ALL ON tenancy.migration FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('tenancy.migration', '');
 
+CREATE FUNCTION tenancy.keep_migration()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'tenancy_migration_keep'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.keep_migration() IS 'Refuses to delete a migration that the model has had';
+
+CREATE TRIGGER keep BEFORE DELETE ON tenancy.migration
+	FOR EACH ROW EXECUTE FUNCTION tenancy.keep_migration();
+
 CREATE FUNCTION tenancy.add_migration(version bigint, sql text,
 									  description text DEFAULT '',
 									  module text DEFAULT NULL,
@@ -47,6 +56,7 @@ COMMENT ON FUNCTION tenancy.load_migrations(text, text) IS
 'Adds the migrations in the files <version>_<description>.sql of a directory, and returns how many were new or changed';
 
 REVOKE ALL ON FUNCTION
+	tenancy.keep_migration(),
 	tenancy.add_migration(bigint, text, text, text, boolean, boolean, text),
 	tenancy.load_migrations(text, text)
 	FROM PUBLIC;
