@@ -387,7 +387,7 @@ set_setting(const char *name, const char *value, bool is_local)
 /*
  * A schema on the path that is missing, or that the role may not use, would
  * be skipped by PostgreSQL without a word, and a table of the same name in the
- * next schema taken.
+ * next schema taken.  Somebody else's schema is full of traps.
  */
 static void
 check_schema(const TenancyTenant *tenant, const char *schema)
@@ -399,6 +399,8 @@ check_schema(const TenancyTenant *tenant, const char *schema)
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("schema \"%s\" of tenant \"%s\" does not exist",
 						schema, tenant->slug)));
+	if (tenant->mode == TENANCY_SCHEMA)
+		tenancy_registry_refuse_foreign_schema(tenant, schema);
 	if (tenancy_namespace_aclcheck(nsp, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "common/file_perm.h"
 #include "exec.h"
 #include "export.h"
@@ -27,7 +29,11 @@ PG_FUNCTION_INFO_V1(tenancy_copy_tenant);
 static void
 remove_directory(int code, Datum arg)
 {
-	(void) rmtree(DatumGetCString(arg), true);
+	const char *directory = DatumGetCString(arg);
+
+	/* The worker may have failed before it made it. */
+	if (access(directory, F_OK) == 0)
+		(void) rmtree(directory, true);
 }
 
 /* The path of a directory for the files, which is not there yet. */

@@ -107,13 +107,13 @@ has_rows(List *tables, const char *id)
 	{
 		SharedTable *table = lfirst(lc);
 		TenancyExec exec;
-		uint64		found;
+		bool		found;
 
 		tenancy_exec_begin(&exec, table->owner, TENANCY_PATH_NONE);
 		tenancy_exec_noforce_rls();
-		found = tenancy_exec_format("SELECT %s LIMIT 1", rows_condition(table, id));
+		found = tenancy_exec_finds(psprintf("SELECT %s LIMIT 1", rows_condition(table, id)));
 		tenancy_exec_end(&exec);
-		if (found > 0)
+		if (found)
 			return true;
 	}
 	return false;
@@ -332,13 +332,23 @@ check_dependents(const char *what, List *schemas)
 
 /*
  * Drop schemas of a tenant, as their owner.  Without force, what depends on
- * them from outside is an error, which says what was to be dropped.
+ * them from outside is an error, which says what was to be dropped.  Somebody
+ * else's schema stays.
  */
 void
 tenancy_drop_schemas(const char *what, List *schemas, bool force)
 {
 	ListCell   *lc;
 
+	foreach(lc, schemas)
+	{
+		if (!tenancy_registry_is_foreign_schema(lfirst(lc)))
+			continue;
+		ereport(NOTICE,
+				(errmsg("schema \"%s\" is left alone: its owner is not the owner of the model",
+						(char *) lfirst(lc))));
+		schemas = foreach_delete_current(schemas, lc);
+	}
 	if (!force)
 		check_dependents(what, schemas);
 	foreach(lc, schemas)

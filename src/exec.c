@@ -27,6 +27,7 @@
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 
 /*
  * Settings that change what a statement or a deparsed definition means.  What
@@ -207,6 +208,23 @@ tenancy_exec_format(const char *format,...)
 	processed = tenancy_exec_sql(sql);
 	pfree(sql);
 	return processed;
+}
+
+/*
+ * Does a query find a row, as of now?  The caller's transaction may have a
+ * snapshot that is older than a row whose existence decides something.
+ */
+bool
+tenancy_exec_finds(const char *sql)
+{
+	int			ret;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	ret = SPI_execute(sql, true, 1);
+	PopActiveSnapshot();
+	if (ret < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(ret));
+	return SPI_processed > 0;
 }
 
 /*

@@ -46,6 +46,7 @@ extern void tenancy_exec_noforce_rls(void);
 extern void tenancy_exec_unrestrict(void);
 extern void tenancy_exec_set(const char *setting, const char *value);
 extern uint64 tenancy_exec_sql(const char *sql);
+extern bool tenancy_exec_finds(const char *sql);
 extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1, 2);
 extern char *tenancy_exec_text(TenancyExec *exec, const char *sql);
 extern char *tenancy_exec_text_format(TenancyExec *exec, const char *format,...) pg_attribute_printf(2, 3);

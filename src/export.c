@@ -522,14 +522,18 @@ make_head(const TenancyTenant *tenant)
 	foreach(lc, tenancy_registry_modules())
 	{
 		TenancyModule *module = lfirst(lc);
+		const char *schema;
 
 		if (!tenancy_registry_is_installed(tenant, module))
 			continue;
 		appendStringInfoChar(&modules, '{');
 		add_text(&modules, "name", module->name);
 		add_text(&modules, "model_schema", module->model_schema);
-		add_text(&modules, "schema", tenant->mode != TENANCY_SCHEMA ? module->model_schema :
-				 tenancy_ident_schema(tenant->slug, module->position == 1 ? NULL : module->name));
+		schema = tenant->mode != TENANCY_SCHEMA ? module->model_schema :
+			tenancy_ident_schema(tenant->slug, module->position == 1 ? NULL : module->name);
+		if (tenant->mode == TENANCY_SCHEMA)
+			tenancy_registry_refuse_foreign_schema(tenant, schema);
+		add_text(&modules, "schema", schema);
 		appendStringInfo(&modules, "\"position\": %d}, ", module->position);
 	}
 	close_json(&modules, ']');

@@ -389,6 +389,7 @@ init_place(TenancyPlace *place, const Run *run, const Copy *copy)
 	const char *schema = run->module.position == 1 ? copy->tenant.schema_name :
 		tenancy_ident_schema(copy->tenant.slug, run->module.name);
 
+	tenancy_registry_refuse_foreign_schema(&copy->tenant, schema);
 	place->module = &run->module;
 	place->schema = get_namespace_oid(schema, false);
 	place->owner = tenancy_provision_schema_owner(schema);

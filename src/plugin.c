@@ -107,8 +107,8 @@ refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char
 	TenancyExec exec;
 	ListCell   *lc;
 
-	if (!OidIsValid(owner))
-		return;					/* gone already */
+	if (!OidIsValid(owner) || tenancy_registry_is_foreign_schema(schema))
+		return;					/* gone already, or not ours to drop */
 	tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
 	tenancy_exec_noforce_rls();
 	tables = tenancy_exec_text_list(&exec, psprintf(
@@ -122,7 +122,7 @@ refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char
 		tenancy_exec_format("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", (char *) lfirst(lc));
 	foreach(lc, tables)
 	{
-		if (tenancy_exec_format("SELECT FROM %s LIMIT 1", (char *) lfirst(lc)) > 0)
+		if (tenancy_exec_finds(psprintf("SELECT FROM %s LIMIT 1", (char *) lfirst(lc))))
 			filled = lappend(filled, lfirst(lc));
 	}
 	tenancy_exec_end(&exec);

@@ -281,6 +281,7 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 
 	forboth(lc_old, old_names, lc_new, new_names)
 	{
+		tenancy_registry_refuse_foreign_schema(tenant, lfirst(lc_old));
 		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 		tenancy_exec_format("ALTER SCHEMA %s RENAME TO %s",
 							quote_identifier(lfirst(lc_old)),

@@ -668,21 +668,31 @@ tenancy_registry_module(const char *name, TenancyModule *module)
 	return false;
 }
 
+/* Invalid if there is no such schema. */
+static Oid
+schema_owner(const char *schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /* The role that owns the module's model schema. */
 Oid
 tenancy_registry_module_owner(const TenancyModule *module)
 {
-	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME,
-										CStringGetDatum(module->model_schema));
-	Oid			owner;
+	Oid			owner = schema_owner(module->model_schema);
 
-	if (!HeapTupleIsValid(tuple))
+	if (!OidIsValid(owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("model schema \"%s\" of module \"%s\" does not exist",
 						module->model_schema, module->name)));
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
 	return owner;
 }
 
@@ -737,6 +747,40 @@ tenancy_registry_schemas(const TenancyTenant *tenant)
 			schemas = lappend(schemas, tenancy_ident_schema(tenant->slug, module->name));
 	}
 	return schemas;
+}
+
+/*
+ * Is the schema, if it is there, one that we made?  Where a tenant's schema was
+ * dropped by hand, anybody with CREATE on the database may have made another
+ * one of its name, with tables and functions of his own.  Ours are owned as
+ * the models are; a superuser's is one that a DBA has put in its place.
+ */
+bool
+tenancy_registry_is_foreign_schema(const char *schema)
+{
+	Oid			owner = schema_owner(schema);
+	ListCell   *lc;
+
+	if (!OidIsValid(owner))
+		return false;
+	foreach(lc, tenancy_registry_modules())
+	{
+		if (schema_owner(((TenancyModule *) lfirst(lc))->model_schema) == owner)
+			return false;
+	}
+	return !superuser_arg(owner);
+}
+
+void
+tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant, const char *schema)
+{
+	if (tenancy_registry_is_foreign_schema(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" is not the one that was made for tenant \"%s\"",
+						schema, tenant->slug),
+				 errdetail("Its owner is not the owner of the model."),
+				 errhint("Look at who made it and what is in it before you drop it, or change its owner.")));
 }
 
 /*

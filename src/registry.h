@@ -72,6 +72,9 @@ extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
 										  const TenancyModule *module);
 extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
+extern bool tenancy_registry_is_foreign_schema(const char *schema);
+extern void tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant,
+												   const char *schema);
 extern void tenancy_registry_lock_models(LOCKMODE mode);
 extern void tenancy_registry_lock_models_for_session(void);
 extern void tenancy_registry_unlock_models(void);

@@ -89,7 +89,9 @@ repair_rows(ReturnSetInfo *rsinfo)
 /*
  * Databases that belong to an application's database which is gone: this one is
  * its copy, restored from a dump, and takes them over.  If there is a database
- * of that OID, only a DBA can tell whether it is the same.
+ * of that OID, only a DBA can tell whether it is the same; and if a database
+ * does not say to whom it belongs, which only a superuser can have it say, then
+ * whose it is at all.
  */
 static void
 repair_belonging(ReturnSetInfo *rsinfo)
@@ -99,10 +101,12 @@ repair_belonging(ReturnSetInfo *rsinfo)
 								  " WHERE NOT " TENANCY_DATABASE_IS_OURS, MyDatabaseId);
 	ListCell   *lc;
 
-	foreach(lc, query_list(psprintf("SELECT d.datname%s AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s,"
-									" pg_catalog.unnest(s.setconfig) c, pg_catalog.pg_database other"
+	foreach(lc, query_list(psprintf("SELECT d.datname%s AND EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s,"
+									" pg_catalog.unnest(s.setconfig) c"
 									" WHERE s.setdatabase = d.oid AND s.setrole = 0"
-									" AND c = 'tenancy.application_database=' || other.oid)", others)))
+									" AND pg_catalog.starts_with(c, 'tenancy.application_database=')"
+									" AND NOT EXISTS (SELECT FROM pg_catalog.pg_database other"
+									"  WHERE c = 'tenancy.application_database=' || other.oid))", others)))
 	{
 		TenancyExec exec;
 
@@ -137,6 +141,13 @@ report_missing(ReturnSetInfo *rsinfo)
 						   " WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name)"))
 		report(rsinfo, psprintf("tenant %s", (char *) lfirst(lc)),
 			   "its schema does not exist", "none: restore the schema, or drop the tenant");
+	foreach(lc, query_list("SELECT t.schema_name FROM tenancy.tenant t WHERE t.schema_name IS NOT NULL ORDER BY 1"))
+	{
+		if (tenancy_registry_is_foreign_schema(lfirst(lc)))
+			report(rsinfo, psprintf("schema %s", (char *) lfirst(lc)),
+				   "its owner is not the owner of the model",
+				   "none: find out who made it, and drop it or change its owner");
+	}
 	foreach(lc, query_list("SELECT t.slug FROM tenancy.tenant t WHERE t.database_name IS NOT NULL"
 						   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d"
 						   " WHERE d.datname OPERATOR(pg_catalog.=) t.database_name)"))
