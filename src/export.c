@@ -14,7 +14,8 @@
  * through, and the files are opened by the server in a directory that we have
  * just made.
  *
- * Code that somebody planted does not run: the query reads plain columns of
+ * Code that somebody planted does not run but for what the planner evaluates
+ * of indexes' predicates, as the table's owner: the query reads plain columns of
  * tables, compares the tenant column, a uuid, by the operator of pg_catalog,
  * and calls the types' output functions, which only a superuser can define.
  * Generated columns are left out, views are not read, policies not applied,
@@ -226,10 +227,10 @@ find_sources(const char *head, const char *kinds)
 								" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema"
 								" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
 								" LEFT JOIN (pg_catalog.pg_namespace pn"
-								"  JOIN pg_catalog.pg_class pc ON pc.relnamespace OPERATOR(pg_catalog.=) pn.oid"
-								"  JOIN tenancy.protected_table p ON p.relation OPERATOR(pg_catalog.=) pc.oid)"
+								"  JOIN pg_catalog.pg_class pc ON pc.relnamespace OPERATOR(pg_catalog.=) pn.oid)"
 								"  ON pn.nspname OPERATOR(pg_catalog.=) m.model_schema"
 								"  AND pc.relname OPERATOR(pg_catalog.=) c.relname"
+								" LEFT JOIN LATERAL (" TENANCY_TENANT_COLUMN_OF("pc.oid") ") p ON true"
 								" WHERE c.relkind OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.\"char\"[])"
 								" AND (NOT c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'f')"
 								" ORDER BY m.position, c.relname",

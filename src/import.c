@@ -398,8 +398,8 @@ find_target(const Import *import, Target *target)
 	target->column_names = tenancy_exec_list_as(tenancy_registry_owner(),
 												psprintf("SELECT name %s ORDER BY n", from));
 	target->tenant_column = query_text(TENANCY_PATH_NONE, psprintf(
-		"SELECT p.tenant_column FROM tenancy.protected_table p"
-		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
+		"SELECT p.tenant_column FROM pg_catalog.pg_class c"
+		" CROSS JOIN LATERAL (" TENANCY_TENANT_COLUMN_OF("c.oid") ") p"
 		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND c.relname OPERATOR(pg_catalog.=) %s",
 		get_namespace_oid(import->model_schema, false), quote_literal_cstr(target->name)));
 	if (import->shared && target->tenant_column == NULL)

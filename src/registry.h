@@ -88,6 +88,15 @@ extern Oid	tenancy_registry_relation(const char *name);
 extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
 extern void tenancy_registry_grant_owner(Oid owner);
 
+/*
+ * SQL: the tenant column of a table of a model, if it is protected, itself or
+ * as the inheritance child of a protected table.
+ */
+#define TENANCY_TENANT_COLUMN_OF(oid) \
+	"WITH RECURSIVE up (relation) AS (SELECT " oid "::pg_catalog.oid" \
+	" UNION SELECT i.inhparent FROM up JOIN pg_catalog.pg_inherits i ON i.inhrelid OPERATOR(pg_catalog.=) up.relation)" \
+	" SELECT t.tenant_column FROM up JOIN tenancy.protected_table t ON t.relation OPERATOR(pg_catalog.=) up.relation LIMIT 1"
+
 extern const char *tenancy_mode_text(TenancyMode mode);
 extern TenancyMode tenancy_mode_from_datum(Datum value);
 
