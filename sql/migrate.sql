@@ -194,7 +194,7 @@ SET ROLE regress_app;
 UPDATE customer SET name = 'other' WHERE id = 2;
 RESET ROLE;
 CALL tenancy.migrate();
-SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1;
+SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1 ORDER BY 1;
 SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'tenant_schema2.customer'::regclass ORDER BY indexrelid::regclass::text;
 SELECT position, step, under_way FROM tenancy.migration WHERE version IN (41, 42, 43) ORDER BY 1;
 
@@ -310,7 +310,7 @@ SELECT tenancy.add_migration(70, 'CREATE TABLE plan AS SELECT ''gold'' AS name')
 CALL tenancy.migrate();
 SELECT tenancy.add_migration(70, 'SELECT 1');
 CALL tenancy.migrate();
-SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1;
+SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1 ORDER BY 1;
 
 -- What has been applied cannot be lost, or is missed.
 DELETE FROM tenancy.migration WHERE version = 70;

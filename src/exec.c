@@ -32,7 +32,8 @@
 /*
  * Settings that change what a statement or a deparsed definition means.  What
  * is deparsed in one session may be run in another (a worker in a tenant's
- * database), so both sides must agree.
+ * database), so both sides must agree.  And jit: compiling a statement of ours takes
+ * longer than running it, also where the planner expects otherwise.
  */
 static const struct
 {
@@ -48,6 +49,7 @@ static const struct
 	{"default_tablespace", ""},
 	{"extra_float_digits", "3"},
 	{"IntervalStyle", "postgres"},
+	{"jit", "off"},
 	{"quote_all_identifiers", "off"},
 	{"row_security", "on"},
 	{"standard_conforming_strings", "on"},

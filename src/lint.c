@@ -951,7 +951,6 @@ tenancy_lint_check_isolation(PG_FUNCTION_ARGS)
 
 	/* Catalogs of ten thousand tenants: sorts and hashes need some room. */
 	tenancy_exec_set("work_mem", "64MB");
-	tenancy_exec_set("jit", "off");
 	for (int i = 0; i < lengthof(relations); i++)
 		register_relation(&relations[i]);
 	for (int i = 0; i < lengthof(lints); i++)

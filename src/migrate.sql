@@ -23,30 +23,31 @@ COMMENT ON COLUMN tenancy.migration_run.tenants IS 'Only these; null for all';
 REVOKE ALL ON tenancy.migration_run FROM PUBLIC;
 
 CREATE VIEW tenancy.migration_status AS
-	SELECT t.slug AS tenant, m.name AS module,
-		   (SELECT pg_catalog.max(g.version) FROM tenancy.migration g
-			WHERE g.module OPERATOR(pg_catalog.=) m.name
-			AND g.position OPERATOR(pg_catalog.<=) COALESCE(c.level, m.level)) AS version,
-		   s.pending,
+	SELECT t.slug AS tenant, m.name AS module, v.version, s.pending,
 		   CASE WHEN s.pending OPERATOR(pg_catalog.=) 0 THEN 'current'
 				WHEN c.failed THEN 'failed'
-				WHEN c.under_way OR (t.mode OPERATOR(pg_catalog.=) 'shared' AND EXISTS (
-					SELECT FROM tenancy.migration g WHERE g.module OPERATOR(pg_catalog.=) m.name
-					AND g.position IS NULL AND g.under_way)) THEN 'under way'
+				WHEN c.under_way OR (t.mode OPERATOR(pg_catalog.=) 'shared' AND g.under_way) THEN 'under way'
 				WHEN c.attempts OPERATOR(pg_catalog.>) 0 THEN 'retrying'
 				ELSE 'pending' END AS state,
 		   c.last_error, COALESCE(c.attempts, 0) AS attempts, c.attempted_at, c.duration
 	FROM tenancy.tenant t
-	CROSS JOIN (SELECT m.*, (SELECT pg_catalog.count(*) FROM tenancy.migration g
-							 WHERE g.module OPERATOR(pg_catalog.=) m.name) AS migrations
-				FROM tenancy.module m) m
+	CROSS JOIN tenancy.module m
+	LEFT JOIN tenancy.tenant_module i
+		ON i.tenant_id OPERATOR(pg_catalog.=) t.id AND i.module OPERATOR(pg_catalog.=) m.name
 	LEFT JOIN tenancy.module_copy c
 		ON t.mode OPERATOR(pg_catalog.<>) 'shared' AND c.tenant_id OPERATOR(pg_catalog.=) t.id
 		AND c.module OPERATOR(pg_catalog.=) m.name
-	CROSS JOIN LATERAL (SELECT (m.migrations OPERATOR(pg_catalog.-) COALESCE(c.level, m.level))::integer AS pending) s
-	WHERE m.position OPERATOR(pg_catalog.=) 1
-	OR EXISTS (SELECT FROM tenancy.tenant_module i
-			   WHERE i.tenant_id OPERATOR(pg_catalog.=) t.id AND i.module OPERATOR(pg_catalog.=) m.name);
+	LEFT JOIN (SELECT module, pg_catalog.count(*) AS migrations,
+					  pg_catalog.bool_or(position IS NULL AND under_way) AS under_way
+			   FROM tenancy.migration GROUP BY module) g
+		ON g.module OPERATOR(pg_catalog.=) m.name
+	LEFT JOIN (SELECT module, position,
+					  pg_catalog.max(version) OVER (PARTITION BY module ORDER BY position) AS version
+			   FROM tenancy.migration WHERE position IS NOT NULL) v
+		ON v.module OPERATOR(pg_catalog.=) m.name
+		AND v.position OPERATOR(pg_catalog.=) COALESCE(c.level, m.level)
+	CROSS JOIN LATERAL (SELECT (COALESCE(g.migrations, 0) OPERATOR(pg_catalog.-) COALESCE(c.level, m.level))::integer AS pending) s
+	WHERE m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL;
 COMMENT ON VIEW tenancy.migration_status IS 'How far each tenant is with the migrations of each module, and what went wrong';
 
 CREATE VIEW tenancy.migration_progress AS
