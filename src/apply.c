@@ -194,15 +194,24 @@ tenancy_apply_run(const TenancyPlace *place, const TenancyMigration *migration)
 	run_statements(place, migration, 0, list_length(migration->statements));
 }
 
-/* Throw away what a migration has left in the session; in a transaction. */
-void
-tenancy_apply_forget_session(void)
+/*
+ * Throw away what a migration, or a step of one, has left in the session; in a
+ * transaction.  Advisory locks stay between steps.
+ */
+static void
+forget_step(void)
 {
 	PortalHashTableDeleteAll();
 	DropAllPreparedStatements();
-	LockReleaseAll(USER_LOCKMETHOD, true);
 	ResetTempTableNamespace();
 	ResetSequenceCaches();
+}
+
+void
+tenancy_apply_forget_session(void)
+{
+	forget_step();
+	LockReleaseAll(USER_LOCKMETHOD, true);
 }
 
 void
@@ -373,7 +382,7 @@ tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migra
 		else
 		{
 			begin_step();
-			tenancy_apply_forget_session();
+			forget_step();
 			run_statements(place, migration, n, n + 1);
 			note_step(place, migration, n + 1, false);
 			PopActiveSnapshot();

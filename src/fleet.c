@@ -11,7 +11,10 @@
  *
  * Locks, in this order: the copy's row, then the tenant's, so that nobody
  * drops, renames or moves it meanwhile; neither is waited for.  They are kept
- * until the migration commits, together with the copy's new level.
+ * until the migration commits, together with the copy's new level.  A lock of the
+ * session keeps other workers from the copy where its row is free but we are not
+ * done with it: between steps, and until a failure is noted.  It is not waited
+ * for either, and whoever holds it may wait for the row.
  *
  * The leader, migrate(), holds a lock as long as it lives.  A worker that could
  * get it is an orphan, and ends.
@@ -60,6 +63,9 @@
 
 /* ... and after so many, a worker ends, and the leader starts another one. */
 #define WORKER_TURNS		1500
+
+/* Advisory locks of SQL have 1 and 2. */
+#define COPY_LOCK_CLASS		3
 
 PGDLLEXPORT void tenancy_fleet_main(Datum main_arg);
 
@@ -487,43 +493,23 @@ migrate_in_transaction(const Run *run, const Copy *copy, const TenancyPlace *pla
 }
 
 /*
- * Migrate the copy in steps, in transactions of their own.  They cannot hold
- * the copy's row, and so a lock of the session keeps other workers away; where
- * one has it, there is nothing to do for us.
+ * Migrate the copy in steps, in transactions of their own; the lock of the session
+ * keeps other workers away between them.
  */
 static int
 migrate_in_steps(const Run *run, const Copy *copy, const TenancyPlace *place,
 				 const TenancyMigration *migration, MemoryContext context)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId,
-					   tenancy_registry_relation("module_copy"),
-					   hash_bytes(copy->tenant.id.data, UUID_LEN) & 0xffff);
-	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		return run->level;
-	}
-	PG_TRY();
-	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(context);
-		tenancy_apply_run_steps(place, migration, copy->step, copy->under_way);
-		SetCurrentStatementStartTimestamp();
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		note_success(run, copy, copy->level + 1);
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-	}
-	PG_FINALLY();
-	{
-		LockRelease(&tag, ExclusiveLock, true);
-	}
-	PG_END_TRY();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	tenancy_apply_run_steps(place, migration, copy->step, copy->under_way);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	note_success(run, copy, copy->level + 1);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
 	return copy->level + 1;
 }
 
@@ -552,6 +538,43 @@ migrate_copy(const Run *run, const Copy *copy, MemoryContext context)
 }
 
 /*
+ * An advisory lock outlives the abort of a transaction, which others of the session
+ * don't; it goes when we forget the session, before the next copy.  The last number
+ * is none that pg_advisory_lock() and the like use.
+ */
+static void
+init_copy_tag(LOCKTAG *tag, const Copy *copy)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, hash_bytes(copy->tenant.id.data, UUID_LEN),
+						 tenancy_registry_relation("module_copy"), COPY_LOCK_CLASS);
+}
+
+/* Migrate the copy by one migration, or note why that failed.  Returns whether we are done with it. */
+static bool
+try_copy(const Run *run, const Copy *copy, MemoryContext context)
+{
+	volatile bool done = true;
+
+	PG_TRY();
+	{
+		done = migrate_copy(run, copy, context) == run->level || run->patience.dry_run;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		note_failure(run, copy, edata);
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/*
  * Take a copy after "last" and migrate it by one migration.  Returns false if
  * there is none to take; else moves "last" on if we are done with it.
  */
@@ -559,6 +582,7 @@ static bool
 migrate_next(const Run *run, pg_uuid_t *last)
 {
 	Copy		copy;
+	LOCKTAG		tag;
 	MemoryContext context = CurrentMemoryContext;
 	bool		found;
 
@@ -573,24 +597,16 @@ migrate_next(const Run *run, pg_uuid_t *last)
 		CommitTransactionCommand();
 		return false;
 	}
-	PG_TRY();
+	init_copy_tag(&tag, &copy);
+	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
-		if (migrate_copy(run, &copy, context) == run->level || run->patience.dry_run)
-			*last = copy.tenant.id;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		EmitErrorReport();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		note_failure(run, &copy, edata);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
 		*last = copy.tenant.id;
+		return true;
 	}
-	PG_END_TRY();
+	if (try_copy(run, &copy, context))
+		*last = copy.tenant.id;
 	return true;
 }
 

@@ -402,17 +402,33 @@ wait_for_worker(Call *call, int64 run, int total)
 }
 
 /*
+ * How many workers may a run have?  Each has another one work in a tenant's
+ * database; could none of them start, they would wait for each other.
+ */
+static int
+room_for_workers(int64 run)
+{
+	TenancyExec exec;
+	bool		databases;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	databases = tenancy_exec_format("SELECT" TENANCY_FLEET_MEMBERS " AND r.id OPERATOR(pg_catalog.=) " INT64_FORMAT
+									" AND t.mode OPERATOR(pg_catalog.=) 'database' LIMIT 1", run) > 0;
+	tenancy_exec_end(&exec);
+	return databases ? Max(1, (max_worker_processes - 1) / 2) : TENANCY_MAX_WORKERS;
+}
+
+/*
  * Have workers go on until nothing is left for them.  They end then; or before
  * that, to give their memory back, and others go on in their place.
  */
 static void
-keep_workers(Call *call, int64 run, int total, Progress *progress, bool *over)
+keep_workers(Call *call, int64 run, int total, int wanted, Progress *progress, bool *over)
 {
 	int			left = total;
 	int			relaunches = 0;
-	int			wanted;
 
-	launch_workers(call, run, Min(call->workers, total));
+	launch_workers(call, run, wanted);
 	wanted = call->nhandles;
 	while (call->nhandles > 0)
 	{
@@ -441,15 +457,18 @@ run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 	Progress	progress = {0};
 	int			total;
 	int64		run = begin_run(call, module, level, limit, &total);
+	int			wanted = Min(call->workers, total);
 	bool		over = false;
 
+	if (run != 0)
+		wanted = Min(wanted, room_for_workers(run));
 	commit_here();
 	if (run == 0)
 		return true;
 	if (call->first_run == 0)
 		call->first_run = run;
 	call->started_at = call->reported_at = GetCurrentTimestamp();
-	keep_workers(call, run, total, &progress, &over);
+	keep_workers(call, run, total, wanted, &progress, &over);
 	finish_runs(run);
 	commit_here();
 	call->total += total;

@@ -232,6 +232,17 @@ is($node->safe_psql($db, q{SELECT count(*) FROM pg_class c JOIN pg_index ON inde
 $version = 1000;
 
 # ---------------------------------------------------------------------------
+# Few background workers: those for tenants' databases find room
+# ---------------------------------------------------------------------------
+$node->append_conf('postgresql.conf', 'max_worker_processes = 3');
+$node->restart;
+add('ALTER TABLE notes ADD COLUMN few int');
+$node->safe_psql($db, q{CALL tenancy.migrate(workers => 4, retries => 0)});
+is(states(), "current @{[ $copies + 1 ]}", 'tenants with databases are migrated with two background workers');
+$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
+$node->restart;
+
+# ---------------------------------------------------------------------------
 # Many tenants: a worker does its part, and another one goes on
 # ---------------------------------------------------------------------------
 new_application($node, 'many', tables => 1);
@@ -248,6 +259,12 @@ is($node->safe_psql('many', q{SELECT string_agg(DISTINCT state, ',') FROM tenanc
 	'all of 1600 tenants are migrated');
 is($node->safe_psql('many', q{SELECT count(*) || ' by ' || count(DISTINCT pid) FROM seen}), '1601 by 3',
 	'... by one worker for the model and two for the copies');
+
+# A tenant that fails is tried once, whatever number of workers is about.
+$node->safe_psql('many', q{SELECT tenancy.add_migration(2, 'SELECT 1 / (tenancy.current_tenant_id() IS NULL)::int')});
+is(sqlstate($node, 'many', 'postgres', 'CALL tenancy.migrate(workers => 4)'), '55000', 'a migration that fails everywhere');
+is($node->safe_psql('many', q{SELECT state, attempts, count(*) FROM tenancy.migration_status GROUP BY 1, 2}), 'failed|1|1600',
+	'... has been tried once for each tenant');
 
 # ---------------------------------------------------------------------------
 # Crashes at random moments: each migration is applied exactly once
