@@ -104,7 +104,7 @@ typedef struct Copy
 /* A row of tenancy.drift_object */
 typedef struct Described
 {
-	char	   *whole;			/* the objects that it is part of, a line each, or NULL */
+	char	   *whole;			/* the objects that it is part of, with \x01 between them, or NULL */
 	const char *object;
 	int			nproperties;
 	char	  **properties;
@@ -404,7 +404,7 @@ has_wholes(const Description *description, const Described *object)
 
 	while (line != NULL)
 	{
-		char	   *end = strchr(line, '\n');
+		char	   *end = strchr(line, '\x01');
 
 		if (end != NULL)
 			*end++ = '\0';

@@ -57,7 +57,7 @@ CREATE VIEW tenancy.drift_sequence AS
 	FROM pg_catalog.pg_sequence s;
 
 /*
- * Every object, with the objects that it is part of (a line each), the names of its properties
+ * Every object, with the objects that it is part of (with \x01 between them), the names of its properties
  * and their settings.  In a copy the wall is our pair of policies, in the model
  * whatever leads to it.
  */
@@ -178,7 +178,7 @@ UNION ALL
 	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Indexes, but for those of constraints
-	SELECT m.namespace, pg_catalog.concat_ws(E'\n', CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname,
+	SELECT m.namespace, pg_catalog.concat_ws(E'\x01', CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname,
 											 (SELECT 'index ' || p.relname FROM pg_catalog.pg_inherits h
 											  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent WHERE h.inhrelid = x.oid)),
 		   'index ' || x.relname,

@@ -68,9 +68,9 @@ CREATE FUNCTION t.elsewhere(session text, role text, database text, sql text) RE
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT COALESCE(session = ANY (public.dblink_get_connections()), false) THEN
-		PERFORM public.dblink_connect_u(session, format('host=%s port=%s dbname=%s user=%s',
-			split_part(current_setting('unix_socket_directories'), ',', 1),
-			current_setting('port'), database, role));
+		PERFORM public.dblink_connect_u(session, format(E'host=%s port=%s dbname=\'%s\' user=\'%s\'',
+			split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'),
+			regexp_replace(database, E'([\'\\\\])', E'\\\\\\1', 'g'), regexp_replace(role, E'([\'\\\\])', E'\\\\\\1', 'g')));
 		PERFORM public.dblink_exec(session, 'SET client_min_messages = warning');
 	END IF;
 	RETURN (SELECT v FROM public.dblink(session, sql) AS r (v text));
