@@ -26,7 +26,7 @@ CREATE TABLE tenancy.tenant (
 	slug			text COLLATE "C" NOT NULL UNIQUE,
 	mode			tenancy.isolation_mode NOT NULL,
 	status			text COLLATE "C" NOT NULL DEFAULT 'active'
-					CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['active', 'suspended', 'dropping'])),
+					CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['active', 'suspended', 'moving', 'dropping'])),
 	schema_name		name UNIQUE,
 	database_name	name UNIQUE,
 	display_name	text,
@@ -35,10 +35,12 @@ CREATE TABLE tenancy.tenant (
 	status_reason	text,
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	status_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	moved_in		xid8,
 	CHECK ((mode OPERATOR(pg_catalog.=) 'schema') OPERATOR(pg_catalog.=) (schema_name IS NOT NULL)),
 	CHECK ((mode OPERATOR(pg_catalog.=) 'database') OPERATOR(pg_catalog.=) (database_name IS NOT NULL))
 );
 COMMENT ON TABLE tenancy.tenant IS 'Customer organisations; rows of shared tables refer to them by id';
+COMMENT ON COLUMN tenancy.tenant.moved_in IS 'The transaction that moved the tenant to where it lives';
 COMMENT ON COLUMN tenancy.tenant.status_reason IS 'Why the tenant was suspended';
 
 CREATE TABLE tenancy.tenant_module (
@@ -123,6 +125,21 @@ CREATE TABLE tenancy.pending_database (
 );
 COMMENT ON TABLE tenancy.pending_database IS 'Work on tenants'' databases that a transaction began and whose end decides about it';
 
+/*
+ * A move that is under way, or that was begun and not finished.  Until the
+ * switch, the tenant is "moving", and whole where it was; after it, it is whole
+ * where it is to be, and what is left where it was can go: see move.c.
+ */
+CREATE TABLE tenancy.move (
+	tenant_id		uuid PRIMARY KEY,
+	from_mode		tenancy.isolation_mode NOT NULL,
+	to_mode			tenancy.isolation_mode NOT NULL,
+	phase			text COLLATE "C" NOT NULL DEFAULT 'copying'
+					CHECK (phase OPERATOR(pg_catalog.=) ANY (ARRAY['copying', 'switched'])),
+	started_at		timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE tenancy.move IS 'Moves of tenants to another mode that are not finished';
+
 REVOKE ALL ON ALL TABLES IN SCHEMA tenancy FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('tenancy.module', '');
@@ -130,4 +147,5 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_module', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.module_copy', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.access', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.move', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table', '');

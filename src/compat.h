@@ -97,4 +97,11 @@
 #define TENANCY_EXECUTE_ONCE , execute_once
 #endif
 
+/* 17 added a parameter. */
+#if PG_VERSION_NUM >= 170000
+#define tenancy_lock_held_by_me(tag, mode) LockHeldByMe((tag), (mode), false)
+#else
+#define tenancy_lock_held_by_me(tag, mode) LockHeldByMe((tag), (mode))
+#endif
+
 #endif							/* TENANCY_COMPAT_H */

@@ -48,12 +48,14 @@
 #include "miscadmin.h"
 #include "nodes/supportnodes.h"
 #include "registry.h"
+#include "storage/lock.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+#include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(tenancy_context_set_by_name);
@@ -285,6 +287,31 @@ check_location(const TenancyTenant *tenant)
 }
 
 /*
+ * A snapshot that is older than the tenant's move does not show the rows where
+ * the tenant lives now.  (An id that is yet to come is from the server that
+ * the database was dumped from.)
+ */
+static void
+check_snapshot(const TenancyTenant *tenant)
+{
+	FullTransactionId next;
+
+	if (!IsolationUsesXactSnapshot() || !FullTransactionIdIsValid(tenant->moved_in))
+		return;
+	next = ReadNextFullTransactionId();
+	if (FullTransactionIdFollowsOrEquals(tenant->moved_in, next) ||
+		U64FromFullTransactionId(next) - U64FromFullTransactionId(tenant->moved_in) > PG_INT32_MAX)
+		return;
+	if (!TransactionIdIsCurrentTransactionId(XidFromFullTransactionId(tenant->moved_in)) &&
+		XidInMVCCSnapshot(XidFromFullTransactionId(tenant->moved_in), GetTransactionSnapshot()))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: tenant \"%s\" has moved since this transaction began",
+						tenant->slug),
+				 errhint("The transaction might succeed if retried.")));
+}
+
+/*
  * The slow path of context_ensure(): check the context against the registry,
  * raise an error unless it is good, and remember what was checked.
  */
@@ -307,6 +334,7 @@ context_check(void)
 		refuse_role(tenant.slug);
 	check_status(&tenant);
 	check_location(&tenant);
+	check_snapshot(&tenant);
 	check_pin(&tenant);
 	check_portals(&tenant);
 	set_pin(&tenant);
@@ -349,6 +377,39 @@ policy_is_checked(FunctionCallInfo fcinfo)
 				  checked.statement == GetCurrentStatementStartTimestamp());
 }
 
+/* Has this transaction begun to write to a table where the tenant's rows are? */
+static bool
+is_writing(const TenancyTenant *tenant)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_registry_tables(tenant))
+	{
+		LOCKTAG		tag;
+
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, lfirst_oid(lc));
+		if (tenancy_lock_held_by_me(&tag, RowExclusiveLock))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * While a tenant is moving, what is written would be lost.  Whoever writes has
+ * locked the table before a policy is asked, and this is done for each query
+ * and not for each statement, because a function may read first.  The lock
+ * makes us hear of the move, or the move waits for its end: see move.c.
+ */
+static void
+refuse_writer(const TenancyTenant *tenant)
+{
+	if (is_writing(tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
+				 errmsg("tenant \"%s\" is being moved, and can only be read", tenant->slug),
+				 errhint("Try the transaction again when tenancy.move_tenant() has ended.")));
+}
+
 /*
  * What a policy does when it is not: check, and note that.  Returns false if
  * there is no context and the DBA chose that this be no error.
@@ -358,6 +419,8 @@ policy_check(FunctionCallInfo fcinfo)
 {
 	if (context_ensure())
 	{
+		if (checked.tenant.status == TENANCY_MOVING)
+			refuse_writer(&checked.tenant);
 		note_portal(&checked.tenant.id);
 		fcinfo->flinfo->fn_extra = (void *) (uintptr_t) tenancy_guc_serial;
 		return true;
@@ -458,6 +521,7 @@ context_set(FunctionCallInfo fcinfo, const TenancyTenant *tenant)
 
 	check_status(tenant);
 	check_location(tenant);
+	check_snapshot(tenant);
 	check_pin(tenant);
 	check_portals(tenant);
 	path = tenant_search_path(tenant);

@@ -272,9 +272,10 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 	int			next = 0;
 
 	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'dropping', status_at = pg_catalog.now()"
-					   " WHERE id OPERATOR(pg_catalog.=) '%s'%s", id,
+					   " WHERE id OPERATOR(pg_catalog.=) '%s' AND mode OPERATOR(pg_catalog.=) 'shared'"
+					   " AND NOT EXISTS (SELECT FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) id)%s", id,
 					   force ? "" : " AND status OPERATOR(pg_catalog.<>) 'active'")->expectation =
-		_("the tenant has been resumed or dropped by another session");
+		_("the tenant has been resumed, moved or dropped by another session");
 	tenancy_worker_commit(job);
 	add_ordered_batches(job, tables, id);
 	while (next < list_length(tables))
@@ -287,8 +288,8 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
  * What outside a tenant's schemas depends on what is inside would be dropped
  * along: somebody's report over all tenants, say.
  */
-static void
-check_dependents(const char *what, List *schemas)
+void
+tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 {
 	TenancyExec exec;
 	StringInfoData names;
@@ -327,7 +328,7 @@ check_dependents(const char *what, List *schemas)
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop %s because other objects depend on its tables", what),
 				 errdetail("Depending objects: %s.", tenancy_ident_enumerate(dependents)),
-				 errhint("Drop them first, or use force => true to drop them too.")));
+				 errhint("%s", hint)));
 }
 
 /*
@@ -350,7 +351,7 @@ tenancy_drop_schemas(const char *what, List *schemas, bool force)
 		schemas = foreach_delete_current(schemas, lc);
 	}
 	if (!force)
-		check_dependents(what, schemas);
+		tenancy_drop_check_dependents(what, schemas, "Drop them first, or use force => true to drop them too.");
 	foreach(lc, schemas)
 	{
 		Oid			owner = tenancy_provision_schema_owner(lfirst(lc));
@@ -398,6 +399,7 @@ check_droppable(const TenancyTenant *tenant, bool force)
 {
 	if (tenant->status == TENANCY_ACTIVE && !force)
 		tenancy_provision_refuse_status(tenant, "Suspend the tenant first, or use force => true.");
+	tenancy_provision_refuse_move(tenant);
 }
 
 /* drop_tenant(tenant text, force boolean) */

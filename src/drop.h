@@ -10,6 +10,7 @@
 
 #include "nodes/pg_list.h"
 
+extern void tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint);
 extern void tenancy_drop_schemas(const char *what, List *schemas, bool force);
 
 #endif							/* TENANCY_DROP_H */

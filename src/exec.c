@@ -24,6 +24,7 @@
 #include "executor/spi.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -56,6 +57,18 @@ static const struct
 	{"TimeZone", "UTC"},
 	{"transform_null_equals", "off"},
 };
+
+/* A procedure that commits cannot be called where it must not. */
+void
+tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char *procedure, const char *why)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot be called in a transaction block or a function", procedure),
+				 errdetail_internal("%s", why)));
+}
 
 /*
  * Change a setting until tenancy_exec_end(), with the rights of a superuser:

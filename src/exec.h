@@ -8,6 +8,7 @@
 #ifndef TENANCY_EXEC_H
 #define TENANCY_EXEC_H
 
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
@@ -35,6 +36,9 @@ extern void tenancy_exec_commit_as(Oid role, const char *search_path, const char
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), \
 					 errmsg("%s must not be null", (name)))); \
 	} while (0)
+
+extern void tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char *procedure,
+											const char *why);
 
 /* A query by itself, with the rights of role. */
 extern List *tenancy_exec_list_as(Oid role, const char *sql);

@@ -48,6 +48,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "postmaster/bgworker.h"
+#include "provision.h"
 #include "registry.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -587,6 +588,8 @@ tenancy_export_run(const char *name, const char *directory)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tenant \"%s\" is being dropped", tenant.slug),
 				 errhint("Call tenancy.drop_tenant() again to finish that.")));
+	if (tenant.status == TENANCY_MOVING)
+		tenancy_provision_refuse_move(&tenant);
 	if (tenant.is_ours)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

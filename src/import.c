@@ -49,6 +49,7 @@
 #include "parser/parse_relation.h"
 #include "postmaster/bgworker.h"
 #include "registry.h"
+#include "rows.h"
 #include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -479,56 +480,6 @@ load_table(const Import *import, const Target *target)
 }
 
 /*
- * Check the foreign keys of a table by one query for each, which the catalogs
- * write.  What refers to the registry is right by itself.
- */
-static void
-check_foreign_keys(const Import *import, const Target *target)
-{
-	ListCell   *lc;
-	List	   *queries = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.format('SELECT %%L FROM %%s%%s f WHERE (%%s)%%s AND NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
-		" k.conname, CASE fc.relkind WHEN 'r' THEN 'ONLY ' END, k.conrelid::pg_catalog.regclass,"
-		" pg_catalog.string_agg(pg_catalog.format('f.%%I IS NOT NULL', fa.attname),"
-		"  CASE k.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END),"
-		" %s, CASE pc.relkind WHEN 'r' THEN 'ONLY ' END, k.confrelid::pg_catalog.regclass,"
-		" pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.%%I', pa.attname, opn.nspname, o.oprname, fa.attname), ' AND '))"
-		" FROM pg_catalog.pg_constraint k"
-		" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop)) AS u(fk, pk, op)"
-		" JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) k.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
-		" JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) k.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"
-		" JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) u.op"
-		" JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) o.oprnamespace"
-		" JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) k.conrelid"
-		" JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) k.confrelid"
-		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.<>) %u"
-		" AND k.conparentid OPERATOR(pg_catalog.=) 0"	/* not again for partitions */
-		" AND (k.conrelid OPERATOR(pg_catalog.=) %u OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%u)"
-		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))"
-		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.relkind",
-		target->tenant_column == NULL ? "''" :
-		quote_literal_cstr(psprintf(" AND f.%s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
-									quote_identifier(target->tenant_column), import->id)),
-		tenancy_registry_relation("tenant"), target->oid, target->oid));
-
-	foreach(lc, queries)
-	{
-		TenancyExec exec;
-		char	   *broken;
-
-		tenancy_exec_begin(&exec, target->owner, TENANCY_PATH_NONE);
-		tenancy_exec_noforce_rls();
-		broken = tenancy_exec_text(&exec, lfirst(lc));
-		tenancy_exec_end(&exec);
-		if (broken != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-					 errmsg("rows of table \"%s\" violate foreign key constraint \"%s\"",
-							target->name, broken)));
-	}
-}
-
-/*
  * Set the sequences, which must be ours and not gone.  Those of the shared
  * tables only go on, never back.
  */
@@ -592,7 +543,11 @@ tenancy_import_tables(PG_FUNCTION_ARGS)
 	foreach(lc, targets)
 		load_table(&import, lfirst(lc));
 	foreach(lc, targets)
-		check_foreign_keys(&import, lfirst(lc));
+	{
+		Target	   *target = lfirst(lc);
+
+		tenancy_rows_check_foreign_keys(target->oid, target->owner, target->tenant_column, import.id);
+	}
 	set_sequences(&import);
 	PG_RETURN_VOID();
 }

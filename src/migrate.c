@@ -595,17 +595,6 @@ lead(Call *call, void (*work) (Call *call))
 	SPI_finish();
 }
 
-static void
-refuse_transaction(FunctionCallInfo fcinfo, const char *procedure)
-{
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("%s cannot be called in a transaction block or a function", procedure),
-				 errdetail("It commits tenant by tenant.")));
-}
-
 /*
  * migrate(module, tenants, workers, canary, max_failures, lock_timeout, retries, dry_run)
  */
@@ -614,7 +603,7 @@ tenancy_migrate(PG_FUNCTION_ARGS)
 {
 	Call	   *call = palloc(sizeof(Call));
 
-	refuse_transaction(fcinfo, "tenancy.migrate()");
+	tenancy_exec_refuse_transaction(fcinfo, "tenancy.migrate()", "It commits tenant by tenant.");
 	tenancy_registry_refuse_home();
 	read_arguments(fcinfo, 0, call);
 	lead(call, lead_up);
@@ -650,7 +639,7 @@ tenancy_migrate_rollback(PG_FUNCTION_ARGS)
 	TenancyModule *module;
 	ListCell   *lc;
 
-	refuse_transaction(fcinfo, "tenancy.rollback()");
+	tenancy_exec_refuse_transaction(fcinfo, "tenancy.rollback()", "It commits tenant by tenant.");
 	tenancy_require_arg(fcinfo, 0, "version");
 	tenancy_registry_refuse_home();
 	read_arguments(fcinfo, 1, call);

@@ -147,6 +147,7 @@ tenancy_plugin_uninstall_module(PG_FUNCTION_ARGS)
 	get_arguments(fcinfo, &tenant, &module);
 	if (tenant.status == TENANCY_DROPPING)
 		tenancy_provision_refuse_status(&tenant, "Call tenancy.drop_tenant() again to finish that.");
+	tenancy_provision_refuse_move(&tenant);
 	if (!tenancy_registry_is_installed(&tenant, &module))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

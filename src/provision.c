@@ -57,8 +57,8 @@ main_module(TenancyModule *module)
  * Rows of a shared tenant in a table that nobody protected would be
  * everybody's.
  */
-static void
-check_shared_tables(const TenancyModule *module)
+void
+tenancy_provision_check_shared(const TenancyModule *module)
 {
 	List	   *unprotected = tenancy_policy_unprotected(module);
 
@@ -86,7 +86,7 @@ check_mode(const TenancyTenant *tenant, TenancyModule *module)
 		return;
 	}
 	if (tenant->mode == TENANCY_SHARED)
-		check_shared_tables(module);
+		tenancy_provision_check_shared(module);
 	if (tenant->mode == TENANCY_SCHEMA &&
 		OidIsValid(get_namespace_oid(tenant->schema_name, true)))
 		ereport(ERROR,
@@ -203,12 +203,36 @@ void
 tenancy_provision_refuse_status(const TenancyTenant *tenant, const char *hint)
 {
 	const char *status = tenant->status == TENANCY_ACTIVE ? "active" :
-		tenant->status == TENANCY_SUSPENDED ? "suspended" : "being dropped";
+		tenant->status == TENANCY_SUSPENDED ? "suspended" :
+		tenant->status == TENANCY_MOVING ? "being moved" : "being dropped";
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("tenant \"%s\" is %s", tenant->slug, status),
 			 errhint("%s", hint)));
+}
+
+/*
+ * Refuse what would change where a tenant's rows are while it is moving, or
+ * while some are left where it was: the move knows it as it is.
+ */
+void
+tenancy_provision_refuse_move(const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	uint64		found;
+
+	if (tenant->status == TENANCY_MOVING)
+		tenancy_provision_refuse_status(tenant, "Wait for tenancy.move_tenant(), or call it again if it has failed.");
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	found = tenancy_exec_format("SELECT FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+								tenancy_ident_uuid_text(&tenant->id));
+	tenancy_exec_end(&exec);
+	if (found > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant \"%s\" has moved, and not all of its old rows are gone", tenant->slug),
+				 errhint("Wait for tenancy.move_tenant(), or call it again if it has failed.")));
 }
 
 void
@@ -305,6 +329,7 @@ tenancy_provision_rename_tenant(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 1, "new_slug");
 	if (tenant.status == TENANCY_DROPPING)
 		tenancy_provision_refuse_status(&tenant, "Call tenancy.drop_tenant() again to finish that.");
+	tenancy_provision_refuse_move(&tenant);
 	renamed = tenant;
 	tenancy_ident_check_slug(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	strlcpy(renamed.slug, text_to_cstring(PG_GETARG_TEXT_PP(1)), sizeof(renamed.slug));

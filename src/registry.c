@@ -36,6 +36,7 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
@@ -60,6 +61,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
+#include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(tenancy_registry_create_module);
 PG_FUNCTION_INFO_V1(tenancy_registry_invalidate);
@@ -77,6 +79,7 @@ PG_FUNCTION_INFO_V1(tenancy_registry_invalidate);
 #define Anum_tenant_status				4
 #define Anum_tenant_schema_name			5
 #define Anum_tenant_database_name		6
+#define Anum_tenant_moved_in			12
 
 #define Anum_tenant_module_tenant_id	1
 #define Anum_tenant_module_module		2
@@ -366,6 +369,8 @@ status_from_text(const char *status)
 		return TENANCY_ACTIVE;
 	if (strcmp(status, "suspended") == 0)
 		return TENANCY_SUSPENDED;
+	if (strcmp(status, "moving") == 0)
+		return TENANCY_MOVING;
 	if (strcmp(status, "dropping") == 0)
 		return TENANCY_DROPPING;
 	elog(ERROR, "unrecognized tenant status: \"%s\"", status);
@@ -393,6 +398,9 @@ read_tenant(HeapTuple tuple, TupleDesc desc, TenancyTenant *tenant)
 	value = heap_getattr(tuple, Anum_tenant_database_name, desc, &isnull);
 	if (!isnull)
 		strlcpy(tenant->database_name, NameStr(*DatumGetName(value)), NAMEDATALEN);
+	value = heap_getattr(tuple, Anum_tenant_moved_in, desc, &isnull);
+	if (!isnull)
+		tenant->moved_in = DatumGetFullTransactionId(value);
 }
 
 /* Find the tenant whose column attno has the value of key, and cache it. */
@@ -747,6 +755,56 @@ tenancy_registry_schemas(const TenancyTenant *tenant)
 			schemas = lappend(schemas, tenancy_ident_schema(tenant->slug, module->name));
 	}
 	return schemas;
+}
+
+/* Add the tables of a schema, partitions included, to a list of OIDs. */
+static List *
+add_tables(List *tables, Oid schema)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend dependency = (Form_pg_depend) GETSTRUCT(tuple);
+		char		kind;
+
+		if (dependency->classid != RelationRelationId)
+			continue;
+		kind = get_rel_relkind(dependency->objid);
+		if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE)
+			tables = lappend_oid(tables, dependency->objid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return tables;
+}
+
+/*
+ * The tables where the tenant's rows are, others' rows beside them if it is a
+ * shared one, as a list of OIDs.
+ */
+List *
+tenancy_registry_tables(const TenancyTenant *tenant)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tenancy_registry_schemas(tenant))
+	{
+		Oid			schema = get_namespace_oid(lfirst(lc), true);
+
+		if (OidIsValid(schema))
+			tables = add_tables(tables, schema);
+	}
+	return tables;
 }
 
 /*

@@ -8,6 +8,7 @@
 #ifndef TENANCY_REGISTRY_H
 #define TENANCY_REGISTRY_H
 
+#include "access/transam.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "utils/uuid.h"
@@ -32,6 +33,7 @@ typedef enum TenancyStatus
 {
 	TENANCY_ACTIVE,
 	TENANCY_SUSPENDED,
+	TENANCY_MOVING,				/* its rows are being copied: to be read, not written */
 	TENANCY_DROPPING
 } TenancyStatus;
 
@@ -43,6 +45,7 @@ typedef struct TenancyTenant
 	TenancyStatus status;
 	char		schema_name[NAMEDATALEN];	/* "" but for schema tenants */
 	char		database_name[NAMEDATALEN]; /* "" but for database tenants */
+	FullTransactionId moved_in; /* moved it to where it lives; invalid if none did */
 	bool		is_ours;		/* written by the current transaction */
 } TenancyTenant;
 
@@ -75,6 +78,7 @@ extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
 extern bool tenancy_registry_is_foreign_schema(const char *schema);
 extern void tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant,
 												   const char *schema);
+extern List *tenancy_registry_tables(const TenancyTenant *tenant);
 extern void tenancy_registry_lock_models(LOCKMODE mode);
 extern void tenancy_registry_lock_models_for_session(void);
 extern void tenancy_registry_unlock_models(void);

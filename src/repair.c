@@ -7,14 +7,18 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "database.h"
 #include "exec.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "ident.h"
 #include "miscadmin.h"
+#include "move.h"
 #include "registry.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tenancy_repair);
@@ -124,6 +128,68 @@ repair_belonging(ReturnSetInfo *rsinfo)
 						MyDatabaseId));
 }
 
+/* Settle a move; returns what became of it, or NULL if somebody is at it. */
+static const char *
+settle_move(const pg_uuid_t *id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile TenancyMoveResult result = TENANCY_MOVE_NONE;
+	const char *volatile failure = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		result = tenancy_move_settle(id);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		failure = psprintf("failed: %s", edata->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (failure != NULL)
+		return failure;
+	return result == TENANCY_MOVE_UNDONE ? "undone: it is active where it was" :
+		result == TENANCY_MOVE_FINISHED ? "finished" : NULL;
+}
+
+/* Moves whose leader has died. */
+static void
+repair_moves(ReturnSetInfo *rsinfo)
+{
+	ListCell   *lc;
+
+	foreach(lc, query_list("SELECT pg_catalog.format('%s %s', t.id, t.slug) FROM tenancy.tenant t"
+						   " WHERE t.status OPERATOR(pg_catalog.=) 'moving'"
+						   " OR t.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT tenant_id FROM tenancy.move))"
+						   " ORDER BY t.slug"))
+	{
+		char	   *slug = strchr(lfirst(lc), ' ');
+		pg_uuid_t	id;
+		const char *action;
+
+		*slug++ = '\0';
+		if (!tenancy_ident_parse_uuid(lfirst(lc), &id))
+			continue;
+		action = settle_move(&id);
+		if (action != NULL)
+			report(rsinfo, psprintf("tenant %s", slug), "its move was begun and not finished", action);
+	}
+	(void) query_list("DELETE FROM tenancy.move m WHERE NOT EXISTS"
+					  " (SELECT FROM tenancy.tenant t WHERE t.id OPERATOR(pg_catalog.=) m.tenant_id)");
+}
+
 /* What only a DBA can decide about. */
 static void
 report_missing(ReturnSetInfo *rsinfo)
@@ -197,6 +263,7 @@ tenancy_repair(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	tenancy_registry_refuse_home();
 	repair_databases(rsinfo);
+	repair_moves(rsinfo);
 	repair_rows(rsinfo);
 	repair_belonging(rsinfo);
 	report_missing(rsinfo);

@@ -84,6 +84,7 @@ typedef struct StepHeader
 	bool		commit_before;
 	bool		repeat;
 	bool		noforce_rls;
+	bool		as_replica;
 	Oid			role;
 	Size		path_size;		/* with the terminating zeros */
 	Size		sql_size;
@@ -214,6 +215,8 @@ run_step(const TenancyStep *step)
 	tenancy_exec_begin(&exec, step->role, step->search_path);
 	if (step->noforce_rls)
 		tenancy_exec_noforce_rls();
+	if (step->as_replica)
+		tenancy_exec_set("session_replication_role", "replica");
 	processed = tenancy_exec_sql(step->sql);
 	tenancy_exec_end(&exec);
 	PopActiveSnapshot();
@@ -281,6 +284,7 @@ read_steps(char *pos, int nsteps)
 		step->commit_before = header.commit_before;
 		step->repeat = header.repeat;
 		step->noforce_rls = header.noforce_rls;
+		step->as_replica = header.as_replica;
 		step->role = header.role;
 		step->search_path = pos;
 		pos += header.path_size;
@@ -386,6 +390,7 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 		step_header.commit_before = step->commit_before;
 		step_header.repeat = step->repeat;
 		step_header.noforce_rls = step->noforce_rls;
+		step_header.as_replica = step->as_replica;
 		step_header.role = step->role;
 		step_header.path_size = strlen(step->search_path) + 1;
 		step_header.sql_size = strlen(step->sql) + 1;

@@ -19,6 +19,7 @@ typedef struct TenancyStep
 	bool		repeat;			/* again, in a new transaction, until no row is processed */
 	const char *expectation;	/* if no row is processed, this is the error */
 	bool		noforce_rls;	/* the role reaches all rows of its tables */
+	bool		as_replica;		/* triggers, those of foreign keys included, do not fire */
 	Oid			role;			/* runs as this role, restricted */
 	const char *search_path;
 	const char *sql;

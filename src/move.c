@@ -1,0 +1,439 @@
+/*-------------------------------------------------------------------------
+ *
+ * move.c
+ *	  Moving a tenant to another isolation mode.
+ *
+ * The caller's session leads, and commits between these:
+ *
+ * 1. The tenant becomes "moving", and tenancy.move says so: it can be read, and
+ *	  whoever writes gets TN002 (context.c).
+ * 2. Transactions that were writing to the tables before are waited for.  No
+ *	  lock is taken on shared tables: other tenants notice nothing.
+ * 3. A worker copies the rows, and switches the registry's row in the same
+ *	  transaction (move_rows.c).  From then on the tenant is active elsewhere.
+ * 4. The rows, or the schema, that are left where it was are removed.
+ *
+ * A move that ends before the switch is undone: the tenant is active again
+ * where it was.  An error has a worker do that, because the session that fails
+ * cannot.  After a crash, nobody does until repair() or the next call, which
+ * undo it, or finish it if it had been switched.
+ *
+ * Whoever leads or settles a move holds a lock on it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "common/hashfn.h"
+#include "drop.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "move.h"
+#include "move_rows.h"
+#include "postmaster/bgworker.h"
+#include "provision.h"
+#include "registry.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+#include "worker.h"
+
+PG_FUNCTION_INFO_V1(tenancy_move_tenant);
+
+/* How long to wait for older writers, unless lock_timeout says so. */
+#define WRITERS_TIMEOUT		"30s"
+
+/* How long to wait for a failed move to be undone. */
+#define UNDO_TIMEOUT_MS		10000
+
+/* How many rows are deleted between two commits. */
+#define BATCH_ROWS			10000
+
+/* What the worker that undoes a move is told. */
+typedef struct UndoArgument
+{
+	Oid			database;
+	Oid			role;
+	pg_uuid_t	id;
+} UndoArgument;
+
+typedef struct Leader
+{
+	UndoArgument undo;
+	LOCKTAG		tag;
+	bool		is_locked;
+	bool		is_begun;		/* and not switched */
+} Leader;
+
+PGDLLEXPORT void tenancy_move_undo_main(Datum main_arg);
+
+
+/* ----------------------------------------------------------------
+ * Undoing and finishing
+ * ----------------------------------------------------------------
+ */
+
+static void
+init_tag(LOCKTAG *tag, const pg_uuid_t *id)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, tenancy_registry_relation("move"),
+					   hash_bytes(id->data, UUID_LEN), 0);
+}
+
+/* Let the tenant be active where it was.  Returns whether there was something to undo. */
+static bool
+undo(const pg_uuid_t *id)
+{
+	char	   *text = tenancy_ident_uuid_text(id);
+	TenancyExec exec;
+	uint64		undone;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	undone = tenancy_exec_format("UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
+								 " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", text);
+	undone += tenancy_exec_format("DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+								  " AND phase OPERATOR(pg_catalog.=) 'copying'", text);
+	tenancy_exec_end(&exec);
+	return undone > 0;
+}
+
+/* The worker's entry point: undo what the session that launched us could not. */
+void
+tenancy_move_undo_main(Datum main_arg)
+{
+	UndoArgument argument;
+	LOCKTAG		tag;
+
+	memcpy(&argument, MyBgworkerEntry->bgw_extra, sizeof(argument));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	tenancy_worker_connect(argument.database, argument.role);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	init_tag(&tag, &argument.id);
+
+	/* Whoever has the lock has undone it already. */
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		(void) undo(&argument.id);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* Delete a tenant's rows from the shared tables, in a worker. */
+static void
+delete_rows(const pg_uuid_t *id)
+{
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+	TenancyModule *module = linitial(tenancy_registry_modules());
+	char	   *text = tenancy_ident_uuid_text(id);
+	ListCell   *lc;
+	List	   *tables = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%s FROM ONLY %%s WHERE %%I OPERATOR(pg_catalog.=) %%L', c.relowner,"
+		" c.oid::pg_catalog.regclass, " TENANCY_MOVE_TENANT_COLUMN("c.oid") ", '%s')"
+		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND c.relkind OPERATOR(pg_catalog.=) 'r'"
+		" AND " TENANCY_MOVE_TENANT_COLUMN("c.oid") " IS NOT NULL ORDER BY c.oid",
+		text, quote_literal_cstr(module->model_schema)));
+
+	/*
+	 * Triggers do not fire, for rows that live on; neither do those of foreign
+	 * keys, so that the order is no matter.
+	 */
+	foreach(lc, tables)
+	{
+		char	   *rows = strchr(lfirst(lc), ' ') + 1;
+		TenancyStep *step = tenancy_worker_add(job, "DELETE %s AND ctid OPERATOR(pg_catalog.=) ANY"
+											   " (ARRAY(SELECT ctid %s LIMIT %d))", rows, rows, BATCH_ROWS);
+
+		step->role = atooid(lfirst(lc));
+		step->noforce_rls = true;
+		step->as_replica = true;
+		step->repeat = true;
+		tenancy_worker_commit(job);
+	}
+	(void) tenancy_worker_run(job);
+}
+
+/* Remove what is left where the tenant was, and forget the move. */
+static void
+finish(const pg_uuid_t *id, TenancyMode from)
+{
+	TenancyTenant tenant;
+	TenancyTenant old;
+	TenancyExec exec;
+
+	tenancy_registry_get(tenancy_ident_uuid_text(id), &tenant);
+	if (from == TENANCY_SHARED)
+		delete_rows(id);
+	else
+	{
+		List	   *schemas;
+
+		tenancy_move_target(&tenant, from, &old);
+		schemas = list_make1(old.schema_name);
+		tenancy_drop_check_dependents(psprintf("the schema that tenant \"%s\" has left", tenant.slug),
+									  schemas, "Drop them, then call tenancy.move_tenant() again.");
+		tenancy_drop_schemas(NULL, schemas, true);
+	}
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+						tenancy_ident_uuid_text(id));
+	tenancy_exec_end(&exec);
+}
+
+/* Undo or finish a move, in the current transaction, with the lock on it. */
+static TenancyMoveResult
+settle(const pg_uuid_t *id)
+{
+	TenancyExec exec;
+	char	   *from;
+
+	if (undo(id))
+		return TENANCY_MOVE_UNDONE;
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	from = tenancy_exec_text_format(&exec, "SELECT from_mode FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+									tenancy_ident_uuid_text(id));
+	tenancy_exec_end(&exec);
+	if (from == NULL)
+		return TENANCY_MOVE_NONE;
+	finish(id, strcmp(from, "shared") == 0 ? TENANCY_SHARED : TENANCY_SCHEMA);
+	return TENANCY_MOVE_FINISHED;
+}
+
+/* For repair(): do what a call that died did not. */
+TenancyMoveResult
+tenancy_move_settle(const pg_uuid_t *id)
+{
+	LOCKTAG		tag;
+
+	init_tag(&tag, id);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return TENANCY_MOVE_BUSY;
+	return settle(id);
+}
+
+
+/* ----------------------------------------------------------------
+ * Leading
+ * ----------------------------------------------------------------
+ */
+
+/* Commit, and go on without a snapshot. */
+static void
+commit_here(void)
+{
+	SPI_commit();
+	AcceptInvalidationMessages();
+}
+
+/* On an error: give the lock up, and have a move that is not switched undone. */
+static void
+abandon(int code, Datum arg)
+{
+	Leader	   *leader = (Leader *) DatumGetPointer(arg);
+	BackgroundWorkerHandle *handle;
+
+	if (leader->is_locked)
+		(void) LockRelease(&leader->tag, ExclusiveLock, true);
+	leader->is_locked = false;
+	if (!leader->is_begun)
+		return;
+	leader->is_begun = false;
+	handle = tenancy_worker_launch("tenancy_move_undo_main", &leader->undo, sizeof(leader->undo));
+	if (handle != NULL)
+		tenancy_worker_linger(handle, UNDO_TIMEOUT_MS);
+}
+
+/* What would fail anyway had better fail before anybody is held up. */
+static void
+check_move(const TenancyTenant *tenant, TenancyMode mode)
+{
+	List	   *modules = tenancy_registry_modules();
+	ListCell   *lc;
+
+	if (tenant->status == TENANCY_DROPPING)
+		tenancy_provision_refuse_status(tenant, "Call tenancy.drop_tenant() again to finish that.");
+	if (tenant->status != TENANCY_ACTIVE)
+		tenancy_provision_refuse_status(tenant, "Only an active tenant can be moved.");
+	if (mode == TENANCY_DATABASE || tenant->mode == TENANCY_DATABASE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move a tenant into or out of a database of its own")));
+	if (modules == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no module whose rows could be moved"),
+				 errhint("Call tenancy.create_module() first.")));
+	tenancy_provision_check_shared(linitial(modules));
+	foreach(lc, modules)
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (module->position > 1 && tenancy_registry_is_installed(tenant, module))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot move tenant \"%s\" while module \"%s\" is installed for it",
+							tenant->slug, module->name),
+					 errdetail("Plug-ins of tenants in mode %s are not supported.", tenancy_mode_text(mode)),
+					 errhint("Call tenancy.uninstall_module() first.")));
+	}
+}
+
+/* Write the move down, and let nobody begin to write to the tenant. */
+static void
+begin_move(Leader *leader, TenancyMode mode)
+{
+	TenancyTenant tenant;
+	TenancyExec exec;
+
+	tenancy_registry_lock_access(ShareLock);
+	tenancy_registry_get_locked(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
+	check_move(&tenant, mode);
+	tenancy_provision_set_status(&tenant, "moving", NULL);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("INSERT INTO tenancy.move (tenant_id, from_mode, to_mode) VALUES ('%s', '%s', '%s')",
+						tenancy_ident_uuid_text(&tenant.id),
+						tenancy_mode_text(tenant.mode), tenancy_mode_text(mode));
+	tenancy_exec_end(&exec);
+	SPI_commit();
+	leader->is_begun = true;
+	AcceptInvalidationMessages();
+}
+
+/* The transactions that are writing to the tenant's tables, as virtual ids. */
+static List *
+find_writers(const TenancyTenant *tenant)
+{
+	StringInfoData tables;
+	ListCell   *lc;
+
+	initStringInfo(&tables);
+	foreach(lc, tenancy_registry_tables(tenant))
+		appendStringInfo(&tables, "%s%u", tables.len > 0 ? "," : "", lfirst_oid(lc));
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks"
+		" WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND database OPERATOR(pg_catalog.=) %u"
+		" AND relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[]) AND granted"
+		" AND mode OPERATOR(pg_catalog.=) ANY ('{RowExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')"
+		" AND pid IS DISTINCT FROM %d",
+		MyDatabaseId, tables.data, MyProcPid));
+}
+
+/*
+ * Wait for the transactions that were writing when the tenant became moving.
+ * Whoever locks a table later hears of it by that, and is refused.
+ *
+ * Nobody can tell for which tenant a transaction writes to a shared table, so
+ * that it is all of them.
+ */
+static void
+wait_for_writers(const TenancyTenant *tenant)
+{
+	List	   *writers = find_writers(tenant);
+	TenancyExec exec;
+	ListCell   *lc;
+
+	commit_here();				/* without a snapshot */
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	if (LockTimeout == 0)
+		tenancy_exec_set("lock_timeout", WRITERS_TIMEOUT);
+	foreach(lc, writers)
+	{
+		VirtualTransactionId id;
+
+		if (sscanf(lfirst(lc), "%d/%u", &id.backendId, &id.localTransactionId) == 2)
+			(void) VirtualXactLock(id, true);
+	}
+	tenancy_exec_end(&exec);
+}
+
+/* Have the rows copied and the tenant switched, in a worker. */
+static void
+run_worker(const Leader *leader)
+{
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+
+	/* Each statement is to see what is there when it begins. */
+	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'read committed'");
+	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "SELECT tenancy.move_rows('%s')", tenancy_ident_uuid_text(&leader->undo.id));
+	(void) tenancy_worker_run(job);
+}
+
+/* Move the tenant, with the lock on the move. */
+static void
+lead(Leader *leader, TenancyMode mode)
+{
+	TenancyTenant tenant;
+	TenancyMode from;
+	TimestampTz start;
+
+	(void) settle(&leader->undo.id);
+	commit_here();
+	tenancy_registry_get(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
+	from = tenant.mode;
+	if (from == mode)
+	{
+		ereport(NOTICE,
+				(errmsg("tenant \"%s\" is in mode %s", tenant.slug, tenancy_mode_text(mode))));
+		return;
+	}
+	start = GetCurrentTimestamp();
+	begin_move(leader, mode);
+	wait_for_writers(&tenant);
+	run_worker(leader);
+	leader->is_begun = false;
+	ereport(NOTICE,
+			(errmsg("tenant \"%s\" has moved to mode %s", tenant.slug, tenancy_mode_text(mode)),
+			 errdetail("It could not be written to for %.0f ms.",
+					   (GetCurrentTimestamp() - start) / 1000.0)));
+	finish(&tenant.id, from);
+	commit_here();
+}
+
+/* move_tenant(tenant text, mode isolation_mode) */
+Datum
+tenancy_move_tenant(PG_FUNCTION_ARGS)
+{
+	Leader	   *leader = palloc0(sizeof(Leader));
+	TenancyTenant tenant;
+	TenancyMode mode;
+
+	tenancy_require_arg(fcinfo, 0, "tenant");
+	tenancy_require_arg(fcinfo, 1, "mode");
+	tenancy_exec_refuse_transaction(fcinfo, "tenancy.move_tenant()", "It commits before and after it copies the tenant's rows.");
+	tenancy_registry_refuse_home();
+	mode = tenancy_mode_from_datum(PG_GETARG_DATUM(1));
+	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+	leader->undo.database = MyDatabaseId;
+	leader->undo.role = tenancy_registry_owner();
+	leader->undo.id = tenant.id;
+	init_tag(&leader->tag, &tenant.id);
+	if (LockAcquire(&leader->tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session is moving tenant \"%s\"", tenant.slug)));
+	leader->is_locked = true;
+	PG_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(leader));
+	{
+		lead(leader, mode);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(leader));
+	abandon(0, PointerGetDatum(leader));
+	SPI_finish();
+	PG_RETURN_VOID();
+}

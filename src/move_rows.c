@@ -1,0 +1,615 @@
+/*-------------------------------------------------------------------------
+ *
+ * move_rows.c
+ *	  A move's worker: copying a tenant's rows, and the switch.
+ *
+ * All in one transaction, so that a crash or an error leaves the tenant where
+ * it was: the new schema is made from the model, the rows are copied, the
+ * sequences set, everything is checked, and the registry's row switched.
+ *
+ * Rows are copied by one INSERT ... SELECT for each table, as the tables'
+ * owner, restricted, past FORCE ROW LEVEL SECURITY.  Triggers do not fire, for
+ * rows that have been through them once, nor do rules; identities are kept, and
+ * generated columns computed anew.  A type of the model schema has its own copy
+ * in a tenant's schema, and a value passes from one to the other as text.
+ *
+ * Each table's rows are counted and hashed on both sides, by statements that are
+ * younger than all the copying: what somebody wrote to the source in spite of
+ * all (row security does not hold up a superuser) is noticed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "clone.h"
+#include "drop.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "move_rows.h"
+#include "postmaster/bgworker.h"
+#include "provision.h"
+#include "registry.h"
+#include "rows.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(tenancy_move_rows);
+
+/* How long to wait for locks, in milliseconds: the tenant's writers wait, too. */
+#define LOCK_TIMEOUT	"10000"
+
+/* A table on both sides. */
+typedef struct Pair
+{
+	char	   *name;
+	Oid			source;
+	Oid			target;
+	char		source_kind;	/* their relkinds */
+	char		target_kind;
+	Oid			owner;			/* of both */
+	Oid			target_owner;
+	char	   *tenant_column;	/* of the shared table */
+	StringInfoData columns;		/* of the target */
+	StringInfoData values;		/* of the source, for them */
+	StringInfoData hashed;		/* what can be compared, on both sides */
+} Pair;
+
+typedef struct Move
+{
+	TenancyTenant from;
+	TenancyTenant to;
+	TenancyModule module;
+	char	   *id;
+	Oid			source_schema;
+	Oid			target_schema;
+	List	   *pairs;
+} Move;
+
+
+/* ----------------------------------------------------------------
+ * What there is to move
+ * ----------------------------------------------------------------
+ */
+
+/* The tenant as it will be in another mode. */
+void
+tenancy_move_target(const TenancyTenant *tenant, TenancyMode mode, TenancyTenant *moved)
+{
+	*moved = *tenant;
+	moved->mode = mode;
+	moved->schema_name[0] = '\0';
+	moved->database_name[0] = '\0';
+	if (mode == TENANCY_SCHEMA)
+		strlcpy(moved->schema_name, tenancy_ident_schema(tenant->slug, NULL), NAMEDATALEN);
+	if (mode == TENANCY_DATABASE)
+		strlcpy(moved->database_name, tenancy_ident_database(tenant->slug), NAMEDATALEN);
+}
+
+static const char *
+schema_name(const Move *move, const TenancyTenant *tenant)
+{
+	return tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : move->module.model_schema;
+}
+
+static void refuse_difference(const Move *move, const char *detail) pg_attribute_noreturn();
+
+static void
+refuse_difference(const Move *move, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the tables of tenant \"%s\" are not those of the model", move->from.slug),
+			 errdetail_internal("%s", detail),
+			 errhint("See tenancy.drift().")));
+}
+
+static void
+check_pair(const Move *move, const Pair *pair)
+{
+	if (!OidIsValid(pair->source) || !OidIsValid(pair->target) ||
+		pair->source_kind != pair->target_kind)
+		refuse_difference(move, psprintf(_("Table \"%s\" is not the same on both sides."), pair->name));
+	if (pair->source_kind == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move the rows of foreign table \"%s\"", pair->name)));
+	if (pair->owner != pair->target_owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move the rows of table \"%s\", whose owner is not that of the model schema",
+						pair->name),
+				 errhint("Use ALTER TABLE ... OWNER TO that role.")));
+	if (pair->tenant_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot move the rows of table \"%s\", which is not protected", pair->name),
+				 errhint("Call tenancy.protect_table() first.")));
+}
+
+/* A partitioned table stands for its partitions. */
+#define TABLES_OF_SCHEMA \
+	"(SELECT oid, relname, relkind, relowner FROM pg_catalog.pg_class" \
+	" WHERE relnamespace OPERATOR(pg_catalog.=) %u" \
+	" AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.\"char\"[])" \
+	" AND (NOT relispartition OR relkind OPERATOR(pg_catalog.=) 'f'))"
+
+static void
+find_pairs(Move *move)
+{
+	TenancyExec exec;
+	uint64		nrows;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	nrows = tenancy_exec_format("SELECT COALESCE(s.relname, t.relname), s.oid, t.oid, s.relkind, t.relkind,"
+								" s.relowner, t.relowner,"
+								" CASE WHEN %s THEN " TENANCY_MOVE_TENANT_COLUMN("s.oid")
+								" ELSE " TENANCY_MOVE_TENANT_COLUMN("t.oid") " END"
+								" FROM " TABLES_OF_SCHEMA " s FULL JOIN " TABLES_OF_SCHEMA " t"
+								" ON t.relname OPERATOR(pg_catalog.=) s.relname ORDER BY 1",
+								move->from.mode == TENANCY_SHARED ? "true" : "false",
+								move->source_schema, move->target_schema);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Pair	   *pair = palloc0(sizeof(Pair));
+		char	   *values[8];
+
+		for (int n = 0; n < lengthof(values); n++)
+			values[n] = SPI_getvalue(tuple, desc, n + 1);
+		pair->name = values[0];
+		pair->source = values[1] ? atooid(values[1]) : InvalidOid;
+		pair->target = values[2] ? atooid(values[2]) : InvalidOid;
+		pair->source_kind = values[3] ? *values[3] : '\0';
+		pair->target_kind = values[4] ? *values[4] : '\0';
+		pair->owner = values[5] ? atooid(values[5]) : InvalidOid;
+		pair->target_owner = values[6] ? atooid(values[6]) : InvalidOid;
+		pair->tenant_column = values[7];
+		check_pair(move, pair);
+		move->pairs = lappend(move->pairs, pair);
+		MemoryContextSwitchTo(old);
+	}
+	tenancy_exec_end(&exec);
+}
+
+static void
+append_item(StringInfo list, const char *item)
+{
+	appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", item);
+}
+
+/* Can its values be hashed by themselves, and alike on both sides? */
+static bool
+is_hashable(Oid source_type, Oid target_type)
+{
+	return source_type == target_type &&
+		OidIsValid(lookup_type_cache(source_type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc);
+}
+
+/* Note a column of the pair, by its name and type on both sides. */
+static void
+add_column(const Move *move, Pair *pair, const char *name, Oid source_type, Oid target_type,
+		   const char *type_name)
+{
+	const char *column = quote_identifier(name);
+	const char *value = column;
+
+	if (strcmp(name, pair->tenant_column) == 0)
+		value = psprintf("'%s'::pg_catalog.uuid", move->id);
+	else if (source_type != target_type)
+		value = psprintf("%s::pg_catalog.text::%s", column, type_name);
+	append_item(&pair->columns, column);
+	append_item(&pair->values, value);
+	append_item(&pair->hashed, is_hashable(source_type, target_type) ? column :
+				psprintf("%s::pg_catalog.text", column));
+}
+
+#define COLUMNS_OF_TABLE \
+	"(SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, y.typname, y.typnamespace" \
+	" FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) a.atttypid" \
+	" WHERE a.attrelid OPERATOR(pg_catalog.=) %u AND a.attnum OPERATOR(pg_catalog.>) 0" \
+	" AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '')"
+
+static void
+find_columns(const Move *move, Pair *pair)
+{
+	TenancyExec exec;
+	uint64		nrows;
+
+	initStringInfo(&pair->columns);
+	initStringInfo(&pair->values);
+	initStringInfo(&pair->hashed);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	nrows = tenancy_exec_format("SELECT COALESCE(s.attname, t.attname), s.atttypid, t.atttypid,"
+								" pg_catalog.format_type(t.atttypid, t.atttypmod),"
+								" COALESCE(s.atttypmod OPERATOR(pg_catalog.=) t.atttypmod"
+								"  AND (s.atttypid OPERATOR(pg_catalog.=) t.atttypid"
+								"   OR (s.typname OPERATOR(pg_catalog.=) t.typname"
+								"    AND s.typnamespace OPERATOR(pg_catalog.=) %u"
+								"    AND t.typnamespace OPERATOR(pg_catalog.=) %u)), false)"
+								" FROM " COLUMNS_OF_TABLE " s FULL JOIN " COLUMNS_OF_TABLE " t"
+								" ON t.attname OPERATOR(pg_catalog.=) s.attname ORDER BY t.attnum",
+								move->source_schema, move->target_schema, pair->source, pair->target);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		char	   *name = SPI_getvalue(tuple, desc, 1);
+
+		if (*SPI_getvalue(tuple, desc, 5) != 't')
+			refuse_difference(move, psprintf(_("Column \"%s\" of table \"%s\" is not the same on both sides."),
+											 name, pair->name));
+		add_column(move, pair, name, atooid(SPI_getvalue(tuple, desc, 2)),
+				   atooid(SPI_getvalue(tuple, desc, 3)), SPI_getvalue(tuple, desc, 4));
+	}
+	tenancy_exec_end(&exec);
+}
+
+/* Where the tenant's rows are on a side: what stands behind FROM. */
+static char *
+rows_of(const Move *move, const Pair *pair, const TenancyTenant *side)
+{
+	return psprintf("%s%s%s", pair->source_kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+					quote_qualified_identifier(schema_name(move, side), pair->name),
+					side->mode != TENANCY_SHARED ? "" :
+					psprintf(" WHERE %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
+							 quote_identifier(pair->tenant_column), move->id));
+}
+
+
+/* ----------------------------------------------------------------
+ * Copying
+ * ----------------------------------------------------------------
+ */
+
+static void
+copy_rows(const Move *move, const Pair *pair)
+{
+	TenancyExec exec;
+	const char *schema = schema_name(move, &move->to);
+
+	tenancy_exec_begin(&exec, pair->owner, psprintf("%s, pg_temp", quote_identifier(schema)));
+	tenancy_exec_noforce_rls();
+	tenancy_exec_set("session_replication_role", "replica");
+	tenancy_exec_format("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
+						quote_qualified_identifier(schema, pair->name),
+						pair->columns.data, pair->values.data, rows_of(move, pair, &move->from));
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * Let the sequences go on where those of the source are.  Those of the shared
+ * tables are never set back.
+ */
+static void
+set_sequences(const Move *move)
+{
+	ListCell   *lc;
+	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('SELECT pg_catalog.setval(%%s::pg_catalog.regclass, s.last_value, s.is_called) FROM %%s s, %%s t%%s',"
+		" pg_catalog.quote_literal(t.oid), s.oid::pg_catalog.regclass, t.oid::pg_catalog.regclass,"
+		" CASE WHEN %s THEN pg_catalog.format(' WHERE s.last_value OPERATOR(pg_catalog.%%s) t.last_value"
+		" OR (s.last_value OPERATOR(pg_catalog.=) t.last_value AND s.is_called)',"
+		"  CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN '>' ELSE '<' END) ELSE '' END)"
+		" FROM pg_catalog.pg_class s JOIN pg_catalog.pg_class t ON t.relname OPERATOR(pg_catalog.=) s.relname"
+		" JOIN pg_catalog.pg_sequence q ON q.seqrelid OPERATOR(pg_catalog.=) t.oid"
+		" WHERE s.relnamespace OPERATOR(pg_catalog.=) %u AND t.relnamespace OPERATOR(pg_catalog.=) %u"
+		" AND s.relkind OPERATOR(pg_catalog.=) 'S' AND t.relkind OPERATOR(pg_catalog.=) 'S'",
+		move->to.mode == TENANCY_SHARED ? "true" : "false",
+		move->source_schema, move->target_schema));
+
+	foreach(lc, commands)
+	{
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+		tenancy_exec_sql(lfirst(lc));
+		tenancy_exec_end(&exec);
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ * Checking
+ * ----------------------------------------------------------------
+ */
+
+/* The number of the tenant's rows on one side, and the sum of their hashes. */
+static char *
+describe_rows(const Move *move, const Pair *pair, const TenancyTenant *side)
+{
+	TenancyExec exec;
+	char	   *description;
+
+	tenancy_exec_begin(&exec, pair->owner, TENANCY_PATH_NONE);
+	tenancy_exec_noforce_rls();
+	description = tenancy_exec_text_format(&exec, "SELECT pg_catalog.format('%%s rows with checksum %%s', pg_catalog.count(*),"
+										   " COALESCE(pg_catalog.sum(pg_catalog.hash_record_extended(ROW(%s), 0)), 0)) FROM %s",
+										   pair->hashed.data, rows_of(move, pair, side));
+	tenancy_exec_end(&exec);
+	return description;
+}
+
+static void
+compare_rows(const Move *move, const Pair *pair)
+{
+	char	   *source = describe_rows(move, pair, &move->from);
+	char	   *target = describe_rows(move, pair, &move->to);
+
+	if (strcmp(source, target) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the rows of table \"%s\" are not the same where they were copied to", pair->name),
+				 errdetail("There are %s; the copy has %s.", source, target),
+				 errhint("While a tenant is moving, nobody whom row security does not bind may write to its tables.")));
+}
+
+/* Run a query that finds what must not be; returns that, or NULL. */
+static char *
+find_flaw(Oid role, const char *query)
+{
+	TenancyExec exec;
+	char	   *flaw;
+
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	tenancy_exec_noforce_rls();
+	flaw = tenancy_exec_text(&exec, query);
+	tenancy_exec_end(&exec);
+	return flaw;
+}
+
+/*
+ * Rows of others must not refer to rows that go away from the shared tables.
+ * For each foreign key that allows it, the catalogs write a query; it needs to
+ * read both tables, and so they must be of one owner.
+ */
+static void
+check_references(const Move *move)
+{
+	ListCell   *lc;
+	List	   *queries = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT CASE WHEN k.fowner OPERATOR(pg_catalog.=) k.powner THEN k.fowner ELSE 0 END OPERATOR(pg_catalog.||)"
+		" pg_catalog.format(' SELECT %%L FROM %%s f, %%s p WHERE %%s AND p.%%I OPERATOR(pg_catalog.=) %%L::pg_catalog.uuid%%s LIMIT 1',"
+		"  k.conname, k.conrelid::pg_catalog.regclass, k.confrelid::pg_catalog.regclass,"
+		"  pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.%%I', pa.attname, opn.nspname, o.oprname, fa.attname), ' AND '),"
+		"  k.pcolumn, '%s',"
+		"  CASE WHEN k.fcolumn IS NULL THEN '' ELSE pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.<>) %%L::pg_catalog.uuid', k.fcolumn, '%s') END)"
+		" FROM (SELECT c.*, fc.relowner AS fowner, pc.relowner AS powner,"
+		"  " TENANCY_MOVE_TENANT_COLUMN("fc.oid") " AS fcolumn, " TENANCY_MOVE_TENANT_COLUMN("pc.oid") " AS pcolumn"
+		"  FROM pg_catalog.pg_class pc"
+		"  JOIN pg_catalog.pg_constraint c ON c.confrelid OPERATOR(pg_catalog.=) pc.oid"
+		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
+		"  WHERE pc.relnamespace OPERATOR(pg_catalog.=) %u"
+		"  AND c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0) k"
+		" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop)) AS u(fk, pk, op)"
+		" JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) k.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
+		" JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) k.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"
+		" JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) u.op"
+		" JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) o.oprnamespace"
+		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.fowner, k.powner, k.fcolumn, k.pcolumn"
+		" HAVING NOT pg_catalog.bool_or(fa.attname OPERATOR(pg_catalog.=) k.fcolumn"
+		"  AND pa.attname OPERATOR(pg_catalog.=) k.pcolumn) IS TRUE",
+		move->id, move->id, move->source_schema));
+
+	foreach(lc, queries)
+	{
+		char	   *query = strchr(lfirst(lc), ' ') + 1;
+		Oid			owner = atooid(lfirst(lc));
+		char	   *constraint;
+
+		if (!OidIsValid(owner))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a table of another owner refers to the tables of the model"),
+					 errdetail("Whether its rows refer to those of the tenant cannot be told.")));
+		constraint = find_flaw(owner, query);
+		if (constraint != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("rows that are not the tenant's refer to its rows by foreign key constraint \"%s\"",
+							constraint),
+					 errhint("See tenancy.check_isolation().")));
+	}
+}
+
+/*
+ * A deferrable unique constraint is checked by a trigger, and that does not
+ * fire.  Where the tenant column is a part of it, the source has seen to it.
+ */
+static void
+check_deferrable(const Move *move)
+{
+	char	   *constraint = find_flaw(tenancy_registry_owner(), psprintf(
+		"SELECT k.conname FROM pg_catalog.pg_constraint k"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
+		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND k.condeferrable"
+		" AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+		"  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)"
+		"  AND a.attname OPERATOR(pg_catalog.=) " TENANCY_MOVE_TENANT_COLUMN("c.oid") ")"
+		" ORDER BY 1 LIMIT 1", move->target_schema));
+
+	if (constraint != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move a tenant to shared tables with deferrable constraint \"%s\"", constraint),
+				 errdetail("The tenant column is not a part of it.")));
+}
+
+/* A copy that has not had all migrations, or too many, is not like the model. */
+static void
+check_level(const Move *move)
+{
+	TenancyExec exec;
+	uint64		found;
+
+	tenancy_registry_refuse_recording(move->module.name);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	found = tenancy_exec_format("SELECT FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+								" AND module OPERATOR(pg_catalog.=) %s AND level OPERATOR(pg_catalog.=) %d"
+								" AND step OPERATOR(pg_catalog.=) 0 AND NOT under_way",
+								move->id, quote_literal_cstr(move->module.name), move->module.level);
+	tenancy_exec_end(&exec);
+	if (found == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant \"%s\" has not had the migrations of the model", move->from.slug),
+				 errhint("Call tenancy.migrate() first.")));
+}
+
+
+/* ----------------------------------------------------------------
+ * The whole
+ * ----------------------------------------------------------------
+ */
+
+/* What is to be done, as the caller has written it down; locked. */
+static void
+read_move(Move *move)
+{
+	TenancyExec exec;
+	char	   *mode;
+
+	tenancy_registry_lock_access(ShareLock);
+	tenancy_registry_get_locked(move->id, &move->from);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	mode = tenancy_exec_text_format(&exec, "SELECT to_mode FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+									" AND phase OPERATOR(pg_catalog.=) 'copying' FOR UPDATE", move->id);
+	tenancy_exec_end(&exec);
+	if (mode == NULL || move->from.status != TENANCY_MOVING)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant \"%s\" is no longer being moved", move->from.slug)));
+	tenancy_move_target(&move->from, strcmp(mode, "schema") == 0 ? TENANCY_SCHEMA : TENANCY_SHARED,
+						&move->to);
+	tenancy_registry_lock_models(ShareLock);
+	move->module = *(TenancyModule *) linitial(tenancy_registry_modules());
+}
+
+/* Nobody changes the source's tables, and a tenant's own are not written to. */
+static void
+lock_source(const Move *move)
+{
+	LOCKMODE	mode = move->from.mode == TENANCY_SCHEMA ? ShareLock : AccessShareLock;
+	List	   *tables = tenancy_registry_tables(&move->from);
+	TenancyExec exec;
+	ListCell   *lc;
+
+	list_sort(tables, list_oid_cmp);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_set("lock_timeout", LOCK_TIMEOUT);
+	foreach(lc, tables)
+		LockRelationOid(lfirst_oid(lc), mode);
+	tenancy_exec_end(&exec);
+}
+
+/* Make ready where the rows go to. */
+static void
+prepare_target(Move *move)
+{
+	if (move->to.mode == TENANCY_SCHEMA)
+		tenancy_clone_schema(&move->to, &move->module);
+	else
+	{
+		tenancy_registry_refuse_foreign_schema(&move->from, move->from.schema_name);
+		check_level(move);
+		tenancy_drop_check_dependents(psprintf("the schema of tenant \"%s\"", move->from.slug),
+									  list_make1(move->from.schema_name), "Drop them first.");
+	}
+	move->source_schema = get_namespace_oid(schema_name(move, &move->from), false);
+	move->target_schema = get_namespace_oid(schema_name(move, &move->to), false);
+	if (move->to.mode == TENANCY_SHARED)
+		check_deferrable(move);
+}
+
+/* Let those who may act for the tenant into the model schema. */
+static void
+grant_model(const Move *move)
+{
+	ListCell   *lc;
+	List	   *roles = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT DISTINCT pg_catalog.quote_ident(r.rolname) FROM tenancy.access a"
+		" JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.role"
+		" WHERE a.tenant_id OPERATOR(pg_catalog.=) '%s'", move->id));
+
+	if (roles != NIL)
+		tenancy_registry_lock_grants();
+	foreach(lc, roles)
+	{
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+		tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s",
+							quote_identifier(move->module.model_schema), (char *) lfirst(lc));
+		tenancy_exec_end(&exec);
+	}
+}
+
+static void
+switch_registry(const Move *move)
+{
+	TenancyExec exec;
+
+	if (move->to.mode == TENANCY_SHARED)
+		grant_model(move);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("UPDATE tenancy.tenant SET mode = '%s', schema_name = %s, status = 'active',"
+						" moved_in = pg_catalog.pg_current_xact_id(), status_at = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) '%s'",
+						tenancy_mode_text(move->to.mode),
+						move->to.mode == TENANCY_SCHEMA ? quote_literal_cstr(move->to.schema_name) : "NULL",
+						move->id);
+	if (move->to.mode == TENANCY_SHARED)
+		tenancy_exec_format("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+							" AND module OPERATOR(pg_catalog.=) %s",
+							move->id, quote_literal_cstr(move->module.name));
+	tenancy_exec_format("UPDATE tenancy.move SET phase = 'switched' WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+						move->id);
+	tenancy_exec_end(&exec);
+}
+
+/* move_rows(id uuid): the worker's part of move_tenant() */
+Datum
+tenancy_move_rows(PG_FUNCTION_ARGS)
+{
+	Move		move;
+	ListCell   *lc;
+
+	if (MyBgworkerEntry == NULL || !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a background worker can call this function"),
+				 errhint("Call tenancy.move_tenant().")));
+	memset(&move, 0, sizeof(move));
+	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
+	read_move(&move);
+	lock_source(&move);
+	prepare_target(&move);
+	find_pairs(&move);
+	foreach(lc, move.pairs)
+		find_columns(&move, lfirst(lc));
+	foreach(lc, move.pairs)
+		copy_rows(&move, lfirst(lc));
+	set_sequences(&move);
+	foreach(lc, move.pairs)
+	{
+		Pair	   *pair = lfirst(lc);
+
+		tenancy_rows_check_foreign_keys(pair->target, pair->owner,
+										move.to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move.id);
+	}
+	if (move.from.mode == TENANCY_SHARED)
+		check_references(&move);
+	foreach(lc, move.pairs)
+		compare_rows(&move, lfirst(lc));
+	switch_registry(&move);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,269 @@
+# A move that is stopped at any moment leaves the tenant whole on one side, and
+# the next call or repair() does the rest.
+#
+# TAP and not regress, because the tests stop other sessions at a chosen moment,
+# end backends, workers and the whole server, and restart it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Tenancy;
+use Test::More;
+
+my $node = new_cluster('move', 'checkpoint_timeout = 1h');
+my $db = 'shop';
+my $gate = 4711;
+
+new_application($node, $db, tables => 3);
+$node->safe_psql($db, qq{
+	SET ROLE shop_owner;
+	-- whoever copies the rows waits at this gate
+	CREATE FUNCTION shop.pass(text) RETURNS boolean LANGUAGE plpgsql AS \$\$
+		BEGIN
+			IF current_setting('session_replication_role') = 'replica' THEN
+				IF current_user <> 'shop_owner' OR session_user = 'shop_owner' THEN
+					RAISE 'planted code runs as %', current_user;
+				END IF;
+				PERFORM pg_advisory_xact_lock_shared($gate);
+			END IF;
+			RETURN true;
+		END\$\$;
+	CREATE TABLE shop.orders (n bigserial, note text CHECK (shop.pass(note)), tenant_id uuid NOT NULL, PRIMARY KEY (tenant_id, n));
+	GRANT SELECT, INSERT, UPDATE, DELETE ON shop.orders TO app;
+	GRANT USAGE ON SEQUENCE shop.orders_n_seq TO app;
+	RESET ROLE;
+});
+$node->safe_psql($db, q{
+	SELECT * FROM tenancy.protect_module('shop');
+	SELECT tenancy.create_tenant('acme'), tenancy.create_tenant('other');
+});
+$node->safe_psql($db, $_, extra_params => [ '-U', 'app' ]) foreach map { qq{
+	BEGIN;
+	SELECT tenancy.set_tenant('$_');
+	INSERT INTO notes SELECT '$_' || n FROM generate_series(1, 100) n;
+	INSERT INTO orders (note) SELECT '$_' || n FROM generate_series(1, 100) n;
+	COMMIT;
+} } 'acme', 'other';
+
+my $no_worker = q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tenancy worker'};
+my $worker_waits = q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE backend_type = 'tenancy worker' AND wait_event_type = 'Lock'};
+my $caller_waits = q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE backend_type = 'client backend' AND query LIKE 'CALL%' AND wait_event_type = 'Lock'};
+my $acme = $node->safe_psql($db, q{SELECT id FROM tenancy.tenant WHERE slug = 'acme'});
+
+# What the tenant sees of itself, as the application does.
+sub rows_of
+{
+	my ($tenant) = @_;
+
+	return $node->safe_psql($db, qq{
+		BEGIN;
+		SELECT FROM tenancy.set_tenant('$tenant');
+		SELECT count(*), md5(string_agg(note, ',' ORDER BY note)) FROM notes
+		UNION ALL SELECT count(*), md5(string_agg(n || note, ',' ORDER BY n)) FROM orders;
+		COMMIT;
+	}, extra_params => [ '-U', 'app' ]);
+}
+my %rows = map { $_ => rows_of($_) } 'acme', 'other';
+
+sub place
+{
+	return $node->safe_psql($db, q{SELECT mode || ' ' || status FROM tenancy.tenant WHERE slug = 'acme'});
+}
+
+# Nothing of the tenant is anywhere else.
+sub is_whole
+{
+	my ($mode, $what) = @_;
+
+	is(place(), "$mode active", "$what: the tenant is in mode $mode");
+	is(rows_of('acme'), $rows{acme}, "$what: with all its rows");
+	is(rows_of('other'), $rows{other}, "$what: and so is another tenant");
+	is($node->safe_psql($db, qq{
+		SELECT (SELECT count(*) FROM tenancy.move),
+			(SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_acme'),
+			(SELECT count(*) FROM shop.orders WHERE tenant_id = '$acme') > 0,
+			(SELECT count(*) FROM tenancy.module_copy WHERE tenant_id = '$acme')}),
+		$mode eq 'schema' ? '0|1|f|1' : '0|0|t|0', "$what: and nothing elsewhere");
+	is($node->safe_psql($db, 'SELECT * FROM tenancy.repair() UNION ALL SELECT tenant, object, difference FROM tenancy.drift()'),
+		'', "$what: there is nothing to repair");
+	return;
+}
+
+# Where a move can be stopped: statements of two sessions that stop it, how to see that
+# it waits, and whether it has been switched.
+my %moment = (
+	'waiting for writers' => {
+		before => {
+			shared => q{BEGIN; UPDATE shop.notes SET note = note WHERE note = 'other1'},
+			schema => q{BEGIN; UPDATE tenant_acme.notes SET note = note WHERE note = 'acme1'} },
+		waits => $caller_waits },
+	'before copying' => {
+		before => q{BEGIN; LOCK TABLE tenancy.protected_table IN ACCESS EXCLUSIVE MODE}, waits => $worker_waits },
+	'while copying' => {
+		before => "BEGIN; SELECT pg_advisory_xact_lock($gate)", waits => $worker_waits },
+	'before the switch' => {
+		before => "BEGIN; SELECT pg_advisory_xact_lock($gate)", waits => $worker_waits,
+		then => 'BEGIN; LOCK TABLE tenancy.move IN SHARE MODE' },
+	'after the switch' => {
+		before => {
+			shared => q{BEGIN; SELECT FROM shop.notes WHERE note = 'acme50' FOR UPDATE},
+			schema => 'BEGIN; SELECT FROM tenant_acme.notes' },
+		waits => { shared => $worker_waits, schema => $caller_waits }, switched => 1 },
+);
+
+sub of_mode
+{
+	my ($value, $mode) = @_;
+
+	return ref $value ? $value->{$mode} : $value;
+}
+
+# Begin a move to a mode and stop it; returns the blocking session and the caller.
+sub stop_at
+{
+	my ($name, $mode) = @_;
+	my $from = $mode eq 'schema' ? 'shared' : 'schema';
+	my $moment = $moment{$name};
+	my $blocker = session($node, $db);
+	my $caller = session($node, $db);
+
+	$blocker->rows(of_mode($moment->{before}, $from));
+	$caller->send("CALL tenancy.move_tenant('acme', '$mode')");
+	slow($node, $db, of_mode($moment->{waits}, $from)) or die "the move did not stop $name";
+	if ($moment->{then})
+	{
+		my $second = session($node, $db);
+
+		$second->rows($moment->{then});
+		$blocker->rows('COMMIT');
+		$blocker->quit;
+		slow($node, $db, q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'tenancy.move'::regclass AND NOT granted})
+			or die "the move did not stop $name";
+		$blocker = $second;
+	}
+	return ($blocker, $caller);
+}
+
+my $worker = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'tenancy worker'};
+my %blow = (
+	'caller cancelled' => sub { my ($caller) = @_; $node->safe_psql($db, "SELECT pg_cancel_backend($caller->{pid})"); },
+	'caller terminated' => sub { my ($caller) = @_; $node->safe_psql($db, "SELECT pg_terminate_backend($caller->{pid})"); },
+	'worker terminated' => sub { $node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM ($worker) w"); },
+);
+
+# ---------------------------------------------------------------------------
+# Errors: the move undoes itself, at once
+# ---------------------------------------------------------------------------
+my $mode = 'schema';
+foreach my $name (sort keys %moment)
+{
+	foreach my $blow (sort keys %blow)
+	{
+		my $from = $mode eq 'schema' ? 'shared' : 'schema';
+		my $what = "$blow $name, to $mode";
+
+		next if $blow =~ /worker/ && of_mode($moment{$name}->{waits}, $from) ne $worker_waits;
+		my ($blocker, $caller) = stop_at($name, $mode);
+
+		# readers go on, writers are told
+		unless ($moment{$name}->{switched} || $name =~ /before copying/)
+		{
+			is(place(), "$from moving", "$what: it is moving");
+			is(rows_of('acme'), $rows{acme}, "$what: and can be read");
+			is(sqlstate($node, $db, 'app', q{BEGIN; SELECT tenancy.set_tenant('acme'); INSERT INTO notes VALUES ('late')}),
+				'TN002', "$what: but not written") if $from eq 'shared';
+			is(sqlstate($node, $db, undef, "CALL tenancy.move_tenant('acme', '$mode')"), '55006', "$what: one move at a time");
+			is($node->safe_psql($db, 'SELECT object FROM tenancy.repair()'), '', "$what: which is nothing to repair")
+				if $name !~ /switch/;
+		}
+		$blow{$blow}->($caller);
+		like($caller->wait->{state}, qr/^(57014|57P01|55000|)$/, "$what: an error");
+		$blocker->quit;
+		$caller->quit;
+		slow($node, $db, $no_worker);
+		if ($moment{$name}->{switched})
+		{
+			is(place(), "$mode active", "$what: it has moved");
+			is(rows_of('acme'), $rows{acme}, "$what: with all its rows");
+			is($node->safe_psql($db, 'SELECT * FROM tenancy.repair()'), 'tenant acme|its move was begun and not finished|finished',
+				"$what: repair() removes the rest");
+			is_whole($mode, $what);
+		}
+		else
+		{
+			is_whole($from, $what);
+			$node->safe_psql($db, "CALL tenancy.move_tenant('acme', '$mode')");
+			is_whole($mode, "$what, again");
+		}
+		$mode = $from;
+	}
+}
+
+# ---------------------------------------------------------------------------
+# Crashes: the next call, or repair()
+# ---------------------------------------------------------------------------
+foreach my $name (sort keys %moment)
+{
+	foreach my $settle ('repair', 'again')
+	{
+		my $from = $mode eq 'schema' ? 'shared' : 'schema';
+		my $what = "crash $name, to $mode, $settle";
+		my ($blocker, $caller) = stop_at($name, $mode);
+		my $pid = $node->safe_psql($db, $worker);
+
+		if ($pid ne '' && $settle eq 'again')
+		{
+			kill 'KILL', $pid;
+			$_->wait for $caller;
+			$_->quit for $blocker, $caller;
+			$node->poll_query_until('postgres', 'SELECT true');
+		}
+		else
+		{
+			$node->stop('immediate');
+			$_->quit for $blocker, $caller;
+			$node->start;
+		}
+		is(rows_of('acme'), $rows{acme}, "$what: it can be read");
+		if ($settle eq 'repair')
+		{
+			is($node->safe_psql($db, 'SELECT * FROM tenancy.repair()'),
+				'tenant acme|its move was begun and not finished|' . ($moment{$name}->{switched} ? 'finished' : 'undone: it is active where it was'),
+				"$what: repair() knows");
+			is_whole($moment{$name}->{switched} ? $mode : $from, $what);
+		}
+		$node->safe_psql($db, "CALL tenancy.move_tenant('acme', '$mode')");
+		is_whole($mode, "$what, done");
+		$mode = $from;
+	}
+}
+
+# ---------------------------------------------------------------------------
+# Somebody whom row security does not bind writes during the move
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{CALL tenancy.move_tenant('acme', 'shared')});
+{
+	my ($blocker, $caller) = stop_at('while copying', 'schema');
+
+	$node->safe_psql($db, qq{INSERT INTO shop.notes (note, tenant_id) VALUES ('from above', '$acme')});
+	$blocker->rows('COMMIT');
+	is($caller->wait->{state}, '55000', 'a row from a superuser is not lost');
+	$_->quit for $blocker, $caller;
+	$node->safe_psql($db, q{DELETE FROM shop.notes WHERE note = 'from above'});
+	is_whole('shared', 'the move is undone');
+}
+
+# the pause is told, and settings of the database do not matter
+$node->safe_psql($db, qq{ALTER DATABASE $db SET default_transaction_isolation = 'serializable'});
+my ($out, $err);
+$node->psql($db, q{CALL tenancy.move_tenant('acme', 'schema')}, stdout => \$out, stderr => \$err);
+like($err, qr/NOTICE:  tenant "acme" has moved to mode schema\nDETAIL:  It could not be written to for \d+ ms\./, 'the pause is told');
+is_whole('schema', 'with serializable transactions');
+$node->stop;
+done_testing();
