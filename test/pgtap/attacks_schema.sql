@@ -3,5 +3,5 @@
 --
 \set attacker schema
 \set victim schema
-\set tests 187
+\set tests 218
 \ir lib/attacks.sql

@@ -3,5 +3,5 @@
 --
 \set attacker schema
 \set victim shared
-\set tests 187
+\set tests 218
 \ir lib/attacks.sql

@@ -3,5 +3,5 @@
 --
 \set attacker shared
 \set victim schema
-\set tests 191
+\set tests 222
 \ir lib/attacks.sql

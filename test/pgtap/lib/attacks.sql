@@ -61,6 +61,24 @@ BEGIN
 END $$;
 CREATE FUNCTION t.shout_eq(a text, b integer) RETURNS boolean
 LANGUAGE sql COST 0.0001 AS 'SELECT t.shout(a)';
+-- A cursor on a query, and the text of a plan that was run.
+CREATE FUNCTION t.cursor(sql text) RETURNS refcursor LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor;
+BEGIN
+	OPEN c FOR EXECUTE sql;
+	RETURN c;
+END $$;
+CREATE FUNCTION t.analyzed(sql text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	plan text := '';
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, VERBOSE, BUFFERS, TIMING OFF) ' || sql LOOP
+		plan := plan || line || E'\n';
+	END LOOP;
+	RETURN plan;
+END $$;
 CREATE OPERATOR t.=== (LEFTARG = text, RIGHTARG = integer, FUNCTION = t.shout_eq);
 ANALYZE;
 
@@ -354,6 +372,64 @@ SELECT throws_ok(format('SELECT last_value FROM %s.customers_customer_id_seq', :
 SELECT throws_ok(format('TRUNCATE %s.%s', :'there', name), '42501', NULL, 'TRUNCATE ' || name)
 FROM unnest(ARRAY['customers', 'orders', 'notes', 'events', 'events_2025', 'events_2026_login', 'assets', 'vehicles', 'messages']) AS name;
 SELECT throws_ok(format('TRUNCATE %s.customers CASCADE', :'here'), '42501', NULL, 'TRUNCATE is not for access roles, their own tenant''s tables included');
+
+-- ---------------------------------------------------------------------------
+-- By the server's own functions and cursors: they read as the role does
+-- ---------------------------------------------------------------------------
+BEGIN;
+SELECT tenancy.set_tenant('acme') \g /dev/null
+-- control
+SELECT alike(t.value(sql), '%Road Runner%', 'own: ' || sql) FROM unnest(ARRAY[
+	$$SELECT query_to_xml('SELECT * FROM customers', true, false, '')$$, $$SELECT query_to_xml_and_xmlschema('SELECT * FROM customers', true, false, '')$$,
+	$$SELECT table_to_xml('customers', true, false, '')$$, $$SELECT cursor_to_xml(t.cursor('SELECT * FROM customers'), 10, true, false, '')$$,
+	$$SELECT json_agg(c) FROM customers c$$]) AS sql;
+SELECT is(t.value($$SELECT count(*) FROM ts_stat('SELECT to_tsvector(''simple'', name) FROM customers')$$), '3', 'own: ts_stat()');
+CREATE FUNCTION pg_temp.sees(sql text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN CASE WHEN t.value(sql) ~ 'Gavin|gavin|Jack|Twin|hooli [a-z]' THEN 'seen' ELSE 'nothing' END;
+EXCEPTION WHEN OTHERS THEN
+	RETURN CASE WHEN SQLERRM ~ 'Gavin|gavin|Jack|Twin' THEN 'seen' ELSE 'nothing' END;
+END $$;
+SELECT is(pg_temp.sees(pg_temp.there(sql)), 'nothing', sql) FROM unnest(ARRAY[
+	$$SELECT query_to_xml('SELECT * FROM THERE.customers', true, false, '')$$,
+	$$SELECT query_to_xml_and_xmlschema('SELECT name FROM THERE.customers', true, false, '')$$,
+	$$SELECT table_to_xml('THERE.customers', true, false, '')$$, $$SELECT table_to_xml('THERE.notes', true, false, '')$$,
+	$$SELECT table_to_xml('THERE.barrier', true, false, '')$$, $$SELECT table_to_xml('THERE.totals', true, false, '')$$,
+	$$SELECT cursor_to_xml(t.cursor('SELECT * FROM THERE.customers'), 10, true, false, '')$$,
+	$$SELECT string_agg(word, ' ') FROM ts_stat('SELECT to_tsvector(''simple'', name) FROM THERE.customers')$$,
+	$$SELECT string_agg(query, ' ') FROM ts_rewrite('a'::tsquery, 'SELECT to_tsquery(name), to_tsquery(name) FROM THERE.customers') q (query)$$,
+	$$SELECT json_agg(c) FROM THERE.customers c$$, $$SELECT xmlforest(c.name) FROM THERE.customers c WHERE balance >= 1000$$,
+	$$SELECT string_agg(most_common_vals::text, ' ') FROM pg_stats$$, $$SELECT string_agg(most_common_vals::text, ' ') FROM pg_stats_ext$$,
+	$$SELECT string_agg(x::text, ' ') FROM pg_stats_ext_exprs x$$, $$SELECT string_agg(histogram_bounds::text, ' ') FROM pg_stats WHERE schemaname <> 'pg_catalog'$$,
+	$$SELECT t.plan('SELECT * FROM THERE.customers')$$, $$SELECT t.plan('SELECT * FROM THERE.customers WHERE balance >= 1000')$$,
+	$$SELECT t.analyzed('SELECT * FROM THERE.customers')$$, $$SELECT t.analyzed('SELECT * FROM THERE.customers ORDER BY name')$$]) AS sql;
+-- A plan counts what the policy has removed (security.md), and shows none of it.
+SELECT CASE :'attacker' || :'victim' WHEN 'schemashared' THEN pass('an error, and no plan')
+	ELSE alike(t.analyzed(pg_temp.there('SELECT * FROM THERE.notes')), '%Rows Removed by Filter%', 'a plan with the number of rows removed') END;
+
+-- where a cursor stands
+DECLARE own CURSOR FOR SELECT * FROM customers WHERE customer_id = 2 FOR UPDATE;
+FETCH own \g /dev/null
+SELECT is(t.reach('UPDATE customers SET name = ''by cursor'' WHERE CURRENT OF own'), '1', 'own: WHERE CURRENT OF');
+CLOSE own;
+SELECT CASE :'nothing' WHEN '0' THEN 'DECLARE theirs CURSOR FOR SELECT * FROM ' || :'there' || '.customers WHERE balance >= 1000 FOR UPDATE' ELSE 'SELECT 1' END AS open_theirs \gset
+:open_theirs \g /dev/null
+SELECT ok(t.reach(pg_temp.there('UPDATE THERE.customers SET name = ''owned'' WHERE CURRENT OF theirs')) IN ('0', '24000', '34000', 'TN003'), 'a cursor stands on no row of the victim');
+ROLLBACK;
+
+-- A snapshot of the victim's session shows what it shows to whom it is shown.
+SELECT t.elsewhere('snapshot', 'app', 'BEGIN ISOLATION LEVEL REPEATABLE READ') \g /dev/null
+SELECT t.elsewhere('snapshot', 'app', $$SELECT tenancy.set_tenant('hooli')$$) \g /dev/null
+SELECT t.elsewhere('snapshot', 'app', 'SELECT pg_export_snapshot()') AS snapshot \gset
+SELECT is(t.elsewhere('snapshot', 'app', 'SELECT count(*) FROM customers'), '3', 'the victim''s session');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SET TRANSACTION SNAPSHOT :'snapshot';
+SELECT tenancy.set_tenant('acme') \g /dev/null
+SELECT t.reach('SELECT * FROM customers') AS own_rows, t.reach(pg_temp.there('SELECT * FROM THERE.customers WHERE balance >= 1000')) AS their_rows \gset
+ROLLBACK;
+SELECT is(:'own_rows'::text, '2', 'with its snapshot, another one sees its own rows');
+SELECT is(:'their_rows'::text, :'nothing', 'and no other');
+SELECT t.leave('snapshot') \g /dev/null
 
 -- ---------------------------------------------------------------------------
 -- After all that
