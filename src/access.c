@@ -176,6 +176,7 @@ tenancy_access_grant(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "role");
 	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	check_grantee(role, name);
@@ -274,6 +275,7 @@ tenancy_access_revoke(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "role");
 	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	if (!PG_ARGISNULL(1))

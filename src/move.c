@@ -415,6 +415,7 @@ tenancy_move_tenant(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 1, "mode");
 	tenancy_exec_refuse_transaction(fcinfo, "tenancy.move_tenant()", "It commits before and after it copies the tenant's rows.");
 	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
 	mode = tenancy_mode_from_datum(PG_GETARG_DATUM(1));
 	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)

@@ -569,6 +569,21 @@ tenancy_registry_refuse_home(void)
 				 errhint("Call this function in the application's database.")));
 }
 
+/*
+ * Refuse to change anything on a standby.  It has no locks such as those that
+ * we take, and no temporary tables, databases or files of its own, all of which
+ * it says in words that help nobody, or starts workers first.
+ */
+void
+tenancy_registry_refuse_on_standby(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot change tenants on a standby server"),
+				 errhint("Connect to the primary server.")));
+}
+
 
 /* ----------------------------------------------------------------
  * Modules
@@ -842,20 +857,6 @@ tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant, const char *
 }
 
 /*
- * A standby has no locks such as the ones below, and says so in words that help
- * nobody.  Whoever takes them is about to write.
- */
-static void
-refuse_on_standby(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot change tenants on a standby server"),
-				 errhint("Connect to the primary server.")));
-}
-
-/*
  * What is copied of a model schema, and the level that is noted for the copy,
  * must belong together.  Whoever copies holds this lock in share mode, whoever
  * migrates a model in exclusive mode, to the end of the transaction.
@@ -863,7 +864,7 @@ refuse_on_standby(void)
 void
 tenancy_registry_lock_models(LOCKMODE mode)
 {
-	refuse_on_standby();
+	tenancy_registry_refuse_on_standby();
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.module, 1, mode);
 	AcceptInvalidationMessages();
@@ -1005,7 +1006,7 @@ has_access_to_all(Oid role, bool *cacheable)
 void
 tenancy_registry_lock_access(LOCKMODE mode)
 {
-	refuse_on_standby();
+	tenancy_registry_refuse_on_standby();
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.access, 1, mode);
 }
@@ -1017,7 +1018,7 @@ tenancy_registry_lock_access(LOCKMODE mode)
 void
 tenancy_registry_lock_grants(void)
 {
-	refuse_on_standby();
+	tenancy_registry_refuse_on_standby();
 	find_objects();
 	LockDatabaseObject(RelationRelationId, objects.access, 2, ExclusiveLock);
 }
@@ -1156,6 +1157,7 @@ tenancy_registry_create_module(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "name");
 	tenancy_require_arg(fcinfo, 1, "model_schema");
 	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
 
 	memset(&module, 0, sizeof(module));
 	tenancy_ident_check_module(text_to_cstring(PG_GETARG_TEXT_PP(0)));

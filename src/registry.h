@@ -70,6 +70,7 @@ extern void tenancy_registry_lock_grants(void);
 extern bool tenancy_registry_home(TenancyTenant *tenant);
 extern bool tenancy_registry_is_home(const TenancyTenant *tenant);
 extern void tenancy_registry_refuse_home(void);
+extern void tenancy_registry_refuse_on_standby(void);
 extern List *tenancy_registry_modules(void);
 extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,

@@ -262,6 +262,7 @@ tenancy_repair(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
 	repair_databases(rsinfo);
 	repair_moves(rsinfo);
 	repair_rows(rsinfo);
