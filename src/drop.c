@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "database.h"
 #include "drop.h"
 #include "exec.h"
@@ -285,6 +286,39 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 }
 
 /*
+ * What depends on a schema's types and functions, from outside of schemas whose
+ * names are given as an array: columns, defaults, views, other functions.
+ */
+static List *
+users_of_schema(TenancyExec *exec, const char *schema, const char *names)
+{
+	return tenancy_exec_text_list(exec, psprintf(
+		"WITH RECURSIVE member (classid, objid) AS ("
+		"  SELECT d.classid, d.objid FROM pg_catalog.pg_depend d"
+		"  WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+		"  AND d.refobjid OPERATOR(pg_catalog.=) %u::pg_catalog.oid AND d.deptype OPERATOR(pg_catalog.=) 'n'"
+		" UNION SELECT d.classid, d.objid FROM member m"
+		"  JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) m.classid AND d.refobjid OPERATOR(pg_catalog.=) m.objid"
+		"  WHERE d.deptype OPERATOR(pg_catalog.=) 'i')"
+		" SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)"
+		" FROM member m"
+		" JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) m.classid AND d.refobjid OPERATOR(pg_catalog.=) m.objid"
+		"  AND d.deptype OPERATOR(pg_catalog.=) 'n'"
+		" LEFT JOIN pg_catalog.pg_attrdef a ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid OPERATOR(pg_catalog.=) d.objid"
+		" LEFT JOIN pg_catalog.pg_constraint k ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid OPERATOR(pg_catalog.=) d.objid"
+		" LEFT JOIN pg_catalog.pg_rewrite w ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid OPERATOR(pg_catalog.=) d.objid"
+		" LEFT JOIN pg_catalog.pg_trigger g ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass AND g.oid OPERATOR(pg_catalog.=) d.objid"
+		" LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) CASE WHEN d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+		"  THEN d.objid ELSE COALESCE(a.adrelid, k.conrelid, w.ev_class, g.tgrelid) END"
+		" LEFT JOIN pg_catalog.pg_proc p ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid OPERATOR(pg_catalog.=) d.objid"
+		" LEFT JOIN pg_catalog.pg_type t ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass AND t.oid OPERATOR(pg_catalog.=) d.objid"
+		" JOIN pg_catalog.pg_namespace o ON o.oid OPERATOR(pg_catalog.=) COALESCE(c.relnamespace, p.pronamespace, t.typnamespace)"
+		" WHERE m.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass]::pg_catalog.oid[])"
+		" AND o.nspname OPERATOR(pg_catalog.<>) ALL (%s::pg_catalog.name[])",
+		get_namespace_oid(schema, true), names));
+}
+
+/*
  * What outside a tenant's schemas depends on what is inside would be dropped
  * along: somebody's report over all tenants, say.
  */
@@ -321,6 +355,10 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 		"  AND mine.nspname OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.name[]))",
 		quote_literal_cstr(lfirst(lc)),
 		quote_literal_cstr(psprintf("{%s}", names.data)))));
+	foreach(lc, schemas)
+		dependents = list_concat(dependents,
+								 users_of_schema(&exec, lfirst(lc),
+												 quote_literal_cstr(psprintf("{%s}", names.data))));
 	tenancy_exec_end(&exec);
 
 	if (dependents != NIL)
