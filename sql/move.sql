@@ -1,6 +1,6 @@
 --
--- Moving tenants between shared tables and schemas.  (Crashes, concurrent
--- writers: see t/014_move.pl and the spec move-writer.)
+-- Moving tenants between shared tables and schemas.  (Databases, crashes,
+-- concurrent writers: see t/014_move.pl and the spec move-writer.)
 --
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
@@ -116,14 +116,15 @@ CALL tenancy.move_tenant(NULL, 'schema');
 CALL tenancy.move_tenant('a', NULL);
 CALL tenancy.move_tenant('nobody', 'schema');
 CALL tenancy.move_tenant('a', 'elsewhere');
-CALL tenancy.move_tenant('a', 'database');
 BEGIN; CALL tenancy.move_tenant('a', 'schema'); ROLLBACK;
 CREATE FUNCTION pg_temp.move() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL tenancy.move_tenant('a', 'schema'); END $$;
 SELECT pg_temp.move();
 SELECT tenancy.move_rows('00000000-0000-4000-8000-0000000000a1');
+SELECT tenancy.move_load('00000000-0000-4000-8000-0000000000a1', '{}', '');
 SET ROLE regress_app;
 CALL tenancy.move_tenant('a', 'schema');
 SELECT tenancy.move_rows('00000000-0000-4000-8000-0000000000a1');
+SELECT tenancy.move_load('00000000-0000-4000-8000-0000000000a1', '{}', '');
 RESET ROLE;
 SELECT tenancy.suspend_tenant('a');
 CALL tenancy.move_tenant('a', 'schema');

@@ -36,19 +36,6 @@ remove_directory(int code, Datum arg)
 		(void) rmtree(directory, true);
 }
 
-/* The path of a directory for the files, which is not there yet. */
-static char *
-temporary_directory(void)
-{
-	char	   *parent = psprintf("%s/base/%s", DataDir, PG_TEMP_FILES_DIR);
-
-	if (MakePGDirectory(parent) < 0 && errno != EEXIST)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not create directory \"%s\": %m", parent)));
-	return psprintf("%s/%s_tenancy.%d", parent, PG_TEMP_FILE_PREFIX, MyProcPid);
-}
-
 /* copy_tenant(tenant text, new_slug text, mode isolation_mode) */
 Datum
 tenancy_copy_tenant(PG_FUNCTION_ARGS)
@@ -78,7 +65,7 @@ tenancy_copy_tenant(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("tenant \"%s\" already exists", slug)));
 
-	directory = temporary_directory();
+	directory = tenancy_export_temporary_directory();
 	PG_ENSURE_ERROR_CLEANUP(remove_directory, CStringGetDatum(directory));
 	{
 		tenancy_export_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), directory);

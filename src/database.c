@@ -973,7 +973,7 @@ tenancy_database_share_keys(void)
  * tokens, and open it.
  */
 static void
-enter_tenant(const TenancyTenant *tenant, Oid oid)
+enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
 {
 	TenancyJob *job = tenancy_worker_job(oid);
 
@@ -982,8 +982,9 @@ enter_tenant(const TenancyTenant *tenant, Oid oid)
 					   tenancy_ident_uuid_text(&tenant->id),
 					   quote_literal_cstr(tenant->slug),
 					   quote_literal_cstr(tenant->database_name));
-	tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
-					   quote_identifier(tenant->database_name));
+	if (is_open)
+		tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
+						   quote_identifier(tenant->database_name));
 	lock_keys(ShareLock);
 	job->argument = token_keys();
 	if (job->argument != NULL)
@@ -993,10 +994,11 @@ enter_tenant(const TenancyTenant *tenant, Oid oid)
 
 /*
  * Create the database of a tenant whose registry row the caller has just
- * inserted.  If the caller's transaction does not commit, it is dropped again.
+ * inserted, or will change to its mode.  If the caller's transaction does not
+ * commit, it is dropped again.  If it is not to be open, nobody may connect.
  */
 void
-tenancy_database_create(const TenancyTenant *tenant)
+tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 {
 	Oid			oid;
 	ListCell   *lc;
@@ -1013,7 +1015,7 @@ tenancy_database_create(const TenancyTenant *tenant)
 	oid = draw_database_oid();
 	settle_at_end(&tenant->id, false, false);
 	copy_template(tenant, oid);
-	enter_tenant(tenant, oid);
+	enter_tenant(tenant, oid, is_open);
 	forget_pending(tenant);
 }
 

@@ -11,7 +11,7 @@
 #include "nodes/pg_list.h"
 #include "registry.h"
 
-extern void tenancy_database_create(const TenancyTenant *tenant);
+extern void tenancy_database_create(const TenancyTenant *tenant, bool is_open);
 extern void tenancy_database_drop(const TenancyTenant *tenant);
 extern void tenancy_database_rename(const TenancyTenant *tenant, const char *new_name);
 extern void tenancy_database_suspend(const TenancyTenant *tenant);

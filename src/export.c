@@ -575,12 +575,42 @@ read_manifest(const char *directory)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
 }
 
+/*
+ * The path of a directory for files that nobody is to see, which is not there
+ * yet.  They are temporary ones of PostgreSQL by their place and name.
+ */
+char *
+tenancy_export_temporary_directory(void)
+{
+	char	   *parent = psprintf("%s/base/%s", DataDir, PG_TEMP_FILES_DIR);
+
+	if (MakePGDirectory(parent) < 0 && errno != EEXIST)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create directory \"%s\": %m", parent)));
+	return psprintf("%s/%s_tenancy.%d", parent, PG_TEMP_FILE_PREFIX, MyProcPid);
+}
+
+/* The export itself, of a tenant that stays where it is meanwhile. */
+void
+tenancy_export_rows(const TenancyTenant *tenant, const char *directory)
+{
+	TenancyJob *job = tenancy_worker_job(tenant->mode == TENANCY_DATABASE ?
+										 tenancy_database_oid(tenant) : MyDatabaseId);
+
+	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
+	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = on");
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "SELECT tenancy.export_tables(%s, %s)",
+					   quote_literal_cstr(make_head(tenant)), quote_literal_cstr(directory));
+	(void) tenancy_worker_run(job);
+}
+
 /* Export a tenant to a directory that is not there, or empty. */
 void
 tenancy_export_run(const char *name, const char *directory)
 {
 	TenancyTenant tenant;
-	TenancyJob *job;
 
 	tenancy_registry_get_locked(name, &tenant);
 	if (tenant.status == TENANCY_DROPPING)
@@ -596,14 +626,7 @@ tenancy_export_run(const char *name, const char *directory)
 				 errmsg("tenant \"%s\" was created or changed by this transaction", tenant.slug),
 				 errhint("Commit the transaction, then export or copy the tenant.")));
 
-	job = tenancy_worker_job(tenant.mode == TENANCY_DATABASE ?
-							 tenancy_database_oid(&tenant) : MyDatabaseId);
-	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
-	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = on");
-	tenancy_worker_commit(job);
-	tenancy_worker_add(job, "SELECT tenancy.export_tables(%s, %s)",
-					   quote_literal_cstr(make_head(&tenant)), quote_literal_cstr(directory));
-	(void) tenancy_worker_run(job);
+	tenancy_export_rows(&tenant, directory);
 }
 
 /* export_tenant(tenant text, directory text) */

@@ -511,30 +511,24 @@ set_sequences(const Import *import)
 	}
 }
 
-/* import_tables(manifest jsonb, directory text, id uuid): the worker's part */
-Datum
-tenancy_import_tables(PG_FUNCTION_ARGS)
+/*
+ * Load the files of a directory into the main module's tables, where the tenant
+ * has them; the manifest is a literal.  For workers.
+ */
+void
+tenancy_import_load(const char *manifest, const char *directory, const TenancyTenant *tenant)
 {
-	Jsonb	   *manifest = PG_GETARG_JSONB_P(0);
-	TenancyTenant tenant;
-	TenancyModule *module;
+	TenancyModule *module = linitial(tenancy_registry_modules());
 	Import		import;
 	List	   *targets;
 	ListCell   *lc;
 
-	if (MyBgworkerEntry == NULL || !superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("only a background worker can call this function"),
-				 errhint("Call tenancy.import_tenant().")));
-	import.manifest = quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest)));
-	import.directory = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	import.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(2));
-	tenancy_registry_get(import.id, &tenant);
-	module = linitial(tenancy_registry_modules());
-	import.shared = tenant.mode == TENANCY_SHARED;
+	import.manifest = manifest;
+	import.directory = directory;
+	import.id = tenancy_ident_uuid_text(&tenant->id);
+	import.shared = tenant->mode == TENANCY_SHARED;
 	import.model_schema = module->model_schema;
-	import.schema = import.shared ? module->model_schema : tenant.schema_name;
+	import.schema = tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : module->model_schema;
 
 	targets = read_targets(&import);
 	check_tables(&import);
@@ -549,6 +543,23 @@ tenancy_import_tables(PG_FUNCTION_ARGS)
 		tenancy_rows_check_foreign_keys(target->oid, target->owner, target->tenant_column, import.id);
 	}
 	set_sequences(&import);
+}
+
+/* import_tables(manifest jsonb, directory text, id uuid): the worker's part */
+Datum
+tenancy_import_tables(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *manifest = PG_GETARG_JSONB_P(0);
+	TenancyTenant tenant;
+
+	if (MyBgworkerEntry == NULL || !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a background worker can call this function"),
+				 errhint("Call tenancy.import_tenant().")));
+	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
+	tenancy_import_load(quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest))),
+						text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
 	PG_RETURN_VOID();
 }
 
@@ -610,6 +621,16 @@ check_manifest(const char *manifest)
 						((TenancyModule *) linitial(modules))->name));
 }
 
+/* The manifest as a literal of type text; it is that of a tenant of this model. */
+char *
+tenancy_import_manifest(const char *directory)
+{
+	char	   *manifest = read_manifest(directory);
+
+	check_manifest(manifest);
+	return manifest;
+}
+
 static char *
 literal_or_null(const char *value)
 {
@@ -638,12 +659,11 @@ choose_id(const char *manifest)
 pg_uuid_t *
 tenancy_import_run(const char *directory, const char *slug, const char *mode)
 {
-	char	   *manifest = read_manifest(directory);
+	char	   *manifest = tenancy_import_manifest(directory);
 	char	   *metadata;
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 	TenancyJob *job;
 
-	check_manifest(manifest);
 	if (slug == NULL)
 		slug = member(manifest, "slug");
 	if (mode == NULL)

@@ -24,14 +24,19 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
+#include "database.h"
 #include "drop.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "export.h"
 #include "fmgr.h"
 #include "ident.h"
+#include "import.h"
 #include "miscadmin.h"
 #include "move.h"
 #include "move_rows.h"
@@ -53,6 +58,9 @@ PG_FUNCTION_INFO_V1(tenancy_move_tenant);
 /* How long to wait for older writers, unless lock_timeout says so. */
 #define WRITERS_TIMEOUT		"30s"
 
+/* The locks that keep SHARE locks away, but for VACUUM's. */
+#define WRITERS_LOCKS		"'{RowExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'"
+
 /* How long to wait for a failed move to be undone. */
 #define UNDO_TIMEOUT_MS		10000
 
@@ -73,6 +81,7 @@ typedef struct Leader
 	LOCKTAG		tag;
 	bool		is_locked;
 	bool		is_begun;		/* and not switched */
+	char		directory[MAXPGPATH];	/* of temporary files; "" if there is none */
 } Leader;
 
 PGDLLEXPORT void tenancy_move_undo_main(Datum main_arg);
@@ -90,14 +99,31 @@ init_tag(LOCKTAG *tag, const pg_uuid_t *id)
 					   hash_bytes(id->data, UUID_LEN), 0);
 }
 
+/* Change the tenant's status in its own database, where its sessions are. */
+static void
+set_database_status(const TenancyTenant *tenant, const char *old, const char *new)
+{
+	TenancyJob *job = tenancy_worker_job(tenancy_database_oid(tenant));
+
+	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = '%s' WHERE id OPERATOR(pg_catalog.=) '%s'"
+					   " AND status OPERATOR(pg_catalog.=) '%s'",
+					   new, tenancy_ident_uuid_text(&tenant->id), old);
+	(void) tenancy_worker_run(job);
+}
+
 /* Let the tenant be active where it was.  Returns whether there was something to undo. */
 static bool
 undo(const pg_uuid_t *id)
 {
 	char	   *text = tenancy_ident_uuid_text(id);
+	TenancyTenant tenant;
 	TenancyExec exec;
 	uint64		undone;
 
+	if (!tenancy_registry_by_id(id, &tenant))
+		return false;
+	if (tenant.status == TENANCY_MOVING && tenant.mode == TENANCY_DATABASE)
+		set_database_status(&tenant, "moving", "active");
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	undone = tenancy_exec_format("UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
 								 " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", text);
@@ -174,14 +200,15 @@ finish(const pg_uuid_t *id, TenancyMode from)
 	TenancyExec exec;
 
 	tenancy_registry_get(tenancy_ident_uuid_text(id), &tenant);
+	tenancy_move_target(&tenant, from, &old);
 	if (from == TENANCY_SHARED)
 		delete_rows(id);
+	else if (from == TENANCY_DATABASE)
+		tenancy_database_drop(&old);
 	else
 	{
-		List	   *schemas;
+		List	   *schemas = list_make1(old.schema_name);
 
-		tenancy_move_target(&tenant, from, &old);
-		schemas = list_make1(old.schema_name);
 		tenancy_drop_check_dependents(psprintf("the schema that tenant \"%s\" has left", tenant.slug),
 									  schemas, "Drop them, then call tenancy.move_tenant() again.");
 		tenancy_drop_schemas(NULL, schemas, true);
@@ -207,7 +234,7 @@ settle(const pg_uuid_t *id)
 	tenancy_exec_end(&exec);
 	if (from == NULL)
 		return TENANCY_MOVE_NONE;
-	finish(id, strcmp(from, "shared") == 0 ? TENANCY_SHARED : TENANCY_SCHEMA);
+	finish(id, tenancy_mode_from_text(from));
 	return TENANCY_MOVE_FINISHED;
 }
 
@@ -229,11 +256,15 @@ tenancy_move_settle(const pg_uuid_t *id)
  * ----------------------------------------------------------------
  */
 
-/* Commit, and go on without a snapshot. */
+/*
+ * Commit, and go on without a snapshot, in a transaction that sees what workers
+ * commit meanwhile.
+ */
 static void
 commit_here(void)
 {
 	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
 	AcceptInvalidationMessages();
 }
 
@@ -244,6 +275,9 @@ abandon(int code, Datum arg)
 	Leader	   *leader = (Leader *) DatumGetPointer(arg);
 	BackgroundWorkerHandle *handle;
 
+	if (leader->directory[0] != '\0' && access(leader->directory, F_OK) == 0)
+		(void) rmtree(leader->directory, true);
+	leader->directory[0] = '\0';
 	if (leader->is_locked)
 		(void) LockRelease(&leader->tag, ExclusiveLock, true);
 	leader->is_locked = false;
@@ -266,10 +300,8 @@ check_move(const TenancyTenant *tenant, TenancyMode mode)
 		tenancy_provision_refuse_status(tenant, "Call tenancy.drop_tenant() again to finish that.");
 	if (tenant->status != TENANCY_ACTIVE)
 		tenancy_provision_refuse_status(tenant, "Only an active tenant can be moved.");
-	if (mode == TENANCY_DATABASE || tenant->mode == TENANCY_DATABASE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot move a tenant into or out of a database of its own")));
+	if (tenant->mode == TENANCY_DATABASE)
+		(void) tenancy_database_oid(tenant);	/* is it there, and ours? */
 	if (modules == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -308,16 +340,30 @@ begin_move(Leader *leader, TenancyMode mode)
 	tenancy_exec_end(&exec);
 	SPI_commit();
 	leader->is_begun = true;
+	XactIsoLevel = XACT_READ_COMMITTED;
 	AcceptInvalidationMessages();
 }
 
-/* The transactions that are writing to the tenant's tables, as virtual ids. */
+/*
+ * The transactions that are writing to the tenant's tables, as virtual ids.  In
+ * a tenant's own database, we know the tables by no more than that they are not
+ * PostgreSQL's.
+ */
 static List *
 find_writers(const TenancyTenant *tenant)
 {
 	StringInfoData tables;
 	ListCell   *lc;
 
+	if (tenant->mode == TENANCY_DATABASE)
+		return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+			"SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l"
+			" WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.database OPERATOR(pg_catalog.=) %u"
+			" AND l.relation OPERATOR(pg_catalog.>=) %u AND l.granted"
+			" AND l.mode OPERATOR(pg_catalog.=) ANY (" WRITERS_LOCKS ")"
+			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
+			"  WHERE a.pid OPERATOR(pg_catalog.=) l.pid AND a.backend_type OPERATOR(pg_catalog.=) 'autovacuum worker')",
+			tenancy_database_oid(tenant), FirstNormalObjectId));
 	initStringInfo(&tables);
 	foreach(lc, tenancy_registry_tables(tenant))
 		appendStringInfo(&tables, "%s%u", tables.len > 0 ? "," : "", lfirst_oid(lc));
@@ -325,7 +371,7 @@ find_writers(const TenancyTenant *tenant)
 		"SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks"
 		" WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND database OPERATOR(pg_catalog.=) %u"
 		" AND relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[]) AND granted"
-		" AND mode OPERATOR(pg_catalog.=) ANY ('{RowExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')"
+		" AND mode OPERATOR(pg_catalog.=) ANY (" WRITERS_LOCKS ")"
 		" AND pid IS DISTINCT FROM %d",
 		MyDatabaseId, tables.data, MyProcPid));
 }
@@ -358,17 +404,80 @@ wait_for_writers(const TenancyTenant *tenant)
 	tenancy_exec_end(&exec);
 }
 
+/* A job whose statements see what is there when they begin. */
+static TenancyJob *
+new_job(void)
+{
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+
+	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'read committed'");
+	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
+	tenancy_worker_commit(job);
+	return job;
+}
+
 /* Have the rows copied and the tenant switched, in a worker. */
 static void
 run_worker(const Leader *leader)
 {
-	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+	TenancyJob *job = new_job();
 
-	/* Each statement is to see what is there when it begins. */
-	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'read committed'");
-	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
-	tenancy_worker_commit(job);
 	tenancy_worker_add(job, "SELECT tenancy.move_rows('%s')", tenancy_ident_uuid_text(&leader->undo.id));
+	(void) tenancy_worker_run(job);
+}
+
+/* Write the tenant's rows to temporary files; returns the manifest. */
+static char *
+write_files(Leader *leader, const TenancyTenant *tenant)
+{
+	strlcpy(leader->directory, tenancy_export_temporary_directory(), MAXPGPATH);
+	tenancy_export_rows(tenant, leader->directory);
+	return tenancy_import_manifest(leader->directory);
+}
+
+/*
+ * To a database, which is dropped again if this transaction fails, through
+ * files.  Nobody may connect to it before the switch.
+ */
+static void
+move_to_database(Leader *leader, const TenancyTenant *tenant)
+{
+	TenancyTenant moved;
+	TenancyTenant now;
+	TenancyJob *job;
+	char	   *manifest;
+
+	run_worker(leader);
+	tenancy_registry_lock_access(ShareLock);
+	tenancy_move_lock_source(tenant);
+	tenancy_move_target(tenant, TENANCY_DATABASE, &moved);
+	tenancy_database_create(&moved, false);
+	manifest = write_files(leader, tenant);
+	job = tenancy_worker_job(tenancy_database_oid(&moved));
+	tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')", manifest,
+					   quote_literal_cstr(leader->directory), tenancy_ident_uuid_text(&moved.id));
+	(void) tenancy_worker_run(job);
+
+	/* Not before: whoever undoes a move that fails needs the tenant's row. */
+	tenancy_registry_get_locked(tenancy_ident_uuid_text(&moved.id), &now);
+	if (now.status != TENANCY_MOVING)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant \"%s\" is no longer being moved", now.slug)));
+	tenancy_database_resume(&moved);
+	tenancy_move_switch(&moved);
+	commit_here();
+}
+
+/* From a database, which is dropped when the tenant has been switched. */
+static void
+move_from_database(Leader *leader, const TenancyTenant *tenant)
+{
+	TenancyJob *job = new_job();
+	char	   *manifest = write_files(leader, tenant);
+
+	tenancy_worker_add(job, "SELECT tenancy.move_load('%s', %s, %s)", tenancy_ident_uuid_text(&tenant->id),
+					   manifest, quote_literal_cstr(leader->directory));
 	(void) tenancy_worker_run(job);
 }
 
@@ -392,8 +501,15 @@ lead(Leader *leader, TenancyMode mode)
 	}
 	start = GetCurrentTimestamp();
 	begin_move(leader, mode);
+	if (from == TENANCY_DATABASE)
+		set_database_status(&tenant, "active", "moving");
 	wait_for_writers(&tenant);
-	run_worker(leader);
+	if (mode == TENANCY_DATABASE)
+		move_to_database(leader, &tenant);
+	else if (from == TENANCY_DATABASE)
+		move_from_database(leader, &tenant);
+	else
+		run_worker(leader);
 	leader->is_begun = false;
 	ereport(NOTICE,
 			(errmsg("tenant \"%s\" has moved to mode %s", tenant.slug, tenancy_mode_text(mode)),

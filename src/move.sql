@@ -13,5 +13,12 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION tenancy.move_rows(uuid) IS
 'For move_tenant: how its background worker copies the rows';
 
+CREATE FUNCTION tenancy.move_load(id uuid, manifest jsonb, directory text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_move_load'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION tenancy.move_load(uuid, jsonb, text) IS
+'For move_tenant: how its background worker loads the rows of a database tenant';
+
 REVOKE ALL ON PROCEDURE tenancy.move_tenant(text, tenancy.isolation_mode) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tenancy.move_rows(uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.move_rows(uuid), tenancy.move_load(uuid, jsonb, text) FROM PUBLIC;

@@ -29,6 +29,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "ident.h"
+#include "import.h"
 #include "miscadmin.h"
 #include "move_rows.h"
 #include "postmaster/bgworker.h"
@@ -37,11 +38,13 @@
 #include "rows.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(tenancy_move_rows);
+PG_FUNCTION_INFO_V1(tenancy_move_load);
 
 /* How long to wait for locks, in milliseconds: the tenant's writers wait, too. */
 #define LOCK_TIMEOUT	"10000"
@@ -452,7 +455,6 @@ check_level(const Move *move)
 	TenancyExec exec;
 	uint64		found;
 
-	tenancy_registry_refuse_recording(move->module.name);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	found = tenancy_exec_format("SELECT FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 								" AND module OPERATOR(pg_catalog.=) %s AND level OPERATOR(pg_catalog.=) %d"
@@ -489,18 +491,17 @@ read_move(Move *move)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tenant \"%s\" is no longer being moved", move->from.slug)));
-	tenancy_move_target(&move->from, strcmp(mode, "schema") == 0 ? TENANCY_SCHEMA : TENANCY_SHARED,
-						&move->to);
+	tenancy_move_target(&move->from, tenancy_mode_from_text(mode), &move->to);
 	tenancy_registry_lock_models(ShareLock);
 	move->module = *(TenancyModule *) linitial(tenancy_registry_modules());
 }
 
 /* Nobody changes the source's tables, and a tenant's own are not written to. */
-static void
-lock_source(const Move *move)
+void
+tenancy_move_lock_source(const TenancyTenant *tenant)
 {
-	LOCKMODE	mode = move->from.mode == TENANCY_SCHEMA ? ShareLock : AccessShareLock;
-	List	   *tables = tenancy_registry_tables(&move->from);
+	LOCKMODE	mode = tenant->mode == TENANCY_SCHEMA ? ShareLock : AccessShareLock;
+	List	   *tables = tenancy_registry_tables(tenant);
 	TenancyExec exec;
 	ListCell   *lc;
 
@@ -512,19 +513,27 @@ lock_source(const Move *move)
 	tenancy_exec_end(&exec);
 }
 
+/* Can the source be left? */
+static void
+check_source(const Move *move)
+{
+	tenancy_registry_refuse_recording(move->module.name);
+	if (move->from.mode != TENANCY_SHARED)
+		check_level(move);
+	if (move->from.mode == TENANCY_SCHEMA)
+	{
+		tenancy_registry_refuse_foreign_schema(&move->from, move->from.schema_name);
+		tenancy_drop_check_dependents(psprintf("the schema of tenant \"%s\"", move->from.slug),
+									  list_make1(pstrdup(move->from.schema_name)), "Drop them first.");
+	}
+}
+
 /* Make ready where the rows go to. */
 static void
 prepare_target(Move *move)
 {
 	if (move->to.mode == TENANCY_SCHEMA)
 		tenancy_clone_schema(&move->to, &move->module);
-	else
-	{
-		tenancy_registry_refuse_foreign_schema(&move->from, move->from.schema_name);
-		check_level(move);
-		tenancy_drop_check_dependents(psprintf("the schema of tenant \"%s\"", move->from.slug),
-									  list_make1(move->from.schema_name), "Drop them first.");
-	}
 	move->source_schema = get_namespace_oid(schema_name(move, &move->from), false);
 	move->target_schema = get_namespace_oid(schema_name(move, &move->to), false);
 	if (move->to.mode == TENANCY_SHARED)
@@ -554,62 +563,117 @@ grant_model(const Move *move)
 	}
 }
 
-static void
-switch_registry(const Move *move)
+static char *
+literal_or_null(const char *name)
 {
+	return name[0] == '\0' ? "NULL" : quote_literal_cstr(name);
+}
+
+/* Let the tenant live where its rows now are.  Its copies there are noted. */
+void
+tenancy_move_switch(const TenancyTenant *tenant)
+{
+	TenancyModule *module = linitial(tenancy_registry_modules());
+	char	   *id = tenancy_ident_uuid_text(&tenant->id);
 	TenancyExec exec;
 
-	if (move->to.mode == TENANCY_SHARED)
-		grant_model(move);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.tenant SET mode = '%s', schema_name = %s, status = 'active',"
-						" moved_in = pg_catalog.pg_current_xact_id(), status_at = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) '%s'",
-						tenancy_mode_text(move->to.mode),
-						move->to.mode == TENANCY_SCHEMA ? quote_literal_cstr(move->to.schema_name) : "NULL",
-						move->id);
-	if (move->to.mode == TENANCY_SHARED)
+	tenancy_exec_format("UPDATE tenancy.tenant SET mode = '%s', schema_name = %s, database_name = %s,"
+						" status = 'active', moved_in = pg_catalog.pg_current_xact_id(),"
+						" status_at = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) '%s'",
+						tenancy_mode_text(tenant->mode), literal_or_null(tenant->schema_name),
+						literal_or_null(tenant->database_name), id);
+	if (tenant->mode != TENANCY_DATABASE)
 		tenancy_exec_format("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-							" AND module OPERATOR(pg_catalog.=) %s",
-							move->id, quote_literal_cstr(move->module.name));
-	tenancy_exec_format("UPDATE tenancy.move SET phase = 'switched' WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
-						move->id);
+							" AND module OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT name FROM tenancy.module%s))", id,
+							tenant->mode == TENANCY_SHARED ? "" :
+							psprintf(" WHERE name OPERATOR(pg_catalog.<>) %s", quote_literal_cstr(module->name)));
+	tenancy_exec_format("UPDATE tenancy.move SET phase = 'switched' WHERE tenant_id OPERATOR(pg_catalog.=) '%s'", id);
 	tenancy_exec_end(&exec);
 }
 
-/* move_rows(id uuid): the worker's part of move_tenant() */
-Datum
-tenancy_move_rows(PG_FUNCTION_ARGS)
+static void
+check_worker(void)
 {
-	Move		move;
-	ListCell   *lc;
-
 	if (MyBgworkerEntry == NULL || !superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("only a background worker can call this function"),
 				 errhint("Call tenancy.move_tenant().")));
-	memset(&move, 0, sizeof(move));
-	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
-	read_move(&move);
-	lock_source(&move);
-	prepare_target(&move);
-	find_pairs(&move);
-	foreach(lc, move.pairs)
-		find_columns(&move, lfirst(lc));
-	foreach(lc, move.pairs)
-		copy_rows(&move, lfirst(lc));
-	set_sequences(&move);
-	foreach(lc, move.pairs)
+}
+
+/* Copy the rows, and check them on both sides. */
+static void
+copy_all(Move *move)
+{
+	ListCell   *lc;
+
+	prepare_target(move);
+	find_pairs(move);
+	foreach(lc, move->pairs)
+		find_columns(move, lfirst(lc));
+	foreach(lc, move->pairs)
+		copy_rows(move, lfirst(lc));
+	set_sequences(move);
+	foreach(lc, move->pairs)
 	{
 		Pair	   *pair = lfirst(lc);
 
 		tenancy_rows_check_foreign_keys(pair->target, pair->owner,
-										move.to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move.id);
+										move->to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move->id);
 	}
+	foreach(lc, move->pairs)
+		compare_rows(move, lfirst(lc));
+}
+
+/*
+ * move_rows(id uuid): the worker's part of move_tenant().  Rows that go to a
+ * database go there through files, and all that is done here is to look at what
+ * they leave.
+ */
+Datum
+tenancy_move_rows(PG_FUNCTION_ARGS)
+{
+	Move		move;
+
+	check_worker();
+	memset(&move, 0, sizeof(move));
+	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
+	read_move(&move);
+	tenancy_move_lock_source(&move.from);
+	check_source(&move);
+	move.source_schema = get_namespace_oid(schema_name(&move, &move.from), false);
+	if (move.to.mode != TENANCY_DATABASE)
+		copy_all(&move);
 	if (move.from.mode == TENANCY_SHARED)
 		check_references(&move);
-	foreach(lc, move.pairs)
-		compare_rows(&move, lfirst(lc));
-	switch_registry(&move);
+	if (move.to.mode == TENANCY_SHARED)
+		grant_model(&move);
+	if (move.to.mode != TENANCY_DATABASE)
+		tenancy_move_switch(&move.to);
+	PG_RETURN_VOID();
+}
+
+/*
+ * move_load(id uuid, manifest jsonb, directory text): the same for rows that
+ * come from a tenant's database, in files.
+ */
+Datum
+tenancy_move_load(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *manifest = PG_GETARG_JSONB_P(1);
+	Move		move;
+
+	check_worker();
+	memset(&move, 0, sizeof(move));
+	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
+	read_move(&move);
+	check_source(&move);
+	prepare_target(&move);
+	tenancy_import_load(quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest))),
+						text_to_cstring(PG_GETARG_TEXT_PP(2)), &move.to);
+	if (move.to.mode == TENANCY_SHARED)
+		grant_model(&move);
+	tenancy_move_switch(&move.to);
 	PG_RETURN_VOID();
 }

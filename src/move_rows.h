@@ -20,6 +20,8 @@
 	" SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid OPERATOR(pg_catalog.=) up.oid)" \
 	" SELECT pt.tenant_column FROM tenancy.protected_table pt JOIN up ON pt.relation OPERATOR(pg_catalog.=) up.oid LIMIT 1)"
 
+extern void tenancy_move_lock_source(const TenancyTenant *tenant);
+extern void tenancy_move_switch(const TenancyTenant *tenant);
 extern void tenancy_move_target(const TenancyTenant *tenant, TenancyMode mode, TenancyTenant *moved);
 
 #endif							/* TENANCY_MOVE_ROWS_H */

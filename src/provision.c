@@ -174,7 +174,7 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
 	if (tenant.mode == TENANCY_SCHEMA)
 		tenancy_clone_schema(&tenant, &module);
 	else if (tenant.mode == TENANCY_DATABASE)
-		tenancy_database_create(&tenant);
+		tenancy_database_create(&tenant, true);
 
 	*result = tenant.id;
 	PG_RETURN_UUID_P(result);

@@ -339,25 +339,29 @@ tenancy_mode_text(TenancyMode mode)
 	return NULL;				/* keep compiler quiet */
 }
 
+TenancyMode
+tenancy_mode_from_text(const char *label)
+{
+	if (strcmp(label, "shared") == 0)
+		return TENANCY_SHARED;
+	if (strcmp(label, "schema") == 0)
+		return TENANCY_SCHEMA;
+	if (strcmp(label, "database") == 0)
+		return TENANCY_DATABASE;
+	elog(ERROR, "unrecognized isolation mode: \"%s\"", label);
+	return TENANCY_SHARED;		/* keep compiler quiet */
+}
+
 /* A value of tenancy.isolation_mode as TenancyMode. */
 TenancyMode
 tenancy_mode_from_datum(Datum value)
 {
 	HeapTuple	tuple = SearchSysCache1(ENUMOID, value);
 	TenancyMode mode;
-	const char *label;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for enum value %u", DatumGetObjectId(value));
-	label = NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel);
-	if (strcmp(label, "shared") == 0)
-		mode = TENANCY_SHARED;
-	else if (strcmp(label, "schema") == 0)
-		mode = TENANCY_SCHEMA;
-	else if (strcmp(label, "database") == 0)
-		mode = TENANCY_DATABASE;
-	else
-		elog(ERROR, "unrecognized isolation mode: \"%s\"", label);
+	mode = tenancy_mode_from_text(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel));
 	ReleaseSysCache(tuple);
 	return mode;
 }

@@ -103,6 +103,7 @@ extern void tenancy_registry_grant_owner(Oid owner);
 	" SELECT t.tenant_column FROM up JOIN tenancy.protected_table t ON t.relation OPERATOR(pg_catalog.=) up.relation LIMIT 1"
 
 extern const char *tenancy_mode_text(TenancyMode mode);
+extern TenancyMode tenancy_mode_from_text(const char *label);
 extern TenancyMode tenancy_mode_from_datum(Datum value);
 
 #endif							/* TENANCY_REGISTRY_H */

@@ -28,7 +28,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'move_tenant(text,tenancy.isolation_mode)']), 'administrator';
 -- Called by the server, triggers or our own workers, by nobody else
 INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'policy_support(internal)', 'policy_allow_support(internal)',
-	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'move_rows(uuid)', 'keep_migration()']), 'internal';
+	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'keep_migration()']), 'internal';
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'recording', 'access', 'protected_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'recorded_statement', 'recorded_statement_number_seq',

@@ -86,7 +86,7 @@ my %works = (
 	tenant_database => q{'acme'}, current_tenant => q{}, current_tenant_id => q{}, is_current_tenant => q{gen_random_uuid()},
 	set_tenant => q{'acme', false}, reset_tenant => q{}, drift_privileges => q{NULL, 'r', 10});
 my %others = map { $_ => 1 } qw(set_tenant_token sign_token policy_allow policy_tenant_id policy_is_tenant policy_support policy_allow_support
-	invalidate_registry record_commands export_tables import_tables move_rows keep_migration);
+	invalidate_registry record_commands export_tables import_tables move_rows move_load keep_migration);
 
 for my $name (split /\n/, $standby->safe_psql($db, q{SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1}))
 {

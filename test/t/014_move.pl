@@ -29,6 +29,10 @@ $node->safe_psql($db, qq{
 					RAISE 'planted code runs as %', current_user;
 				END IF;
 				PERFORM pg_advisory_xact_lock_shared($gate);
+				-- the gate is in one database; in others it takes two seconds
+				IF current_database() <> '$db' THEN
+					PERFORM pg_sleep(0.02);
+				END IF;
 			END IF;
 			RETURN true;
 		END\$\$;
@@ -60,8 +64,9 @@ my $acme = $node->safe_psql($db, q{SELECT id FROM tenancy.tenant WHERE slug = 'a
 sub rows_of
 {
 	my ($tenant) = @_;
+	my $where = $node->safe_psql($db, "SELECT tenancy.tenant_database('$tenant')");
 
-	return $node->safe_psql($db, qq{
+	return $node->safe_psql($where, qq{
 		BEGIN;
 		SELECT FROM tenancy.set_tenant('$tenant');
 		SELECT count(*), md5(string_agg(note, ',' ORDER BY note)) FROM notes
@@ -88,8 +93,11 @@ sub is_whole
 		SELECT (SELECT count(*) FROM tenancy.move),
 			(SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_acme'),
 			(SELECT count(*) FROM shop.orders WHERE tenant_id = '$acme') > 0,
-			(SELECT count(*) FROM tenancy.module_copy WHERE tenant_id = '$acme')}),
-		$mode eq 'schema' ? '0|1|f|1' : '0|0|t|0', "$what: and nothing elsewhere");
+			(SELECT count(*) FROM tenancy.module_copy WHERE tenant_id = '$acme'),
+			(SELECT count(*) FROM pg_database WHERE datname = 'tenant_acme'),
+			(SELECT count(*) FROM tenancy.pending_database),
+			(SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp', true, true) f WHERE f LIKE '%tenancy%')}),
+		{ shared => '0|0|t|0|0|0|0', schema => '0|1|f|1|0|0|0', database => '0|0|f|1|1|0|0' }->{$mode}, "$what: and nothing elsewhere");
 	is($node->safe_psql($db, 'SELECT * FROM tenancy.repair() UNION ALL SELECT tenant, object, difference FROM tenancy.drift()'),
 		'', "$what: there is nothing to repair");
 	return;
@@ -258,6 +266,120 @@ $node->safe_psql($db, q{CALL tenancy.move_tenant('acme', 'shared')});
 	$node->safe_psql($db, q{DELETE FROM shop.notes WHERE note = 'from above'});
 	is_whole('shared', 'the move is undone');
 }
+
+# ---------------------------------------------------------------------------
+# Databases
+# ---------------------------------------------------------------------------
+sub move
+{
+	my ($to) = @_;
+
+	$node->safe_psql($db, "CALL tenancy.move_tenant('acme', '$to')");
+	slow($node, $db, $no_worker);
+	return;
+}
+
+# every way there is, and numbers go on where they were
+foreach my $to ('database', 'shared', 'schema', 'database', 'schema', 'shared')
+{
+	my $place = $to eq 'database' ? 'tenant_acme' : $db;
+
+	move($to);
+	is_whole($to, "moved to $to");
+	is($node->safe_psql($place, q{
+		BEGIN;
+		SELECT FROM tenancy.set_tenant('acme');
+		INSERT INTO orders (note) VALUES ('next') RETURNING n > (SELECT max(n) FROM orders);
+		ROLLBACK;
+	}, extra_params => [ '-U', 'app' ]), 't', "moved to $to: numbers go on");
+}
+
+# into a database: stopped while the rows are loaded
+foreach my $blow ('caller cancelled', 'caller terminated', 'worker terminated', 'crash')
+{
+	my $caller = session($node, $db);
+
+	$caller->send(q{CALL tenancy.move_tenant('acme', 'database')});
+	slow($node, $db, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'tenant_acme' AND query ~ 'import_tables'})
+		or die 'no rows are loaded';
+	is(place(), 'shared moving', "$blow, to database: it is moving");
+	is(rows_of('acme'), $rows{acme}, "$blow, to database: and can be read");
+	is(sqlstate($node, $db, 'app', q{BEGIN; SELECT tenancy.set_tenant('acme'); INSERT INTO notes VALUES ('late')}),
+		'TN002', "$blow, to database: but not written");
+	isnt($node->psql('tenant_acme', 'SELECT 1', extra_params => [ '-U', 'app' ]), 0, "$blow, to database: nobody is let in yet");
+	if ($blow eq 'crash')
+	{
+		$node->stop('immediate');
+		$caller->quit;
+		$node->start;
+		is(rows_of('acme'), $rows{acme}, "$blow, to database: it can be read");
+		isnt($node->safe_psql($db, 'SELECT * FROM tenancy.repair()'), '', "$blow, to database: repair() knows");
+	}
+	else
+	{
+		$blow{$blow}->($caller);
+		$caller->wait;
+		$caller->quit;
+	}
+	slow($node, $db, $no_worker);
+	is_whole('shared', "$blow, to database");
+}
+
+# out of it: a writer is waited for, and refused when it goes on
+move('database');
+foreach my $blow ('none', 'caller cancelled', 'caller terminated', 'crash')
+{
+	my $writer = session($node, 'tenant_acme', 'app');
+	my $reader = session($node, 'tenant_acme', 'app');
+	my $caller = session($node, $db);
+
+	$writer->rows(q{BEGIN; INSERT INTO notes VALUES ('half')});
+	$reader->rows('SELECT count(*) FROM notes');
+	$caller->send(q{CALL tenancy.move_tenant('acme', 'schema')});
+	slow($node, $db, $caller_waits) or die 'the move does not wait for the writer';
+	is($reader->rows('SELECT count(*) FROM notes'), 100, "$blow, from database: a reader goes on");
+	is($reader->state(q{INSERT INTO notes VALUES ('late')}), 'TN002', "$blow, from database: and cannot write");
+	is($writer->state(q{INSERT INTO notes VALUES ('late')}), 'TN002', "$blow, from database: nor can who has written");
+	$writer->state('ROLLBACK') if $blow eq 'none';
+	if ($blow eq 'crash')
+	{
+		$node->stop('immediate');
+		$_->quit for $writer, $reader, $caller;
+		$node->start;
+		is($node->safe_psql('tenant_acme', 'SELECT status FROM tenancy.tenant'), 'moving', "$blow, from database: it is moving");
+		is($node->safe_psql($db, 'SELECT action FROM tenancy.repair()'), 'undone: it is active where it was',
+			"$blow, from database: repair() undoes it");
+	}
+	else
+	{
+		$blow{$blow}->($caller) if $blow ne 'none';
+		$caller->wait;
+		$_->quit for $writer, $reader, $caller;
+	}
+	slow($node, $db, $no_worker);
+	if ($blow eq 'none')
+	{
+		is_whole('schema', "$blow, from database");
+		move('database');
+	}
+	is_whole('database', "$blow, from database, in the end");
+	is($node->safe_psql('tenant_acme', q{
+		BEGIN; INSERT INTO notes VALUES ('fine') RETURNING note; ROLLBACK}, extra_params => [ '-U', 'app' ]), 'fine',
+		"$blow, from database: and can be written to");
+}
+
+# stopped while the rows are loaded, and after that
+{
+	my ($blocker, $caller) = stop_at('while copying', 'shared');
+
+	$node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM ($worker) w");
+	$caller->wait;
+	$_->quit for $blocker, $caller;
+	slow($node, $db, $no_worker);
+	is_whole('database', 'loading into shared tables failed');
+}
+move('shared');
+is_whole('shared', 'from database to shared tables');
 
 # the pause is told, and settings of the database do not matter
 $node->safe_psql($db, qq{ALTER DATABASE $db SET default_transaction_isolation = 'serializable'});
