@@ -2,6 +2,7 @@
 #
 #   make, make install, make installcheck   as for any extension (PG_CONFIG=...)
 #   make test [SUITES="regress tap"] [TESTS=context]
+#   make test-matrix                        on the other versions of PostgreSQL
 #   make demo, make demo-stop, make bench
 
 EXTENSION = tenancy
@@ -37,7 +38,7 @@ NO_LOCALE = yes
 EXTRA_CLEAN = src/*.o src/*.bc tenancy--*.sql.tmp
 
 # These work before there is any PostgreSQL to build against: they install it.
-STANDALONE = test demo demo-stop bench
+STANDALONE = test test-matrix demo demo-stop bench
 
 ifneq ($(filter-out $(STANDALONE),$(or $(MAKECMDGOALS),all)),)
 PG_CONFIG ?= pg_config
@@ -60,6 +61,9 @@ tenancy--1.0.sql: $(SQL_PARTS:%=src/%.sql) Makefile
 
 test:
 	@test/tools/run-tests
+
+test-matrix:
+	@test/tools/matrix
 
 demo:
 	@test/tools/demo

@@ -33,6 +33,7 @@
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
 #include "commands/tablespace.h"
+#include "compat.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -79,8 +80,8 @@ tenancy_clone_open_catalogs(Catalogs *c)
 		c->rel[i] = table_open(catalogs[i].relid, AccessShareLock);
 		c->index[i] = index_open(catalogs[i].index, AccessShareLock);
 		c->slot[i] = table_slot_create(c->rel[i], NULL);
-		c->scan[i] = index_beginscan(c->rel[i], c->index[i], c->snapshot,
-									 catalogs[i].nkeys, 0);
+		c->scan[i] = tenancy_index_beginscan(c->rel[i], c->index[i], c->snapshot,
+											 catalogs[i].nkeys);
 	}
 }
 

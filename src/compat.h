@@ -26,6 +26,11 @@
 #include "varatt.h"
 #endif
 
+/* 16 moved the names of temporary files there. */
+#if PG_VERSION_NUM >= 160000 && !defined(FRONTEND)
+#include "common/file_utils.h"
+#endif
+
 /*
  * From 16 on, what a check hook leaves in *extra is freed by guc_free() and
  * lives in the GUC memory context; before, it is malloc'd.
@@ -86,6 +91,27 @@
 #else
 #define tenancy_begin_copy_to(pstate, query, path, options) \
 	BeginCopyTo((pstate), NULL, (query), InvalidOid, (path), false, NIL, (options))
+#endif
+
+/* 17 renamed the first part of a virtual transaction's id. */
+#if PG_VERSION_NUM >= 170000
+#define tenancy_vxid_process(vxid) ((vxid).procNumber)
+#else
+#define tenancy_vxid_process(vxid) ((vxid).backendId)
+#endif
+
+/* 18 has pg_noreturn instead, which stands before the function. */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/* 18 gave index_beginscan() a place for statistics. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define tenancy_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
 /* Up to 17, the executor is told whether it will be asked only once. */

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include <unistd.h>
 
 #include "common/file_perm.h"

@@ -151,7 +151,7 @@ UNION ALL
 				  WHERE d.classid = m.classid AND d.refclassid = m.classid AND d.refobjid = c.oid
 				  AND d.refobjsubid = a.attnum AND d.deptype = 'i') END,
 				 CASE WHEN a.attcollation <> 0 THEN a.attcollation::pg_catalog.regcollation::text END,
-				 a.attstorage::text, a.attcompression::text, a.attstattarget::text,
+				 a.attstorage::text, a.attcompression::text, COALESCE(a.attstattarget, -1)::text,
 				 (SELECT pg_catalog.string_agg(o, ', ') FROM pg_catalog.unnest(a.attoptions) o WHERE NOT pg_catalog.starts_with(o, 'pg_attver=')),
 				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner) END,
 				 pg_catalog.col_description(c.oid, a.attnum)]
@@ -187,7 +187,7 @@ UNION ALL
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace),
 				 i.indisvalid::text, i.indisclustered::text, i.indisreplident::text,
 				 CASE WHEN i.indexprs IS NOT NULL THEN
-				 (SELECT pg_catalog.string_agg(a.attstattarget::text, ' ' ORDER BY a.attnum)
+				 (SELECT pg_catalog.string_agg(COALESCE(a.attstattarget, -1)::text, ' ' ORDER BY a.attnum)
 				  FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.oid) END,
 				 pg_catalog.obj_description(x.oid, 'pg_class')]
 	FROM tenancy.drift_member m
@@ -235,7 +235,7 @@ UNION ALL
 	SELECT m.namespace, 'table ' || c.relname, 'statistics ' || s.stxname,
 		   ARRAY['columns', 'kinds', 'owner', 'statistics target', 'comment'],
 		   ARRAY[c.relname || ': ' || pg_catalog.pg_get_statisticsobjdef_columns(s.oid), s.stxkind::text,
-				 s.stxowner::pg_catalog.regrole::text, s.stxstattarget::text,
+				 s.stxowner::pg_catalog.regrole::text, COALESCE(s.stxstattarget, -1)::text,
 				 pg_catalog.obj_description(s.oid, 'pg_statistic_ext')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid

@@ -29,6 +29,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
+#include "compat.h"
 #include "database.h"
 #include "drop.h"
 #include "exec.h"
@@ -398,7 +399,7 @@ wait_for_writers(const TenancyTenant *tenant)
 	{
 		VirtualTransactionId id;
 
-		if (sscanf(lfirst(lc), "%d/%u", &id.backendId, &id.localTransactionId) == 2)
+		if (sscanf(lfirst(lc), "%d/%u", &tenancy_vxid_process(id), &id.localTransactionId) == 2)
 			(void) VirtualXactLock(id, true);
 	}
 	tenancy_exec_end(&exec);

@@ -24,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "clone.h"
+#include "compat.h"
 #include "drop.h"
 #include "exec.h"
 #include "executor/spi.h"

@@ -750,7 +750,7 @@ tenancy_record_start(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_home();
 	tenancy_registry_refuse_on_standby();
 	description = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	ignore = DatumGetCString(OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(3)));
+	ignore = OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(3));
 	tenancy_registry_lock_models(ExclusiveLock);
 	tenancy_migration_get_module(fcinfo, 2, &module);
 	check_start(&module, PG_GETARG_INT64(0));
