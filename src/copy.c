@@ -10,10 +10,10 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
 #include <unistd.h>
 
 #include "common/file_perm.h"
+#include "compat.h"
 #include "exec.h"
 #include "export.h"
 #include "fmgr.h"

@@ -392,7 +392,7 @@ tenancy_drop_schemas(const char *what, List *schemas, bool force)
 		tenancy_drop_check_dependents(what, schemas, "Drop them first, or use force => true to drop them too.");
 	foreach(lc, schemas)
 	{
-		Oid			owner = tenancy_provision_schema_owner(lfirst(lc));
+		Oid			owner = tenancy_registry_schema_owner(lfirst(lc));
 		TenancyExec exec;
 
 		if (!OidIsValid(owner))

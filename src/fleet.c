@@ -398,7 +398,7 @@ init_place(TenancyPlace *place, const Run *run, const Copy *copy)
 	tenancy_registry_refuse_foreign_schema(&copy->tenant, schema);
 	place->module = &run->module;
 	place->schema = get_namespace_oid(schema, false);
-	place->owner = tenancy_provision_schema_owner(schema);
+	place->owner = tenancy_registry_schema_owner(schema);
 	place->search_path = tenancy_apply_path(&copy->tenant, &run->module);
 	place->tenant = &copy->tenant.id;
 	place->column = run->column;

@@ -11,7 +11,9 @@
  *	  lock is taken on shared tables: other tenants notice nothing.
  * 3. A worker copies the rows, and switches the registry's row in the same
  *	  transaction (move_rows.c).  From then on the tenant is active elsewhere.
- * 4. The rows, or the schema, that are left where it was are removed.
+ *	  Into and out of a database the rows go through temporary files; into one, our
+ *	  own transaction makes it and switches.
+ * 4. The rows, the schema or the database that are left where it was are removed.
  *
  * A move that ends before the switch is undone: the tenant is active again
  * where it was.  An error has a worker do that, because the session that fails

@@ -101,7 +101,7 @@ tenancy_plugin_install_module(PG_FUNCTION_ARGS)
 static void
 refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char *schema)
 {
-	Oid			owner = tenancy_provision_schema_owner(schema);
+	Oid			owner = tenancy_registry_schema_owner(schema);
 	List	   *tables;
 	List	   *filled = NIL;
 	TenancyExec exec;

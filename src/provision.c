@@ -281,20 +281,6 @@ tenancy_provision_resume_tenant(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The role that owns a schema; invalid if there is no such schema. */
-Oid
-tenancy_provision_schema_owner(const char *schema)
-{
-	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum(schema));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* Rename the tenant's schemas: only a superuser may, without CREATE on the database. */
 static void
 rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
@@ -314,7 +300,7 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 							quote_identifier(lfirst(lc_new)));
 		tenancy_exec_end(&exec);
 		tenancy_clone_follow_rename(lfirst(lc_old), lfirst(lc_new),
-									tenancy_provision_schema_owner(lfirst(lc_new)));
+									tenancy_registry_schema_owner(lfirst(lc_new)));
 	}
 }
 

@@ -17,6 +17,5 @@ extern void tenancy_provision_refuse_move(const TenancyTenant *tenant);
 extern void tenancy_provision_check_shared(const TenancyModule *module);
 extern void tenancy_provision_set_status(const TenancyTenant *tenant, const char *status,
 										 const char *reason);
-extern Oid	tenancy_provision_schema_owner(const char *schema);
 
 #endif							/* TENANCY_PROVISION_H */

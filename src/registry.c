@@ -695,9 +695,9 @@ tenancy_registry_module(const char *name, TenancyModule *module)
 	return false;
 }
 
-/* Invalid if there is no such schema. */
-static Oid
-schema_owner(const char *schema)
+/* The role that owns a schema; invalid if there is no such schema. */
+Oid
+tenancy_registry_schema_owner(const char *schema)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum(schema));
 	Oid			owner;
@@ -713,7 +713,7 @@ schema_owner(const char *schema)
 Oid
 tenancy_registry_module_owner(const TenancyModule *module)
 {
-	Oid			owner = schema_owner(module->model_schema);
+	Oid			owner = tenancy_registry_schema_owner(module->model_schema);
 
 	if (!OidIsValid(owner))
 		ereport(ERROR,
@@ -835,14 +835,14 @@ tenancy_registry_tables(const TenancyTenant *tenant)
 bool
 tenancy_registry_is_foreign_schema(const char *schema)
 {
-	Oid			owner = schema_owner(schema);
+	Oid			owner = tenancy_registry_schema_owner(schema);
 	ListCell   *lc;
 
 	if (!OidIsValid(owner))
 		return false;
 	foreach(lc, tenancy_registry_modules())
 	{
-		if (schema_owner(((TenancyModule *) lfirst(lc))->model_schema) == owner)
+		if (tenancy_registry_schema_owner(((TenancyModule *) lfirst(lc))->model_schema) == owner)
 			return false;
 	}
 	return !superuser_arg(owner);
