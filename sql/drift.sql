@@ -76,6 +76,10 @@ SELECT * FROM tenancy.drift();
 SELECT * FROM tenancy.drift_object;
 RESET ROLE;
 
+-- A copy that is the same comes first, so that each change must show in the digest by which copies are told apart.
+SELECT tenancy.create_tenant('0', 'schema', '00000000-0000-4000-8000-000000000001');
+SELECT tenancy.install_module('0', 'crm');
+
 -- Each change is one row.  What is tried is undone.
 CREATE FUNCTION tried(change text) RETURNS TABLE (object text, difference text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -137,6 +141,8 @@ INSERT INTO public.change (sql) VALUES
 -- Everything but the last one is seen, as one row (a rename as two); a text that names the copy where the model's
 -- names the model counts as the same.
 SELECT c.sql, t.object, t.difference FROM public.change c LEFT JOIN LATERAL tried(c.sql) t ON true ORDER BY c.nr, t.object COLLATE "C";
+
+SELECT tenancy.drop_tenant('0', true);
 
 -- Migrations: a copy that is behind is one finding.
 SELECT tenancy.add_migration(1, $$

@@ -5,7 +5,7 @@
  *
  * By OID through the catalogs' indexes, under one snapshot, so that it costs
  * the same whatever else is in the database.  The scans stay open and are
- * restarted: see open_catalogs().  Our own reading calls no operator by name.
+ * restarted: see tenancy_clone_catalog().  Our own reading calls no operator by name.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,10 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/pg_depend.h"
@@ -24,7 +26,11 @@
 #include "catalog/pg_enum.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_seclabel.h"
 #include "catalog/pg_sequence.h"
@@ -46,50 +52,72 @@ static const struct
 	Oid			relid;
 	Oid			index;
 	int			nkeys;			/* how many of its columns select rows */
-}			catalogs[] = {
+}			catalogs[CATALOGS] = {
+	[CAT_AGGREGATE] = {AggregateRelationId, AggregateFnoidIndexId, 1},
 	[CAT_ATTRDEF] = {AttrDefaultRelationId, AttrDefaultIndexId, 1},
 	[CAT_ATTRIBUTE] = {AttributeRelationId, AttributeRelidNumIndexId, 2},
 	[CAT_CHILDREN] = {InheritsRelationId, InheritsParentIndexId, 1},
+	[CAT_CLASS] = {RelationRelationId, ClassOidIndexId, 1},
 	[CAT_CONSTRAINT] = {ConstraintRelationId, ConstraintRelidTypidNameIndexId, 1},
 	[CAT_DEFAULT_ACL] = {DefaultAclRelationId, DefaultAclRoleNspObjIndexId, 2},
+	[CAT_DEFAULT_ACL_OID] = {DefaultAclRelationId, DefaultAclOidIndexId, 1},
 	[CAT_DEPEND] = {DependRelationId, DependDependerIndexId, 2},
 	[CAT_DESCRIPTION] = {DescriptionRelationId, DescriptionObjIndexId, 2},
 	[CAT_DOMAIN_CONSTRAINT] = {ConstraintRelationId, ConstraintTypidIndexId, 1},
 	[CAT_ENUM] = {EnumRelationId, EnumTypIdSortOrderIndexId, 1},
 	[CAT_INDEX] = {IndexRelationId, IndexIndrelidIndexId, 1},
+	[CAT_NAMESPACE] = {NamespaceRelationId, NamespaceOidIndexId, 1},
 	[CAT_PARENTS] = {InheritsRelationId, InheritsRelidSeqnoIndexId, 1},
+	[CAT_PARTITIONED] = {PartitionedRelationId, PartitionedRelidIndexId, 1},
 	[CAT_POLICY] = {PolicyRelationId, PolicyPolrelidPolnameIndexId, 1},
+	[CAT_PROC] = {ProcedureRelationId, ProcedureOidIndexId, 1},
+	[CAT_RANGE] = {RangeRelationId, RangeTypidIndexId, 1},
 	[CAT_REFERENCE] = {DependRelationId, DependReferenceIndexId, 2},
 	[CAT_REWRITE] = {RewriteRelationId, RewriteRelRulenameIndexId, 1},
 	[CAT_SECLABEL] = {SecLabelRelationId, SecLabelObjectIndexId, 2},
 	[CAT_SEQUENCE] = {SequenceRelationId, SequenceRelidIndexId, 1},
 	[CAT_STATISTICS] = {StatisticExtRelationId, StatisticExtRelidIndexId, 1},
 	[CAT_TRIGGER] = {TriggerRelationId, TriggerRelidNameIndexId, 1},
+	[CAT_TYPE] = {TypeRelationId, TypeOidIndexId, 1},
 };
 
-/*
- * Start a scan of each catalog.  There are thousands of look-ups: to restart a
- * scan costs half of what a new one does.
- */
+/* Begin to read: everything is seen as of now. */
 void
 tenancy_clone_open_catalogs(Catalogs *c)
 {
+	memset(c, 0, sizeof(*c));
+	c->context = CurrentMemoryContext;
 	c->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	for (int i = 0; i < lengthof(catalogs); i++)
-	{
-		c->rel[i] = table_open(catalogs[i].relid, AccessShareLock);
-		c->index[i] = index_open(catalogs[i].index, AccessShareLock);
-		c->slot[i] = table_slot_create(c->rel[i], NULL);
-		c->scan[i] = tenancy_index_beginscan(c->rel[i], c->index[i], c->snapshot,
-											 catalogs[i].nkeys);
-	}
+}
+
+/*
+ * A catalog, with its scan started.  There are thousands of look-ups: to
+ * restart a scan costs half of what a new one does.
+ */
+Relation
+tenancy_clone_catalog(Catalogs *c, CatalogId id)
+{
+	MemoryContext caller;
+
+	if (c->rel[id] != NULL)
+		return c->rel[id];
+	caller = MemoryContextSwitchTo(c->context);
+	c->rel[id] = table_open(catalogs[id].relid, AccessShareLock);
+	c->index[id] = index_open(catalogs[id].index, AccessShareLock);
+	c->slot[id] = table_slot_create(c->rel[id], NULL);
+	c->scan[id] = tenancy_index_beginscan(c->rel[id], c->index[id], c->snapshot,
+										  catalogs[id].nkeys);
+	MemoryContextSwitchTo(caller);
+	return c->rel[id];
 }
 
 void
 tenancy_clone_close_catalogs(Catalogs *c)
 {
-	for (int i = 0; i < lengthof(catalogs); i++)
+	for (int i = 0; i < CATALOGS; i++)
 	{
+		if (c->rel[i] == NULL)
+			continue;
 		index_endscan(c->scan[i]);
 		ExecDropSingleTupleTableSlot(c->slot[i]);
 		index_close(c->index[i], AccessShareLock);
@@ -107,7 +135,11 @@ tenancy_clone_rows2(Catalogs *c, CatalogId id, Oid key1, Oid key2)
 {
 	List	   *list = NIL;
 	ScanKeyData key[2];
+	MemoryContext caller;
 
+	/* What the scan keeps must live as long as it. */
+	caller = MemoryContextSwitchTo(c->context);
+	(void) tenancy_clone_catalog(c, id);
 	ScanKeyInit(&key[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key1));
 	if (id == CAT_ATTRIBUTE)
 		ScanKeyInit(&key[1], 2, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(0));
@@ -115,7 +147,12 @@ tenancy_clone_rows2(Catalogs *c, CatalogId id, Oid key1, Oid key2)
 		ScanKeyInit(&key[1], 2, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key2));
 	index_rescan(c->scan[id], key, catalogs[id].nkeys, NULL, 0);
 	while (index_getnext_slot(c->scan[id], ForwardScanDirection, c->slot[id]))
+	{
+		MemoryContextSwitchTo(caller);
 		list = lappend(list, ExecCopySlotHeapTuple(c->slot[id]));
+		MemoryContextSwitchTo(c->context);
+	}
+	MemoryContextSwitchTo(caller);
 	return list;
 }
 

@@ -18,32 +18,41 @@
 /* The catalogs that are read, each by an index. */
 typedef enum CatalogId
 {
+	CAT_AGGREGATE,
 	CAT_ATTRDEF,
 	CAT_ATTRIBUTE,
 	CAT_CHILDREN,
+	CAT_CLASS,
 	CAT_CONSTRAINT,
 	CAT_DEFAULT_ACL,
+	CAT_DEFAULT_ACL_OID,
 	CAT_DEPEND,
 	CAT_DESCRIPTION,
 	CAT_DOMAIN_CONSTRAINT,
 	CAT_ENUM,
 	CAT_INDEX,
+	CAT_NAMESPACE,
 	CAT_PARENTS,
+	CAT_PARTITIONED,
 	CAT_POLICY,
+	CAT_PROC,
+	CAT_RANGE,
 	CAT_REFERENCE,
 	CAT_REWRITE,
 	CAT_SECLABEL,
 	CAT_SEQUENCE,
 	CAT_STATISTICS,
-	CAT_TRIGGER
+	CAT_TRIGGER,
+	CAT_TYPE
 } CatalogId;
 
 /* How many there are. */
-#define CATALOGS (CAT_TRIGGER + 1)
+#define CATALOGS (CAT_TYPE + 1)
 
-/* Scans of all of them, under one snapshot. */
+/* Scans of those that have been needed, under one snapshot. */
 typedef struct Catalogs
 {
+	MemoryContext context;
 	Snapshot	snapshot;
 	Relation	rel[CATALOGS];
 	Relation	index[CATALOGS];
@@ -56,6 +65,7 @@ typedef struct Catalogs
 
 extern void tenancy_clone_open_catalogs(Catalogs *c);
 extern void tenancy_clone_close_catalogs(Catalogs *c);
+extern Relation tenancy_clone_catalog(Catalogs *c, CatalogId id);
 extern List *tenancy_clone_rows2(Catalogs *c, CatalogId id, Oid key1, Oid key2);
 extern List *tenancy_clone_rows(Catalogs *c, CatalogId id, Oid key);
 extern Datum tenancy_clone_attr(Catalogs *c, CatalogId id, HeapTuple row,

@@ -919,7 +919,7 @@ is_read_statistics(Model *m, Oid oid)
 static bool
 has_labels(Catalogs *c)
 {
-	SysScanDesc scan = systable_beginscan(c->rel[CAT_SECLABEL], InvalidOid,
+	SysScanDesc scan = systable_beginscan(tenancy_clone_catalog(c, CAT_SECLABEL), InvalidOid,
 										  false, NULL, 0, NULL);
 	bool		result = HeapTupleIsValid(systable_getnext(scan));
 

@@ -3,13 +3,14 @@
  * drift.c
  *	  drift(): how tenants' copies differ from their models.
  *
- * The view tenancy.drift_object describes schemas by their catalogs.  Copies are
- * first compared by a sum of hashes over it, for many schemas in one query, in
- * which the schemas' own names are cut out of the text.  Where the sums differ,
- * both descriptions are read again, each with its own schemas on the path, so
- * that PostgreSQL itself leaves these names out, and compared row by row.  The
- * sum may say "different" of what is equal (a text that happens to hold the
- * model's name); the second look never does.
+ * The view tenancy.drift_object describes schemas by their catalogs.  A copy and
+ * its model are described each with its own schemas on the path, so that PostgreSQL
+ * itself leaves these names out, and compared row by row.  Copies of a model are
+ * mostly the same: a digest (drift_digest.c) tells which ones are, and of these only
+ * the first is compared.
+ *
+ * Tenants are taken in batches, in the order of their slugs, so that memory does not
+ * grow with their number.
  *
  * Reads committed state, takes no locks, runs nobody's code: the path begins
  * with pg_catalog, and expressions are deparsed, not evaluated.
@@ -20,24 +21,36 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "drift_digest.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "ident.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "policy.h"
 #include "registry.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tenancy_drift);
 
-/* How many schemas one query looks at.  Its caches are dropped afterwards. */
+/* How many tenants are read at once, under one snapshot. */
 #define BATCH 100
+
+/* How many descriptions fill the session's caches before they are dropped. */
+#define DESCRIBED_MAX 20
+
+/* How often a copy is compared that is migrated meanwhile. */
+#define MAX_TRIES 3
+
+#define REPORT_MS 1000
 
 /* A setting that is longer than this is not shown. */
 #define SHOWN 200
@@ -95,10 +108,11 @@ typedef struct Copy
 {
 	const char *tenant;
 	const char *module;
-	int			behind;			/* how many migrations its model is ahead */
+	int			level;
+	int			model_level;
 	Place		place;
 	Place		model;
-	char	   *sum;
+	TenancyDigestSchema schema; /* for its digest */
 } Copy;
 
 /* A row of tenancy.drift_object */
@@ -118,6 +132,45 @@ typedef struct Description
 	Described  *rows;			/* in the order of their objects' names */
 } Description;
 
+/* A model as it was at a level */
+typedef struct Model
+{
+	Place		place;
+	int			level;
+	Description *description;
+} Model;
+
+/* Hash key: no padding */
+typedef struct SameKey
+{
+	TenancyDigest digest;
+	uint32		model;
+	int32		level;
+} SameKey;
+
+StaticAssertDecl(sizeof(SameKey) == sizeof(uint64) * 3, "hash key has padding");
+
+/* A row of the result */
+typedef struct Finding
+{
+	const char *object;
+	const char *difference;
+} Finding;
+
+/* A call */
+typedef struct Drift
+{
+	ReturnSetInfo *rsinfo;
+	MemoryContext context;		/* lives as long as the call */
+	List	   *models;
+	HTAB	   *same;			/* digests of copies that are as their model */
+	int			described;		/* since caches were dropped */
+	int			done;
+	int			total;
+	TimestampTz started_at;
+	TimestampTz reported_at;
+} Drift;
+
 static void
 report(ReturnSetInfo *rsinfo, const char *tenant, const char *module,
 	   const char *object, const char *difference)
@@ -134,7 +187,7 @@ report(ReturnSetInfo *rsinfo, const char *tenant, const char *module,
 
 
 /* ----------------------------------------------------------------
- * The quick look
+ * Copies
  * ----------------------------------------------------------------
  */
 
@@ -152,9 +205,12 @@ column_oid(uint64 row, int column)
 	return value == NULL ? InvalidOid : atooid(value);
 }
 
-/* The copies that are schemas, of one tenant or of all. */
+/*
+ * The copies that are schemas of the tenants that a condition selects from
+ * tenancy.tenant t.
+ */
 static List *
-read_copies(const char *slug)
+read_copies(const char *condition)
 {
 	List	   *copies = NIL;
 	TenancyExec exec;
@@ -162,26 +218,31 @@ read_copies(const char *slug)
 	MemoryContext old;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	nrows = tenancy_exec_format("SELECT tenant, module, model_level OPERATOR(pg_catalog.-) level, namespace,"
-								" schema_name, main_schema, model, model_schema,"
-								" (SELECT m.model_schema FROM tenancy.module m WHERE m.position OPERATOR(pg_catalog.=) 1)"
-								" FROM tenancy.drift_copy%s%s ORDER BY tenant, position",
-								slug ? " WHERE tenant OPERATOR(pg_catalog.=) " : "",
-								slug ? quote_literal_cstr(slug) : "");
+	nrows = tenancy_exec_format("SELECT tenant_id, tenant, module, level, model_level, namespace, schema_name,"
+								" main_namespace, main_schema, model, model_schema,"
+								" (SELECT m.model_schema FROM tenancy.module m WHERE m.position OPERATOR(pg_catalog.=) 1),"
+								" position FROM tenancy.drift_copy WHERE tenant_id OPERATOR(pg_catalog.=) ANY (ARRAY("
+								"SELECT t.id FROM tenancy.tenant t WHERE t.mode OPERATOR(pg_catalog.=) 'schema'"
+								" AND t.status OPERATOR(pg_catalog.<>) 'dropping' AND %s)) ORDER BY tenant, position",
+								condition);
 	old = MemoryContextSwitchTo(exec.caller_context);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		Copy	   *copy = palloc0(sizeof(Copy));
 
-		copy->tenant = column_text(i, 1);
-		copy->module = column_text(i, 2);
-		copy->behind = atoi(column_text(i, 3));
-		copy->place.namespace = column_oid(i, 4);
-		copy->place.schema = column_text(i, 5);
-		copy->place.main_schema = column_text(i, 6);
-		copy->model.namespace = column_oid(i, 7);
-		copy->model.schema = column_text(i, 8);
-		copy->model.main_schema = column_text(i, 9);
+		(void) tenancy_ident_parse_uuid(column_text(i, 1), &copy->schema.tenant);
+		copy->tenant = column_text(i, 2);
+		copy->module = column_text(i, 3);
+		copy->level = atoi(column_text(i, 4));
+		copy->model_level = atoi(column_text(i, 5));
+		copy->place.namespace = copy->schema.namespace = column_oid(i, 6);
+		copy->place.schema = column_text(i, 7);
+		copy->schema.main_namespace = column_oid(i, 8);
+		copy->place.main_schema = column_text(i, 9);
+		copy->model.namespace = column_oid(i, 10);
+		copy->model.schema = column_text(i, 11);
+		copy->model.main_schema = column_text(i, 12);
+		copy->schema.position = atoi(column_text(i, 13));
 		copies = lappend(copies, copy);
 	}
 	MemoryContextSwitchTo(old);
@@ -195,70 +256,9 @@ prefix_of(const char *schema)
 	return quote_literal_cstr(psprintf("%s.", quote_identifier(schema)));
 }
 
-/* Sums over the descriptions of some schemas, as texts in *sums, in order. */
-static void
-read_sums(List *places, char **sums)
-{
-	TenancyExec exec;
-	StringInfoData prefixes;
-	StringInfoData oids;
-	uint64		nrows;
-	ListCell   *lc;
-	int			i = 0;
-
-	initStringInfo(&prefixes);
-	initStringInfo(&oids);
-	foreach(lc, places)
-	{
-		Place	   *place = lfirst(lc);
-
-		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", place->namespace);
-		appendStringInfo(&prefixes, "%s(%u, %s, %s)", prefixes.len > 0 ? "," : "",
-						 place->namespace, prefix_of(place->schema), prefix_of(place->main_schema));
-	}
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	nrows = tenancy_exec_format("SELECT o.namespace, pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum("
-								"pg_catalog.hashtextextended(pg_catalog.replace(pg_catalog.replace("
-								"pg_catalog.concat(o.object, E'\\x01', o.whole, E'\\x01', pg_catalog.array_to_string(o.settings, E'\\x01', E'\\x02')),"
-								" p.own, ''), p.main, ''), 0)))"
-								" FROM tenancy.drift_object o"
-								" JOIN (VALUES %s) p (namespace, own, main)"
-								" ON p.namespace::pg_catalog.oid OPERATOR(pg_catalog.=) o.namespace"
-								" WHERE o.namespace OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])"
-								" GROUP BY 1", prefixes.data, oids.data);
-	foreach(lc, places)
-	{
-		sums[i] = NULL;
-		for (uint64 row = 0; row < nrows; row++)
-		{
-			if (column_oid(row, 1) == ((Place *) lfirst(lc))->namespace)
-				sums[i] = MemoryContextStrdup(exec.caller_context, column_text(row, 2));
-		}
-		i++;
-	}
-	tenancy_exec_end(&exec);
-}
-
-/* Put the sums of up to BATCH copies in place. */
-static void
-sum_copies(List *copies, int first)
-{
-	List	   *places = NIL;
-	char	   *sums[BATCH];
-	int			n = Min(list_length(copies) - first, BATCH);
-
-	for (int i = 0; i < n; i++)
-		places = lappend(places, &((Copy *) list_nth(copies, first + i))->place);
-	read_sums(places, sums);
-	for (int i = 0; i < n; i++)
-		((Copy *) list_nth(copies, first + i))->sum = sums[i];
-	InvalidateSystemCaches();
-}
-
 
 /* ----------------------------------------------------------------
- * The second look
+ * Describing
  * ----------------------------------------------------------------
  */
 
@@ -415,31 +415,40 @@ has_wholes(const Description *description, const Described *object)
 	return true;
 }
 
+static List *
+add_finding(List *findings, const char *object, const char *difference)
+{
+	Finding    *finding = palloc(sizeof(Finding));
+
+	finding->object = object;
+	finding->difference = difference;
+	return lappend(findings, finding);
+}
+
 /*
- * Report what one has and the other lacks.  What is part of something that
- * lacks as a whole goes without saying.
+ * Find what one has and the other lacks.  What is part of something that lacks as
+ * a whole goes without saying.
  */
-static void
-report_lacking(ReturnSetInfo *rsinfo, const Copy *copy, const Description *one,
-			   const Description *other, const char *verdict)
+static List *
+find_lacking(List *findings, const Description *one, const Description *other,
+			 const char *verdict)
 {
 	for (int i = 0; i < one->count; i++)
 	{
 		const Described *row = &one->rows[i];
 
 		if (find_object(other, row->object) == NULL && has_wholes(other, row))
-			report(rsinfo, copy->tenant, copy->module, row->object, verdict);
+			findings = add_finding(findings, row->object, verdict);
 	}
+	return findings;
 }
 
-static void
-compare(ReturnSetInfo *rsinfo, const Copy *copy)
+static List *
+compare(const Description *here, const Description *model)
 {
-	Description *model = describe(&copy->model);
-	Description *here = describe(&copy->place);
+	List	   *findings = find_lacking(NIL, model, here, "missing");
 
-	report_lacking(rsinfo, copy, model, here, "missing");
-	report_lacking(rsinfo, copy, here, model, "extra");
+	findings = find_lacking(findings, here, model, "extra");
 	for (int i = 0; i < here->count; i++)
 	{
 		const Described *model_row = find_object(model, here->rows[i].object);
@@ -447,10 +456,11 @@ compare(ReturnSetInfo *rsinfo, const Copy *copy)
 
 		if (model_row == NULL)
 			continue;
-		text = difference(&here->rows[i], &copy->place, model_row, &copy->model);
+		text = difference(&here->rows[i], here->place, model_row, model->place);
 		if (text != NULL)
-			report(rsinfo, copy->tenant, copy->module, here->rows[i].object, text);
+			findings = add_finding(findings, here->rows[i].object, text);
 	}
+	return findings;
 }
 
 
@@ -461,70 +471,250 @@ compare(ReturnSetInfo *rsinfo, const Copy *copy)
 
 /* Report what makes a comparison pointless. */
 static bool
-is_comparable(ReturnSetInfo *rsinfo, const Copy *copy)
+is_comparable(Drift *drift, const Copy *copy)
 {
+	int			behind = copy->model_level - copy->level;
+
 	if (!OidIsValid(copy->place.namespace))
-		report(rsinfo, copy->tenant, copy->module, "the schema", "missing");
-	else if (copy->behind != 0)
-		report(rsinfo, copy->tenant, copy->module, "the schema",
-			   psprintf(copy->behind > 0 ? "behind its model by %d migrations: call migrate()"
+		report(drift->rsinfo, copy->tenant, copy->module, "the schema", "missing");
+	else if (behind != 0)
+		report(drift->rsinfo, copy->tenant, copy->module, "the schema",
+			   psprintf(behind > 0 ? "behind its model by %d migrations: call migrate()"
 						: "ahead of its model by %d migrations: call migrate() or rollback()",
-						abs(copy->behind)));
+						abs(behind)));
 	else
 		return OidIsValid(copy->model.namespace);
 	return false;
 }
 
-static const char *
-model_sum(List **sums, const Copy *copy)
+/* The description of a copy's model, made when it is first needed. */
+static const Description *
+describe_model(Drift *drift, const Copy *copy)
 {
+	MemoryContext old;
+	Model	   *model;
 	ListCell   *lc;
-	Copy	   *model;
 
-	foreach(lc, *sums)
+	foreach(lc, drift->models)
 	{
 		model = lfirst(lc);
-		if (model->model.namespace == copy->model.namespace)
-			return model->sum;
+		if (model->place.namespace == copy->model.namespace && model->level == copy->model_level)
+			return model->description;
 	}
-	model = palloc(sizeof(Copy));
-	*model = *copy;
-	read_sums(list_make1(&model->model), &model->sum);
-	*sums = lappend(*sums, model);
-	return model->sum;
+	old = MemoryContextSwitchTo(drift->context);
+	model = palloc(sizeof(Model));
+	model->place.namespace = copy->model.namespace;
+	model->place.schema = pstrdup(copy->model.schema);
+	model->place.main_schema = pstrdup(copy->model.main_schema);
+	model->level = copy->model_level;
+	model->description = describe(&model->place);
+	drift->models = lappend(drift->models, model);
+	MemoryContextSwitchTo(old);
+	return model->description;
 }
 
-static void
-compare_copies(ReturnSetInfo *rsinfo, List *copies)
+static List *
+compare_with_model(Drift *drift, const Copy *copy)
 {
-	List	   *comparable = NIL;
-	List	   *sums = NIL;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy drift",
-												  ALLOCSET_DEFAULT_SIZES);
+	const Description *model = describe_model(drift, copy);
+
+	if (drift->described++ >= DESCRIBED_MAX)
+	{
+		InvalidateSystemCaches();
+		drift->described = 0;
+	}
+	return compare(describe(&copy->place), model);
+}
+
+/* A copy of the same tenant as it is now, or NULL if there is none any more. */
+static Copy *
+find_copy(List *copies, const char *module)
+{
 	ListCell   *lc;
-	int			i = 0;
 
 	foreach(lc, copies)
 	{
-		if (is_comparable(rsinfo, lfirst(lc)))
-			comparable = lappend(comparable, lfirst(lc));
+		if (strcmp(((Copy *) lfirst(lc))->module, module) == 0)
+			return lfirst(lc);
 	}
-	foreach(lc, comparable)
+	return NULL;
+}
+
+/* Is the copy where it was, and what it was a copy of? */
+static bool
+is_as_before(const Copy *copy, const Copy *now)
+{
+	return now != NULL &&
+		now->place.namespace == copy->place.namespace && now->level == copy->level &&
+		now->model.namespace == copy->model.namespace && now->model_level == copy->model_level;
+}
+
+/*
+ * Compare a copy and report.  One that is migrated while we look at it would seem
+ * to differ: then look again.  Returns whether it is as it was when its digest
+ * was made, and the same as its model.
+ */
+static bool
+compare_copy(Drift *drift, const Copy *copy)
+{
+	List	   *findings = NIL;
+	ListCell   *lc;
+
+	for (int tries = 0; copy != NULL && tries < MAX_TRIES; tries++)
+	{
+		Copy	   *now;
+
+		if (!is_comparable(drift, copy))
+			return false;
+		findings = compare_with_model(drift, copy);
+		if (findings == NIL)
+			return tries == 0;
+		now = find_copy(read_copies(psprintf("t.slug OPERATOR(pg_catalog.=) %s",
+											 quote_literal_cstr(copy->tenant))), copy->module);
+		if (is_as_before(copy, now))
+			break;
+		copy = now;
+	}
+	if (copy == NULL)
+		return false;			/* dropped meanwhile */
+	foreach(lc, findings)
+	{
+		Finding    *finding = lfirst(lc);
+
+		report(drift->rsinfo, copy->tenant, copy->module, finding->object, finding->difference);
+	}
+	return false;
+}
+/* Compare a copy, unless another with the same digest was the same as the model. */
+static void
+look_at(Drift *drift, TenancyDigester *digester, const Copy *copy)
+{
+	SameKey		key;
+	MemoryContext context;
+	MemoryContext old;
+
+	if (!is_comparable(drift, copy))
+		return;
+	key.digest = tenancy_digest_schema(digester, &copy->schema);
+	key.model = copy->model.namespace;
+	key.level = copy->model_level;
+	if (hash_search(drift->same, &key, HASH_FIND, NULL) != NULL)
+		return;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "tenancy drift of a copy", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	if (compare_copy(drift, copy))
+		(void) hash_search(drift->same, &key, HASH_ENTER, NULL);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* Tell the caller how far we are, unless that takes hardly any time. */
+static void
+report_progress(Drift *drift)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		rate;
+
+	if (!TimestampDifferenceExceeds(drift->reported_at, now, REPORT_MS) || drift->done == 0)
+		return;
+	drift->reported_at = now;
+	rate = drift->done / ((now - drift->started_at) / (double) USECS_PER_SEC);
+	ereport(NOTICE,
+			(errmsg("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining",
+					drift->done, drift->total, rate, Max(drift->total - drift->done, 0) / rate)));
+}
+
+/* Compare the copies of some tenants. */
+static void
+compare_batch(Drift *drift, List *slugs)
+{
+	TenancyDigester *digester;
+	StringInfoData condition;
+	const char *tenant = NULL;
+	ListCell   *lc;
+
+	initStringInfo(&condition);
+	foreach(lc, slugs)
+		appendStringInfo(&condition, "%s%s", condition.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
+	digester = tenancy_digest_open();
+	foreach(lc, read_copies(psprintf("t.slug OPERATOR(pg_catalog.=) ANY (ARRAY[%s])", condition.data)))
 	{
 		Copy	   *copy = lfirst(lc);
 
-		if (i % BATCH == 0)
-			sum_copies(comparable, i);
-		i++;
-		if (copy->sum == NULL || strcmp(copy->sum, model_sum(&sums, copy)) != 0)
+		CHECK_FOR_INTERRUPTS();
+		if (tenant != NULL && strcmp(copy->tenant, tenant) != 0)
 		{
-			MemoryContext old = MemoryContextSwitchTo(context);
+			drift->done++;
+			report_progress(drift);
+		}
+		tenant = copy->tenant;
+		look_at(drift, digester, copy);
+	}
+	if (tenant != NULL)
+		drift->done++;
+	tenancy_digest_close(digester);
+}
 
-			compare(rsinfo, copy);
-			MemoryContextSwitchTo(old);
+static HTAB *
+create_same(void)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = ctl.entrysize = sizeof(SameKey);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("tenancy drift", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static int
+count_tenants(const char *mode)
+{
+	List	   *count = tenancy_exec_list_as(tenancy_registry_owner(),
+											 psprintf("SELECT pg_catalog.count(*) FROM tenancy.tenant"
+													  " WHERE mode OPERATOR(pg_catalog.=) '%s'"
+													  " AND status OPERATOR(pg_catalog.<>) 'dropping'", mode));
+
+	return atoi(linitial(count));
+}
+
+/* The slugs of the schema tenants that come after one. */
+static List *
+next_tenants(const char *after)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(),
+								psprintf("SELECT slug FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'schema'"
+										 " AND status OPERATOR(pg_catalog.<>) 'dropping' AND slug OPERATOR(pg_catalog.>) %s"
+										 " ORDER BY slug LIMIT %d", quote_literal_cstr(after), BATCH));
+}
+
+/* Compare the schemas of one tenant, or (NULL) of all. */
+static void
+compare_schemas(ReturnSetInfo *rsinfo, const char *slug)
+{
+	Drift		drift = {.rsinfo = rsinfo, .context = CurrentMemoryContext};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy drift",
+												  ALLOCSET_DEFAULT_SIZES);
+	List	   *slugs;
+
+	drift.same = create_same();
+	drift.total = slug ? 1 : count_tenants("schema");
+	drift.started_at = drift.reported_at = GetCurrentTimestamp();
+	MemoryContextSwitchTo(context);
+	if (slug != NULL)
+		compare_batch(&drift, list_make1(unconstify(char *, slug)));
+	else
+	{
+		char		after[NAMEDATALEN] = "";
+
+		while ((slugs = next_tenants(after)) != NIL)
+		{
+			strlcpy(after, llast(slugs), NAMEDATALEN);
+			compare_batch(&drift, slugs);
 			MemoryContextReset(context);
 		}
 	}
+	MemoryContextSwitchTo(drift.context);
 	MemoryContextDelete(context);
 }
 
@@ -551,13 +741,6 @@ report_unprotected(ReturnSetInfo *rsinfo, const TenancyTenant *tenant)
 	}
 }
 
-static bool
-has_tenants(const char *mode)
-{
-	return tenancy_exec_list_as(tenancy_registry_owner(),
-								psprintf("SELECT slug FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) '%s' LIMIT 1",
-										 mode)) != NIL;
-}
 
 /* drift(tenant text) */
 Datum
@@ -570,12 +753,12 @@ tenancy_drift(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_home();
 	if (PG_ARGISNULL(0))
 	{
-		if (has_tenants("shared"))
+		if (count_tenants("shared") > 0)
 			report_unprotected(rsinfo, NULL);
-		if (has_tenants("database"))
+		if (count_tenants("database") > 0)
 			ereport(NOTICE,
 					(errmsg("tenants' databases are not compared")));
-		compare_copies(rsinfo, read_copies(NULL));
+		compare_schemas(rsinfo, NULL);
 		return (Datum) 0;
 	}
 
@@ -588,6 +771,6 @@ tenancy_drift(PG_FUNCTION_ARGS)
 	if (tenant.mode == TENANCY_SHARED)
 		report_unprotected(rsinfo, &tenant);
 	else
-		compare_copies(rsinfo, read_copies(tenant.slug));
+		compare_schemas(rsinfo, tenant.slug);
 	return (Datum) 0;
 }

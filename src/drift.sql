@@ -9,7 +9,7 @@
 CREATE VIEW tenancy.drift_copy AS
 	SELECT t.id AS tenant_id, t.slug AS tenant, m.name AS module, m.position,
 		   c.level, m.level AS model_level, m.model_schema, model.oid AS model,
-		   s.main_schema, s.schema_name, n.oid AS namespace
+		   s.main_schema, main.oid AS main_namespace, s.schema_name, n.oid AS namespace
 	FROM tenancy.tenant t
 	JOIN tenancy.module_copy c ON c.tenant_id = t.id
 	JOIN tenancy.module m ON m.name = c.module
@@ -17,6 +17,7 @@ CREATE VIEW tenancy.drift_copy AS
 						CASE WHEN m.position = 1 THEN t.schema_name
 						ELSE pg_catalog.concat(t.schema_name, '_plugin_', m.name)::name END AS schema_name) s
 	LEFT JOIN pg_catalog.pg_namespace model ON model.nspname = m.model_schema
+	LEFT JOIN pg_catalog.pg_namespace main ON main.nspname = s.main_schema
 	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
 	WHERE t.mode = 'schema' AND t.status <> 'dropping';
 
