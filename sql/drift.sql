@@ -56,9 +56,15 @@ COMMENT ON TABLE customer IS 'who buys';
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA regress_model GRANT SELECT ON TABLES TO regress_app;
 GRANT USAGE ON SCHEMA regress_model, regress_crm TO regress_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA regress_model TO regress_app;
+-- What copies leave out
+GRANT TRUNCATE, REFERENCES, TRIGGER ON orders TO regress_app;
+GRANT REFERENCES (name), UPDATE (name) ON customer TO regress_app;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA regress_model GRANT USAGE ON TYPES TO regress_app;
 CREATE TABLE regress_crm.lead (id int PRIMARY KEY, customer bigint REFERENCES customer);
 RESET ROLE;
 RESET search_path;
+GRANT USAGE, CREATE ON SCHEMA regress_model TO regress_other;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_other IN SCHEMA regress_model GRANT SELECT ON TABLES TO regress_app;
 SELECT tenancy.create_module('main', 'regress_model');
 SELECT tenancy.create_module('crm', 'regress_crm');
 SELECT tenancy.grant_access('regress_app');
@@ -73,7 +79,7 @@ SELECT * FROM tenancy.drift('nobody');
 -- Not for ordinary roles
 SET ROLE regress_app;
 SELECT * FROM tenancy.drift();
-SELECT * FROM tenancy.drift_object;
+SELECT * FROM tenancy.drift_objects('regress_model'::regnamespace, NULL, 'model');
 RESET ROLE;
 
 -- A copy that is the same comes first, so that each change must show in the digest by which copies are told apart.
@@ -136,6 +142,23 @@ INSERT INTO public.change (sql) VALUES
 	('CREATE OPERATOR tenant_a.@@@ (FUNCTION = int4pl, LEFTARG = int, RIGHTARG = int)'), ('CREATE COLLATION own FROM "C"'),
 	('ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA tenant_a REVOKE SELECT ON TABLES FROM regress_app'),
 	('ALTER SCHEMA tenant_a OWNER TO regress_other'),
+	('GRANT TRUNCATE ON orders TO regress_app'), ('GRANT TRIGGER ON customer TO PUBLIC'), ('GRANT REFERENCES (name) ON customer TO regress_app'), ('REVOKE UPDATE (name) ON customer FROM regress_app'),
+	('GRANT CREATE ON SCHEMA tenant_a TO regress_app'), ('GRANT USAGE ON SCHEMA tenant_a TO regress_other'), ('REVOKE USAGE ON SCHEMA tenant_a FROM regress_app'),
+	('GRANT USAGE ON SCHEMA tenant_a TO regress_app WITH GRANT OPTION'), ('GRANT USAGE ON SCHEMA tenant_a_plugin_crm TO PUBLIC'),
+	('ALTER DEFAULT PRIVILEGES FOR ROLE regress_other IN SCHEMA tenant_a GRANT SELECT ON TABLES TO regress_app'),
+	('ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA tenant_a GRANT EXECUTE ON FUNCTIONS TO regress_app'),
+	('ALTER POLICY tenant_isolation ON customer WITH CHECK (tenancy.policy_is_tenant(''00000000-0000-4000-8000-0000000000a1'') AND true)'),
+	('ALTER POLICY tenant_access ON customer USING (true)'), ('ALTER POLICY tenant_access ON customer TO regress_app'), ('ALTER POLICY tenant_access ON customer WITH CHECK (true)'),
+	('DROP POLICY tenant_access ON customer; CREATE POLICY tenant_access ON customer FOR SELECT USING (tenancy.policy_allow(tableoid))'),
+	('CREATE POLICY tenant_access ON orders USING (tenancy.policy_allow(tableoid))'),
+	('INSERT INTO pg_seclabel VALUES (''customer''::regclass, ''pg_class''::regclass, 0, ''regress'', ''secret'')'),
+	('INSERT INTO pg_seclabel VALUES (''customer''::regclass, ''pg_class''::regclass, 3, ''regress'', ''secret'')'),
+	('INSERT INTO pg_seclabel VALUES (''rich''::regclass, ''pg_class''::regclass, 0, ''regress'', ''secret'')'),
+	('INSERT INTO pg_seclabel VALUES (''numbers''::regclass, ''pg_class''::regclass, 0, ''regress'', ''secret'')'),
+	('INSERT INTO pg_seclabel VALUES (''trg''::regproc, ''pg_proc''::regclass, 0, ''regress'', ''secret'')'),
+	('INSERT INTO pg_seclabel VALUES (''mood''::regtype, ''pg_type''::regclass, 0, ''regress'', ''secret'')'),
+	('INSERT INTO pg_seclabel VALUES (''tenant_a''::regnamespace, ''pg_namespace''::regclass, 0, ''regress'', ''secret'')'),
+	('ALTER TABLE orders DISABLE TRIGGER ALL'),
 	('DROP TABLE tenant_a_plugin_crm.lead'), ('ALTER TABLE tenant_a_plugin_crm.lead ADD COLUMN x int'), ('DROP SCHEMA tenant_a_plugin_crm CASCADE'),
 	('SELECT 1');
 -- Everything but the last one is seen, as one row (a rename as two); a text that names the copy where the model's
@@ -187,10 +210,21 @@ SELECT * FROM tenancy.drift('c');
 ALTER TABLE regress_model.customer FORCE ROW LEVEL SECURITY;
 SELECT tenancy.create_tenant('d', 'schema', '00000000-0000-4000-8000-0000000000d1');
 SELECT * FROM tenancy.drift('d');
+ALTER POLICY tenant_isolation ON tenant_d.customer WITH CHECK (tenancy.policy_is_tenant('00000000-0000-4000-8000-0000000000d1') AND tenant_id IS NOT NULL);
+SELECT * FROM tenancy.drift('d');
+
+-- A role that acts for one tenant, and then for none
+SELECT tenancy.revoke_access('regress_app');
+SELECT tenancy.grant_access('regress_app', 'd');
+SELECT tenancy.create_tenant('e', 'schema', '00000000-0000-4000-8000-0000000000e1');
+SELECT object, difference FROM tenancy.drift('e');
+SELECT object, difference FROM tenancy.drift('d');
+SELECT tenancy.revoke_access('regress_app', 'd');
+SELECT object, difference FROM tenancy.drift('d');
 
 DROP EXTENSION tenancy CASCADE;
 DROP FUNCTION tried(text);
 DROP TABLE change;
-DROP SCHEMA my_regress_model, regress_model, regress_crm, tenant_d CASCADE;
+DROP SCHEMA my_regress_model, regress_model, regress_crm, tenant_d, tenant_e CASCADE;
 DROP OWNED BY regress_owner, regress_app, regress_other CASCADE;
 DROP ROLE regress_owner, regress_app, regress_other;

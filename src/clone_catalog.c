@@ -193,6 +193,17 @@ tenancy_clone_attr_target(Catalogs *c, CatalogId id, HeapTuple row, AttrNumber a
 	return DatumGetInt32(value);
 }
 
+/* Does anything in this database have a security label? */
+bool
+tenancy_clone_has_labels(Catalogs *c)
+{
+	SysScanDesc scan = systable_beginscan(tenancy_clone_catalog(c, CAT_SECLABEL), InvalidOid,
+										  false, NULL, 0, NULL);
+	bool		result = HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	return result;
+}
 
 char *
 tenancy_clone_identifier(NameData name)

@@ -74,6 +74,7 @@ extern char *tenancy_clone_attr_text(Catalogs *c, CatalogId id, HeapTuple row,
 									 AttrNumber attno);
 extern int tenancy_clone_attr_target(Catalogs *c, CatalogId id, HeapTuple row,
 									 AttrNumber attno);
+extern bool tenancy_clone_has_labels(Catalogs *c);
 extern char *tenancy_clone_identifier(NameData name);
 extern char *tenancy_clone_role_identifier(Oid role);
 extern char *tenancy_clone_tablespace_identifier(Oid tablespace);

@@ -916,17 +916,6 @@ is_read_statistics(Model *m, Oid oid)
 	return false;
 }
 
-static bool
-has_labels(Catalogs *c)
-{
-	SysScanDesc scan = systable_beginscan(tenancy_clone_catalog(c, CAT_SECLABEL), InvalidOid,
-										  false, NULL, 0, NULL);
-	bool		result = HeapTupleIsValid(systable_getnext(scan));
-
-	systable_endscan(scan);
-	return result;
-}
-
 /*
  * Read everything that is in the schema: all of it depends on it, but for
  * what is part of something else (indexes, row types, arrays).
@@ -938,7 +927,7 @@ tenancy_clone_read_members(Model *m)
 											  NamespaceRelationId, m->namespace);
 	ListCell   *lc;
 
-	m->has_labels = has_labels(&m->catalogs);
+	m->has_labels = tenancy_clone_has_labels(&m->catalogs);
 	list_sort(members, tenancy_clone_compare_members);
 	foreach(lc, members)
 	{

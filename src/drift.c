@@ -3,7 +3,7 @@
  * drift.c
  *	  drift(): how tenants' copies differ from their models.
  *
- * The view tenancy.drift_object describes schemas by their catalogs.  A copy and
+ * The function tenancy.drift_objects() describes a schema by its catalogs.  A copy and
  * its model are described each with its own schemas on the path, so that PostgreSQL
  * itself leaves these names out, and compared row by row.  Copies of a model are
  * mostly the same: a digest (drift_digest.c) tells which ones are, and of these only
@@ -96,12 +96,17 @@ static const struct
 	{"volatility", "v", "volatile"},
 };
 
-/* A schema, and the main module's that belongs with it (or itself again) */
+/*
+ * A schema, the main module's that belongs with it (or itself again), and from
+ * which side it is looked at: see drift.sql.
+ */
 typedef struct Place
 {
 	Oid			namespace;
 	const char *schema;
 	const char *main_schema;
+	const char *tenant_id;		/* of a copy in a schema; else NULL */
+	const char *side;
 } Place;
 
 typedef struct Copy
@@ -115,7 +120,7 @@ typedef struct Copy
 	TenancyDigestSchema schema; /* for its digest */
 } Copy;
 
-/* A row of tenancy.drift_object */
+/* A row of tenancy.drift_objects() */
 typedef struct Described
 {
 	char	   *whole;			/* the objects that it is part of, with \x01 between them, or NULL */
@@ -221,7 +226,8 @@ read_copies(const char *condition)
 	nrows = tenancy_exec_format("SELECT tenant_id, tenant, module, level, model_level, namespace, schema_name,"
 								" main_namespace, main_schema, model, model_schema,"
 								" (SELECT m.model_schema FROM tenancy.module m WHERE m.position OPERATOR(pg_catalog.=) 1),"
-								" position FROM tenancy.drift_copy WHERE tenant_id OPERATOR(pg_catalog.=) ANY (ARRAY("
+								" position, tenancy.drift_schema_privileges(namespace, tenant_id, 'copy')"
+								" FROM tenancy.drift_copy WHERE tenant_id OPERATOR(pg_catalog.=) ANY (ARRAY("
 								"SELECT t.id FROM tenancy.tenant t WHERE t.mode OPERATOR(pg_catalog.=) 'schema'"
 								" AND t.status OPERATOR(pg_catalog.<>) 'dropping' AND %s)) ORDER BY tenant, position",
 								condition);
@@ -230,7 +236,10 @@ read_copies(const char *condition)
 	{
 		Copy	   *copy = palloc0(sizeof(Copy));
 
-		(void) tenancy_ident_parse_uuid(column_text(i, 1), &copy->schema.tenant);
+		copy->place.tenant_id = column_text(i, 1);
+		copy->place.side = "copy";
+		copy->model.side = "model";
+		(void) tenancy_ident_parse_uuid(copy->place.tenant_id, &copy->schema.tenant);
 		copy->tenant = column_text(i, 2);
 		copy->module = column_text(i, 3);
 		copy->level = atoi(column_text(i, 4));
@@ -243,6 +252,7 @@ read_copies(const char *condition)
 		copy->model.schema = column_text(i, 11);
 		copy->model.main_schema = column_text(i, 12);
 		copy->schema.position = atoi(column_text(i, 13));
+		copy->schema.privileges = column_text(i, 14);
 		copies = lappend(copies, copy);
 	}
 	MemoryContextSwitchTo(old);
@@ -291,10 +301,9 @@ describe(const Place *place)
 					   psprintf("%s, %s, pg_temp", quote_identifier(place->schema),
 								quote_identifier(place->main_schema)));
 	nrows = tenancy_exec_format("SELECT whole, pg_catalog.replace(pg_catalog.replace(object, %s, ''), %s, '') COLLATE pg_catalog.\"C\","
-								" properties, settings FROM tenancy.drift_object"
-								" WHERE namespace OPERATOR(pg_catalog.=) %u::pg_catalog.oid"
-								" ORDER BY 2",
-								prefix_of(place->schema), prefix_of(place->main_schema), place->namespace);
+								" properties, settings FROM tenancy.drift_objects(%u, %s, '%s') ORDER BY 2",
+								prefix_of(place->schema), prefix_of(place->main_schema), place->namespace,
+								place->tenant_id ? quote_literal_cstr(place->tenant_id) : "NULL", place->side);
 	old = MemoryContextSwitchTo(exec.caller_context);
 	description->place = place;
 	description->count = nrows;
@@ -503,7 +512,7 @@ describe_model(Drift *drift, const Copy *copy)
 	}
 	old = MemoryContextSwitchTo(drift->context);
 	model = palloc(sizeof(Model));
-	model->place.namespace = copy->model.namespace;
+	model->place = copy->model;
 	model->place.schema = pstrdup(copy->model.schema);
 	model->place.main_schema = pstrdup(copy->model.main_schema);
 	model->level = copy->model_level;

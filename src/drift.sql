@@ -1,8 +1,9 @@
 /*
  * drift.c: comparing copies with their models
  *
- * The views describe schemas by their catalogs.  Their operators are bound here,
- * while nothing but PostgreSQL's own are in reach, and not where they are read.
+ * The views and functions describe schemas by their catalogs.  Their operators are
+ * bound here, while nothing but PostgreSQL's own are in reach, and not where they are
+ * read.
  */
 
 /* The copies of modules that are schemas of this database */
@@ -32,10 +33,17 @@ CREATE VIEW tenancy.drift_member AS
 					AND (e.deptype = 'e' OR d.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass));
 
 /*
- * Who holds what, whoever granted it.  Copies give no TRUNCATE, REFERENCES or
- * TRIGGER, so that these are left out but for the owner's.
+ * From which side a schema is looked at:
+ *
+ * copy		it is a schema tenant's copy of a module
+ * model	it is the model, and described is what a copy in a schema is to be
+ * database it is the copy in a tenant's database
+ * template it is the model, and described is what a copy in a database is to be
+ *
+ * Who holds what, whoever granted it.  In a copy in a schema, nobody who may act for
+ * tenants has TRUNCATE, REFERENCES or TRIGGER, whatever the model gives.
  */
-CREATE FUNCTION tenancy.drift_privileges(acl aclitem[], kind "char", owner oid)
+CREATE FUNCTION tenancy.drift_privileges(acl aclitem[], kind "char", owner oid, side text)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -43,12 +51,39 @@ RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 		FROM (SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ' ' ||
 			  lower(a.privilege_type) || CASE WHEN a.is_grantable AND a.grantee <> owner THEN ' with grant option' ELSE '' END AS text
 			  FROM aclexplode(COALESCE(acl, acldefault(kind, owner))) a
-			  WHERE a.grantee = owner OR a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')) p);
+			  WHERE side <> 'model' OR a.grantee = owner OR a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+			  OR a.grantee <> 0 AND NOT EXISTS (SELECT FROM tenancy.access x WHERE pg_has_role(x.role, a.grantee, 'MEMBER'))) p);
 
-COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid) IS
+COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text) IS
 'For drift(): who holds which privileges, as a text';
 
-REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid) FROM PUBLIC;
+/*
+ * The same for a schema itself.  Whoever may act for a tenant, and nobody else, is
+ * to use its schemas; in databases CONNECT is what counts, and all may use the schemas.
+ */
+CREATE FUNCTION tenancy.drift_schema_privileges(schema_oid oid, tenant uuid, side text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
+		FROM (SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ' ' ||
+			  lower(a.privilege_type) || CASE WHEN a.is_grantable AND a.grantee <> n.nspowner THEN ' with grant option' ELSE '' END AS text
+			  FROM pg_namespace n, aclexplode(COALESCE(n.nspacl, acldefault('n', n.nspowner))) a
+			  WHERE n.oid = schema_oid
+			  AND (a.grantee = n.nspowner
+				   OR side <> 'model' AND (a.privilege_type <> 'USAGE' OR a.is_grantable OR side = 'copy' AND NOT EXISTS (
+					SELECT FROM tenancy.access x WHERE x.role = a.grantee AND (x.tenant_id IS NULL OR x.tenant_id = tenant))))
+			  UNION
+			  SELECT r.oid::regrole::text || ' without usage'
+			  FROM pg_namespace n, tenancy.access x JOIN pg_authid r ON r.oid = x.role
+			  WHERE side = 'copy' AND n.oid = schema_oid AND (x.tenant_id IS NULL OR x.tenant_id = tenant)
+			  AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) a WHERE a.grantee = r.oid AND a.privilege_type = 'USAGE')) p);
+
+COMMENT ON FUNCTION tenancy.drift_schema_privileges(oid, uuid, text) IS
+'For drift(): who holds which privileges on a schema, but for those that it is to give, and who lacks these, as a text';
+
+REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.drift_schema_privileges(oid, uuid, text) FROM PUBLIC;
 
 /* A sequence's parameters */
 CREATE VIEW tenancy.drift_sequence AS
@@ -58,28 +93,39 @@ CREATE VIEW tenancy.drift_sequence AS
 	FROM pg_catalog.pg_sequence s;
 
 /*
- * Every object, with the objects that it is part of (with \x01 between them), the names of its properties
- * and their settings.  In a copy the wall is our pair of policies, in the model
- * whatever leads to it.
+ * Every object of a schema, with the objects that it is part of (with \x01 between
+ * them), the names of its properties and their settings.
+ *
+ * It has no path of its own: PostgreSQL leaves out, of what it deparses, the names of
+ * the schemas on the caller's, which is what makes copies comparable.  Nothing here is
+ * looked up by name when it runs.
  */
-CREATE VIEW tenancy.drift_object (namespace, whole, object, properties, settings) AS
-	SELECT n.oid, NULL::text, 'the schema',
-		   ARRAY['owner'],
-		   ARRAY[n.nspowner::pg_catalog.regrole::text]
-	FROM pg_catalog.pg_namespace n
+CREATE FUNCTION tenancy.drift_objects(schema_oid oid, tenant uuid, side text)
+RETURNS TABLE (whole text, object text, properties text[], settings text[])
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT NULL::text, 'the schema',
+		   ARRAY['owner', 'privileges', 'security labels'],
+		   ARRAY[n.nspowner::pg_catalog.regrole::text, tenancy.drift_schema_privileges(schema_oid, tenant, side),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = n.oid AND l.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND l.objsubid = 0)]
+	FROM pg_catalog.pg_namespace n WHERE n.oid = schema_oid
 UNION ALL
-	SELECT m.namespace, NULL, 'default privileges for ' || CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' ELSE d.defaclobjtype::text END,
+	-- Copies take over the owner's default privileges only
+	SELECT NULL, 'default privileges of ' || d.defaclrole::pg_catalog.regrole::text || ' for ' || CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' ELSE d.defaclobjtype::text END,
 		   ARRAY['privileges'],
-		   ARRAY[tenancy.drift_privileges(d.defaclacl, 'r', d.defaclrole)]
-	FROM (SELECT n.oid AS namespace, n.nspowner FROM pg_catalog.pg_namespace n) m
-	JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = m.namespace AND d.defaclrole = m.nspowner
+		   ARRAY[tenancy.drift_privileges(d.defaclacl, 'r', d.defaclrole, side)]
+	FROM pg_catalog.pg_namespace n
+	JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = n.oid
+	WHERE n.oid = schema_oid AND (d.defaclrole = n.nspowner OR side IN ('copy', 'database'))
 UNION ALL
 	-- Tables
-	SELECT m.namespace, CASE WHEN c.relispartition THEN (SELECT 'table ' || p.relname FROM pg_catalog.pg_inherits i
+	SELECT CASE WHEN c.relispartition THEN (SELECT 'table ' || p.relname FROM pg_catalog.pg_inherits i
 						 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid) END,
 		   CASE c.relkind WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || c.relname,
 		   ARRAY['kind', 'persistence', 'owner', 'access method', 'tablespace', 'storage options', 'replica identity',
-				 'type', 'parents', 'partition key', 'partition bounds', 'isolation', 'access policy', 'privileges', 'comment'],
+				 'type', 'parents', 'partition key', 'partition bounds', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END, 'isolation''s check',
+				 'access policy', 'privileges', 'comment', 'security labels'],
 		   ARRAY[c.relkind::text, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
 				 (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = c.relam),
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace),
@@ -90,47 +136,65 @@ UNION ALL
 				  FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
 				 CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
 				 pg_catalog.pg_get_expr(c.relpartbound, c.oid),
-				 CASE WHEN w.tenant_id IS NULL THEN 'in force'
+				 CASE WHEN side = 'model' THEN 'in force'
+				 WHEN side <> 'copy' THEN
+				 (SELECT pg_catalog.concat_ws(', ', CASE WHEN c.relrowsecurity THEN 'on' ELSE 'off' END, CASE WHEN c.relforcerowsecurity THEN 'forced' END,
+				  pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.polname, p.polpermissive, p.polcmd, p.polroles, pg_catalog.pg_get_expr(p.polqual, p.polrelid),
+				   'check', pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)), ', ' ORDER BY p.polname))
+				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname IN ('tenant_isolation', 'tenant_access'))
 				 WHEN c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
 					SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
 					AND NOT p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'
-					AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = w.call
-					AND (p.polwithcheck IS NULL OR pg_catalog.starts_with(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), '(' || w.call || ' AND ')))
+					AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'tenancy.policy_is_tenant(''' || tenant || '''::uuid)')
 				 THEN 'in force' ELSE 'broken' END,
-				 CASE WHEN w.tenant_id IS NULL AND NOT c.relrowsecurity
-				 OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access')
-				 THEN CASE WHEN w.tenant_id IS NULL AND EXISTS (SELECT FROM pg_catalog.pg_policy p
-				  WHERE p.polrelid = c.oid AND p.polpermissive AND p.polname <> 'tenant_access') THEN 'none' ELSE 'lets through' END
-				 ELSE 'none' END,
-				 tenancy.drift_privileges(c.relacl, 'r', c.relowner),
-				 pg_catalog.obj_description(c.oid, 'pg_class')]
+				 CASE side WHEN 'model' THEN
+				 (WITH RECURSIVE up (relation) AS (SELECT c.oid UNION SELECT i.inhparent FROM up JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.relation)
+				  SELECT '(tenancy.policy_is_tenant(''(own id)''::uuid) AND (' || pg_catalog.quote_ident(t.tenant_column) || ' = ''(own id)''::uuid))'
+				  FROM up JOIN tenancy.protected_table t ON t.relation = up.relation LIMIT 1)
+				 WHEN 'copy' THEN
+				 (SELECT pg_catalog.replace(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), tenant::text, '(own id)')
+				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation') END,
+				 CASE side WHEN 'model' THEN
+				 CASE WHEN (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'))
+				 AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polname <> 'tenant_access')
+				 THEN 'lets through' ELSE 'none' END
+				 WHEN 'copy' THEN COALESCE(
+				 (SELECT CASE WHEN p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}' AND p.polwithcheck IS NULL
+				  AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'tenancy.policy_allow(tableoid)' THEN 'lets through' ELSE 'not what it should be' END
+				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'), 'none') END,
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, side),
+				 pg_catalog.obj_description(c.oid, 'pg_class'),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0)]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('r', 'p', 'f')
-	LEFT JOIN LATERAL (SELECT d.tenant_id, 'tenancy.policy_is_tenant(''' || d.tenant_id || '''::uuid)' AS call
-					   FROM tenancy.drift_copy d WHERE d.namespace = m.namespace) w ON true
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Views
-	SELECT m.namespace, NULL, CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || c.relname,
-		   ARRAY['query', 'owner', 'options', 'columns'' defaults', 'privileges', 'comment'],
+	SELECT NULL, CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || c.relname,
+		   ARRAY['query', 'owner', 'options', 'columns'' defaults', 'privileges', 'comment', 'security labels'],
 		   ARRAY[pg_catalog.pg_get_viewdef(c.oid), c.relowner::pg_catalog.regrole::text, c.reloptions::text,
 				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, pg_catalog.pg_get_expr(f.adbin, f.adrelid),
-				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner) END,
+				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner, side) END,
 				  pg_catalog.col_description(c.oid, a.attnum)), ', ' ORDER BY a.attnum)
 				  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 				  WHERE a.attrelid = c.oid AND a.attnum > 0),
-				 tenancy.drift_privileges(c.relacl, 'r', c.relowner),
-				 pg_catalog.obj_description(c.oid, 'pg_class')]
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, side),
+				 pg_catalog.obj_description(c.oid, 'pg_class'),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0)]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('v', 'm')
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Sequences, but for those of identity columns
-	SELECT m.namespace, 'column ' || o.relname || '.' || a.attname, 'sequence ' || c.relname,
-		   ARRAY['parameters', 'column', 'persistence', 'owner', 'privileges', 'comment'],
+	SELECT 'column ' || o.relname || '.' || a.attname, 'sequence ' || c.relname,
+		   ARRAY['parameters', 'column', 'persistence', 'owner', 'privileges', 'comment', 'security labels'],
 		   ARRAY[s.parameters, o.relname || '.' || a.attname, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
-				 tenancy.drift_privileges(c.relacl, 's', c.relowner),
-				 pg_catalog.obj_description(c.oid, 'pg_class')]
+				 tenancy.drift_privileges(c.relacl, 's', c.relowner, side),
+				 pg_catalog.obj_description(c.oid, 'pg_class'),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0)]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind = 'S'
 	JOIN tenancy.drift_sequence s ON s.seqrelid = c.oid
@@ -138,12 +202,12 @@ UNION ALL
 		AND d.refclassid = m.classid AND d.refobjsubid <> 0 AND d.deptype IN ('a', 'i')
 	LEFT JOIN pg_catalog.pg_class o ON o.oid = d.refobjid
 	LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IS DISTINCT FROM 'i'
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IS DISTINCT FROM 'i'
 UNION ALL
 	-- Columns; the server keeps a version of its own among the options
-	SELECT m.namespace, 'table ' || c.relname, 'column ' || c.relname || '.' || a.attname,
+	SELECT 'table ' || c.relname, 'column ' || c.relname || '.' || a.attname,
 		   ARRAY['type', 'not null', 'default', 'generated', 'identity', 'collation', 'storage', 'compression',
-				 'statistics target', 'options', 'privileges', 'comment'],
+				 'statistics target', 'options', 'privileges', 'comment', 'security labels'],
 		   ARRAY[pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
 				 pg_catalog.pg_get_expr(f.adbin, f.adrelid), a.attgenerated::text,
 				 CASE a.attidentity WHEN '' THEN NULL ELSE
@@ -154,18 +218,22 @@ UNION ALL
 				 CASE WHEN a.attcollation <> 0 THEN a.attcollation::pg_catalog.regcollation::text END,
 				 a.attstorage::text, a.attcompression::text, COALESCE(a.attstattarget, -1)::text,
 				 (SELECT pg_catalog.string_agg(o, ', ') FROM pg_catalog.unnest(a.attoptions) o WHERE NOT pg_catalog.starts_with(o, 'pg_attver=')),
-				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner) END,
-				 pg_catalog.col_description(c.oid, a.attnum)]
+				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner, side) END,
+				 pg_catalog.col_description(c.oid, a.attnum),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = a.attnum)]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('r', 'p', 'f')
 	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 	LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Constraints, but for inherited ones and the reference to the registry
-	SELECT m.namespace, 'table ' || c.relname, 'constraint ' || k.conname || ' on ' || c.relname,
-		   ARRAY['definition', 'index options', 'index tablespace', 'clustered', 'replica identity', 'comment'],
-		   ARRAY[pg_catalog.pg_get_constraintdef(k.oid), x.reloptions::text,
+	SELECT 'table ' || c.relname, 'constraint ' || k.conname || ' on ' || c.relname,
+		   ARRAY['definition', 'enforced', 'index options', 'index tablespace', 'clustered', 'replica identity', 'comment'],
+		   ARRAY[pg_catalog.pg_get_constraintdef(k.oid),
+				 CASE WHEN k.contype = 'f' THEN (NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled IN ('D', 'R')))::text END,
+				 x.reloptions::text,
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace),
 				 i.indisclustered::text, i.indisreplident::text,
 				 pg_catalog.obj_description(k.oid, 'pg_constraint')]
@@ -176,10 +244,10 @@ UNION ALL
 		AND k.confrelid <> 'tenancy.tenant'::pg_catalog.regclass
 	LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid AND k.contype IN ('p', 'u', 'x')
 	LEFT JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Indexes, but for those of constraints
-	SELECT m.namespace, pg_catalog.concat_ws(E'\x01', CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname,
+	SELECT pg_catalog.concat_ws(E'\x01', CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname,
 											 (SELECT 'index ' || p.relname FROM pg_catalog.pg_inherits h
 											  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent WHERE h.inhrelid = x.oid)),
 		   'index ' || x.relname,
@@ -195,12 +263,12 @@ UNION ALL
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid
 	JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
 	JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = m.classid AND d.objid = x.oid
 					AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.deptype = 'i')
 UNION ALL
 	-- Policies, but for ours
-	SELECT m.namespace, 'table ' || c.relname, 'policy ' || p.polname || ' on ' || c.relname,
+	SELECT 'table ' || c.relname, 'policy ' || p.polname || ' on ' || c.relname,
 		   ARRAY['permissive', 'command', 'roles', 'condition', 'check', 'comment'],
 		   ARRAY[p.polpermissive::text, p.polcmd::text,
 				 (SELECT pg_catalog.string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE r::pg_catalog.regrole::text END, ', ' ORDER BY r)
@@ -210,30 +278,30 @@ UNION ALL
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid
 	JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid AND p.polname NOT IN ('tenant_isolation', 'tenant_access')
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Triggers
-	SELECT m.namespace, CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
+	SELECT CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
 		   'trigger ' || g.tgname || ' on ' || c.relname,
 		   ARRAY['definition', 'enabled', 'comment'],
 		   ARRAY[pg_catalog.pg_get_triggerdef(g.oid, true), g.tgenabled::text, pg_catalog.obj_description(g.oid, 'pg_trigger')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relhastriggers
 	JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Rules, but for views' queries
-	SELECT m.namespace, CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
+	SELECT CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
 		   'rule ' || r.rulename || ' on ' || c.relname,
 		   ARRAY['definition', 'enabled', 'comment'],
 		   ARRAY[pg_catalog.pg_get_ruledef(r.oid, true), r.ev_enabled::text, pg_catalog.obj_description(r.oid, 'pg_rewrite')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relhasrules
 	JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.rulename <> '_RETURN'
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Extended statistics
-	SELECT m.namespace, 'table ' || c.relname, 'statistics ' || s.stxname,
+	SELECT 'table ' || c.relname, 'statistics ' || s.stxname,
 		   ARRAY['columns', 'kinds', 'owner', 'statistics target', 'comment'],
 		   ARRAY[c.relname || ': ' || pg_catalog.pg_get_statisticsobjdef_columns(s.oid), s.stxkind::text,
 				 s.stxowner::pg_catalog.regrole::text, COALESCE(s.stxstattarget, -1)::text,
@@ -241,14 +309,14 @@ UNION ALL
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid
 	JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = c.oid
-	WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Functions, procedures, aggregates
-	SELECT m.namespace, NULL,
+	SELECT NULL,
 		   CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END || p.proname
 		   || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
 		   ARRAY['kind', 'body', 'arguments', 'result', 'language', 'volatility', 'strict', 'security definer', 'leakproof',
-				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'owner', 'privileges', 'comment'],
+				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'owner', 'privileges', 'comment', 'security labels'],
 		   ARRAY[p.prokind::text, COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), pg_catalog.concat_ws(' ', p.probin, p.prosrc)),
 				 pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
 				 (SELECT l.lanname::text FROM pg_catalog.pg_language l WHERE l.oid = p.prolang),
@@ -265,15 +333,17 @@ UNION ALL
 				   a.aggmtransspace, a.agginitval, a.aggminitval)
 				  FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
 				 p.proowner::pg_catalog.regrole::text,
-				 tenancy.drift_privileges(p.proacl, 'f', p.proowner),
-				 pg_catalog.obj_description(p.oid, 'pg_proc')]
+				 tenancy.drift_privileges(p.proacl, 'f', p.proowner, side),
+				 pg_catalog.obj_description(p.oid, 'pg_proc'),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = p.oid AND l.classoid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND l.objsubid = 0)]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_proc p ON p.oid = m.objid
-	WHERE m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 UNION ALL
 	-- Types
-	SELECT m.namespace, NULL, CASE t.typtype WHEN 'd' THEN 'domain ' ELSE 'type ' END || t.typname,
-		   ARRAY['kind', 'labels', 'attributes', 'base type', 'not null', 'default', 'collation', 'constraints', 'range', 'owner', 'privileges', 'comment'],
+	SELECT NULL, CASE t.typtype WHEN 'd' THEN 'domain ' ELSE 'type ' END || t.typname,
+		   ARRAY['kind', 'labels', 'attributes', 'base type', 'not null', 'default', 'collation', 'constraints', 'range', 'owner', 'privileges', 'comment', 'security labels'],
 		   ARRAY[t.typtype::text,
 				 (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
 				  FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
@@ -291,26 +361,33 @@ UNION ALL
 				   (SELECT o.opcname FROM pg_catalog.pg_opclass o WHERE o.oid = r.rngsubopc))
 				  FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
 				 t.typowner::pg_catalog.regrole::text,
-				 tenancy.drift_privileges(t.typacl, 'T', t.typowner),
-				 pg_catalog.obj_description(t.oid, 'pg_type')]
+				 tenancy.drift_privileges(t.typacl, 'T', t.typowner, side),
+				 pg_catalog.obj_description(t.oid, 'pg_type'),
+				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = t.oid AND l.classoid = 'pg_catalog.pg_type'::pg_catalog.regclass AND l.objsubid = 0)]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_type t ON t.oid = m.objid
-	WHERE m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.typtype <> 'm'
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.typtype <> 'm'
 UNION ALL
 	-- What no model has, since it could not be copied
-	SELECT m.namespace, NULL, i.type || ' ' || COALESCE(i.name, i.identity), NULL, NULL
+	SELECT NULL, i.type || ' ' || COALESCE(i.name, i.identity), NULL, NULL
 	FROM tenancy.drift_member m
 	CROSS JOIN LATERAL pg_catalog.pg_identify_object(m.classid, m.objid, 0) i
-	WHERE m.classid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
+	WHERE m.namespace = schema_oid AND m.classid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
 		'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
 		'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass);
+END;
+
+COMMENT ON FUNCTION tenancy.drift_objects(oid, uuid, text) IS
+'For drift(): what is in a schema, with its properties';
+
+REVOKE ALL ON FUNCTION tenancy.drift_objects(oid, uuid, text) FROM PUBLIC;
 
 COMMENT ON VIEW tenancy.drift_copy IS 'For drift(): the copies of modules that are schemas of this database';
 COMMENT ON VIEW tenancy.drift_member IS 'For drift(): what is in schemas';
 COMMENT ON VIEW tenancy.drift_sequence IS 'For drift(): the parameters of sequences';
-COMMENT ON VIEW tenancy.drift_object IS 'For drift(): what is in schemas, with its properties';
 
-REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_sequence, tenancy.drift_object FROM PUBLIC;
+REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_sequence FROM PUBLIC;
 
 CREATE FUNCTION tenancy.drift(tenant text DEFAULT NULL,
 							  OUT tenant text, OUT module text, OUT object text, OUT difference text)

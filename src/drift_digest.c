@@ -42,6 +42,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
+#include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "compat.h"
 #include "drift_digest.h"
@@ -86,6 +87,7 @@ struct TenancyDigester
 	Datum	   *values;
 	bool	   *nulls;
 	StringInfoData buf;
+	bool		has_labels;
 
 	/* Of a tenant: */
 	MemoryContext context;
@@ -95,6 +97,7 @@ struct TenancyDigester
 
 	/* Of a schema: */
 	List	   *rows[CATALOGS];
+	List	   *internal_triggers;	/* of foreign keys, that are not as usual */
 	List	   *others;			/* OtherRows */
 	const char *name;			/* quoted */
 	const char *main_name;
@@ -180,6 +183,14 @@ static uint64
 buffer_hash(TenancyDigester *d)
 {
 	return hash_bytes_extended((unsigned char *) d->buf.data, d->buf.len, 0);
+}
+
+/* Let what is in the buffer count. */
+static void
+add_buffer(TenancyDigester *d)
+{
+	d->digest.sum += buffer_hash(d);
+	d->digest.count++;
 }
 
 static void
@@ -303,7 +314,16 @@ read_rows(TenancyDigester *d, CatalogId id, Oid key)
 	return read_rows2(d, id, key, InvalidOid);
 }
 
-/* The same, with the comments on the objects. */
+/* Keep what is said about an object: comments and security labels. */
+static void
+read_remarks(TenancyDigester *d, Oid classid, Oid oid)
+{
+	(void) read_rows2(d, CAT_DESCRIPTION, oid, classid);
+	if (d->has_labels)
+		(void) read_rows2(d, CAT_SECLABEL, oid, classid);
+}
+
+/* Keep rows, with the comments on the objects. */
 static void
 read_commented(TenancyDigester *d, CatalogId id, Oid classid, Oid key)
 {
@@ -318,7 +338,10 @@ read_commented(TenancyDigester *d, CatalogId id, Oid classid, Oid key)
 	}
 }
 
-/* PostgreSQL's own triggers are named by number, and come with a constraint. */
+/*
+ * PostgreSQL's own triggers are named by number, and come with a constraint: they
+ * count if they are not enabled as usual.
+ */
 static void
 read_triggers(TenancyDigester *d, Oid relid)
 {
@@ -329,7 +352,11 @@ read_triggers(TenancyDigester *d, Oid relid)
 		Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
 
 		if (trigger->tgisinternal)
+		{
+			if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
+				d->internal_triggers = lappend(d->internal_triggers, trigger);
 			continue;
+		}
 		d->rows[CAT_TRIGGER] = lappend(d->rows[CAT_TRIGGER], lfirst(lc));
 		(void) read_rows2(d, CAT_DESCRIPTION, trigger->oid, TriggerRelationId);
 	}
@@ -374,8 +401,7 @@ read_toast(TenancyDigester *d, Form_pg_class class)
 		resetStringInfo(&d->buf);
 		appendStringInfo(&d->buf, "toast %s %s", NameStr(class->relname),
 						 OidOutputFunctionCall(F_ARRAY_OUT, options));
-		d->digest.sum += buffer_hash(d);
-		d->digest.count++;
+		add_buffer(d);
 	}
 }
 
@@ -496,7 +522,7 @@ read_member(TenancyDigester *d, Oid classid, Oid oid)
 		if (ROW(Form_pg_depend, lfirst(lc))->deptype == DEPENDENCY_EXTENSION)
 			return;
 	}
-	(void) read_rows2(d, CAT_DESCRIPTION, oid, classid);
+	read_remarks(d, classid, oid);
 	switch (classid)
 	{
 		case RelationRelationId:
@@ -525,9 +551,11 @@ read_schema(TenancyDigester *d, Oid namespace, int position)
 	ListCell   *lc;
 
 	memset(d->rows, 0, sizeof(d->rows));
+	d->internal_triggers = NIL;
 	d->others = NIL;
 	d->digest.sum = d->digest.count = 0;
 	(void) read_rows(d, CAT_NAMESPACE, namespace);
+	read_remarks(d, NamespaceRelationId, namespace);
 	foreach(lc, tenancy_clone_rows2(&d->catalogs, CAT_REFERENCE, NamespaceRelationId, namespace))
 	{
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
@@ -828,8 +856,7 @@ add_row(TenancyDigester *d, Oid classid, TupleDesc desc, const ColumnKind *kinds
 				break;
 		}
 	}
-	d->digest.sum += buffer_hash(d);
-	d->digest.count++;
+	add_buffer(d);
 }
 
 /* What has been dropped of a table goes on having a row. */
@@ -853,6 +880,17 @@ add_rows(TenancyDigester *d)
 			if (!is_dropped_column(id, lfirst(lc)))
 				add_row(d, RelationGetRelid(rel), RelationGetDescr(rel), d->kinds[id], lfirst(lc));
 		}
+	}
+	foreach(lc, d->internal_triggers)
+	{
+		Form_pg_trigger trigger = lfirst(lc);
+
+		resetStringInfo(&d->buf);
+		append_oid(d, trigger->tgrelid);
+		append_oid(d, trigger->tgconstraint);
+		append_oid(d, trigger->tgfoid);
+		appendStringInfoChar(&d->buf, trigger->tgenabled);
+		add_buffer(d);
 	}
 	foreach(lc, d->others)
 	{
@@ -879,6 +917,7 @@ tenancy_digest_open(void)
 	initStringInfo(&d->buf);
 	d->context = AllocSetContextCreate(CurrentMemoryContext, "tenancy digest", ALLOCSET_DEFAULT_SIZES);
 	tenancy_clone_open_catalogs(&d->catalogs);
+	d->has_labels = tenancy_clone_has_labels(&d->catalogs);
 	for (int id = 0; id < CATALOGS; id++)
 		d->kinds[id] = column_kinds(RelationGetDescr(tenancy_clone_catalog(&d->catalogs, id)));
 	return d;
@@ -941,6 +980,9 @@ tenancy_digest_schema(TenancyDigester *d, const TenancyDigestSchema *schema)
 	d->main_name = schema_name(d, schema->main_namespace);
 	read_schema(d, schema->namespace, schema->position);
 	add_rows(d);
+	resetStringInfo(&d->buf);
+	appendStringInfo(&d->buf, "privileges %s", schema->privileges ? schema->privileges : "");
+	add_buffer(d);
 	MemoryContextSwitchTo(old);
 	return d->digest;
 }

@@ -26,6 +26,7 @@ typedef struct TenancyDigestSchema
 	Oid			namespace;
 	Oid			main_namespace; /* of the main module's copy; may be the same */
 	int			position;		/* the module's */
+	const char *privileges;		/* on the schema, those that it is to give left out; or NULL */
 } TenancyDigestSchema;
 
 extern TenancyDigester *tenancy_digest_open(void);

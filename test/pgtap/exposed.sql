@@ -23,7 +23,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'protect_table(regclass,name,boolean,text)', 'protect_module(text,name)', 'unprotect_table(regclass)', 'is_protected(regclass)', 'check_isolation()',
 	'row_security_holes(integer)', 'add_migration(bigint,text,text,text,boolean,boolean,text)', 'load_migrations(text,text)',
 	'migrate(text,text[],integer,integer,integer,interval,integer,boolean)', 'rollback(bigint,text,text[],integer,integer,integer,interval,integer,boolean)',
-	'drift(text)', 'drift_privileges(aclitem[],"char",oid)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
+	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_privileges(aclitem[],"char",oid,text)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
 	'copy_tenant(text,text,tenancy.isolation_mode)', 'start_recording(bigint,text,text,text[])', 'stop_recording(boolean)',
 	'move_tenant(text,tenancy.isolation_mode)']), 'administrator';
 -- Called by the server, triggers or our own workers, by nobody else
@@ -32,7 +32,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_co
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'recording', 'access', 'protected_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'recorded_statement', 'recorded_statement_number_seq',
-	'drift_copy', 'drift_member', 'drift_object', 'drift_sequence']), 'registry';
+	'drift_copy', 'drift_member', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
 INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress']), 'administrator''s view';
 -- The one view that shows each role what is its own
@@ -94,7 +94,7 @@ SELECT throws_ok(format('SELECT tenancy.%s', call), state, NULL, call) FROM (VAL
 	($$set_tenant('hooli')$$, '42501'), ($$set_tenant('globex')$$, '42501'), ($$set_tenant('nosuch')$$, '42501'),
 	($$set_tenant('00000000-0000-4000-8000-00000000000b'::uuid)$$, '42501'), ($$set_tenant('00000000-0000-4000-8000-0000000000ff'::uuid)$$, '42501'),
 	($$set_tenant_token('x')$$, '28000'), ('policy_tenant_id()', 'TN001'), ($$policy_is_tenant('00000000-0000-4000-8000-00000000000b')$$, 'TN001')) AS calls (call, state);
-SELECT ok(NOT tenancy.policy_allow(oid), 'policy_allow() by itself allows nothing: ' || oid::regclass) FROM pg_class WHERE relname IN ('pg_class', 'drift_object');
+SELECT ok(NOT tenancy.policy_allow(oid), 'policy_allow() by itself allows nothing: ' || oid::regclass) FROM pg_class WHERE relname IN ('pg_class', 'drift_member');
 BEGIN;
 SELECT tenancy.set_tenant('acme') \g /dev/null
 SELECT is(tenancy.policy_tenant_id(), :'acme'::uuid, 'under acme: its id');
