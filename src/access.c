@@ -64,6 +64,8 @@ role_identifier(Oid role)
 	" WHEN a.rolreplication THEN 'has REPLICATION, and can copy all data'" \
 	" WHEN a.rolcreaterole THEN 'has CREATEROLE, and can make itself a member of other roles'" \
 	" WHEN a.oid OPERATOR(pg_catalog.=) ANY (ARRAY(" OWNERS ")) THEN 'owns tables of tenants, and can switch row security off'" \
+	" WHEN EXISTS (SELECT FROM tenancy.reference_table r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation" \
+	"  WHERE c.relowner OPERATOR(pg_catalog.=) a.oid) THEN 'owns reference tables, and can change their rows for all tenants'" \
 	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_read_all_data' THEN 'reads all tables, those of the registry included'" \
 	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_write_all_data' THEN 'writes all tables, those of the registry included'" \
 	" WHEN a.rolname OPERATOR(pg_catalog.=) ANY ('{pg_read_server_files,pg_write_server_files,pg_execute_server_program}')" \

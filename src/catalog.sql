@@ -111,6 +111,17 @@ CREATE TABLE tenancy.protected_table (
 COMMENT ON TABLE tenancy.protected_table IS 'Shared tables under the tenant policies, and the row security flags that they had before';
 
 /*
+ * Here, the tables whose copies are to be in tenants' databases; there, the
+ * copies, and what each was made of: see reference.c.
+ */
+CREATE TABLE tenancy.reference_table (
+	relation		regclass PRIMARY KEY,
+	definition		jsonb
+);
+COMMENT ON TABLE tenancy.reference_table IS 'Global tables that tenants'' tables point at; in a tenant''s own database, the copies of them';
+COMMENT ON COLUMN tenancy.reference_table.definition IS 'What a copy in a tenant''s database was made of; null for the table itself';
+
+/*
  * A database is created and dropped outside the transaction that asks for
  * it.  A row here, committed before the database is touched, says what to do
  * about it should that transaction or the server die: see database.c.
@@ -149,3 +160,4 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.module_copy', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.access', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.move', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.reference_table', '');

@@ -35,6 +35,9 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+/* Column number, as in catalog.sql */
+#define Anum_reference_table_relation	1
+
 /* A sum over rows, so that their order does not matter. */
 typedef struct Fingerprint
 {
@@ -305,9 +308,30 @@ add_whole_table(Fingerprint *f, Oid relid)
 	table_close(rel, AccessShareLock);
 }
 
+/* Add the reference tables, which are rows of the registry, and their schemas. */
+static void
+add_reference_tables(Fingerprint *f)
+{
+	Relation	rel = table_open(tenancy_registry_relation("reference_table"), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(heap_getattr(tuple, Anum_reference_table_relation,
+														  RelationGetDescr(rel), &isnull));
+
+		add_relation(f, relid);
+		add_syscache_row(f, NAMESPACEOID, NamespaceRelationId, get_rel_namespace(relid));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
 /*
- * A text that changes whenever a model schema, the registry's rows about
- * modules and protected tables, or the list of extensions does.
+ * A text that changes whenever a model schema, a reference table, the registry's
+ * rows about modules and protected tables, or the list of extensions does.
  */
 char *
 tenancy_clone_fingerprint(void)
@@ -330,6 +354,7 @@ tenancy_clone_fingerprint(void)
 		(void) add_rows2(&f, CAT_DEFAULT_ACL,
 						 tenancy_registry_module_owner(module), namespace);
 	}
+	add_reference_tables(&f);
 	tenancy_clone_close_catalogs(&f.catalogs);
 	add_whole_table(&f, tenancy_registry_relation("module"));
 	add_whole_table(&f, tenancy_registry_relation("protected_table"));

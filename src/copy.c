@@ -21,6 +21,7 @@
 #include "import.h"
 #include "miscadmin.h"
 #include "registry.h"
+#include "rows.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
@@ -66,7 +67,7 @@ tenancy_copy_tenant(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("tenant \"%s\" already exists", slug)));
 
-	directory = tenancy_export_temporary_directory();
+	directory = tenancy_rows_temporary_directory();
 	PG_ENSURE_ERROR_CLEANUP(remove_directory, CStringGetDatum(directory));
 	{
 		tenancy_export_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), directory);

@@ -75,6 +75,7 @@
 #include "ident.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "reference.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
@@ -808,6 +809,9 @@ fill_template(const char *fingerprint)
 	foreach(lc, modules)
 		add_model_schema(job, lfirst(lc));
 	add_extensions(job);
+	(void) tenancy_worker_run(job);
+	tenancy_reference_define(job->database);
+	job = tenancy_worker_job(job->database);
 	foreach(lc, modules)
 		add_model(job, lfirst(lc));
 	add_statements(job, query_list("SELECT pg_catalog.format('INSERT INTO tenancy.protected_table VALUES (%L, %L, %L, %L)',"
@@ -1015,6 +1019,7 @@ tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 	oid = draw_database_oid();
 	settle_at_end(&tenant->id, false, false);
 	copy_template(tenant, oid);
+	tenancy_reference_fill(oid);
 	enter_tenant(tenant, oid, is_open);
 	forget_pending(tenant);
 }

@@ -575,22 +575,6 @@ read_manifest(const char *directory)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
 }
 
-/*
- * The path of a directory for files that nobody is to see, which is not there
- * yet.  They are temporary ones of PostgreSQL by their place and name.
- */
-char *
-tenancy_export_temporary_directory(void)
-{
-	char	   *parent = psprintf("%s/base/%s", DataDir, PG_TEMP_FILES_DIR);
-
-	if (MakePGDirectory(parent) < 0 && errno != EEXIST)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not create directory \"%s\": %m", parent)));
-	return psprintf("%s/%s_tenancy.%d", parent, PG_TEMP_FILE_PREFIX, MyProcPid);
-}
-
 /* The export itself, of a tenant that stays where it is meanwhile. */
 void
 tenancy_export_rows(const TenancyTenant *tenant, const char *directory)

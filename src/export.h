@@ -10,7 +10,6 @@
 
 #include "registry.h"
 
-extern char *tenancy_export_temporary_directory(void);
 extern void tenancy_export_rows(const TenancyTenant *tenant, const char *directory);
 extern void tenancy_export_run(const char *name, const char *directory);
 

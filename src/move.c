@@ -46,6 +46,7 @@
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
+#include "rows.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -433,7 +434,7 @@ run_worker(const Leader *leader)
 static char *
 write_files(Leader *leader, const TenancyTenant *tenant)
 {
-	strlcpy(leader->directory, tenancy_export_temporary_directory(), MAXPGPATH);
+	strlcpy(leader->directory, tenancy_rows_temporary_directory(), MAXPGPATH);
 	tenancy_export_rows(tenant, leader->directory);
 	return tenancy_import_manifest(leader->directory);
 }

@@ -684,6 +684,25 @@ refuse_tenant_schema(Oid relid, const char *schema)
 				 errdetail("A tenant's own schema is no place for shared tables.")));
 }
 
+/* Rows that all tenants' databases have a copy of are no tenant's. */
+static void
+refuse_reference_table(Oid relid)
+{
+	TenancyExec exec;
+	bool		found;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	found = tenancy_exec_format("SELECT FROM tenancy.reference_table"
+								" WHERE relation::pg_catalog.oid OPERATOR(pg_catalog.=) %u", relid) > 0;
+	tenancy_exec_end(&exec);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is a reference table", label(relid)),
+				 errdetail("Its rows are for all tenants."),
+				 errhint("Call tenancy.remove_reference_table() first.")));
+}
+
 /* Refuse a partition or inheritance child: its root must be protected. */
 static void
 refuse_child(Oid relid, bool is_partition)
@@ -742,6 +761,7 @@ refuse_unsuitable(Oid relid)
 				 errdetail("Only an application's tables can be protected.")));
 
 	refuse_tenant_schema(relid, schema);
+	refuse_reference_table(relid);
 	refuse_child(relid, class.relispartition);
 }
 

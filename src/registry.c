@@ -1125,6 +1125,27 @@ check_module_owner(const char *schema, Oid owner)
 	ReleaseSysCache(tuple);
 }
 
+/* Reference tables are for all tenants, a model's tables are each one's own. */
+static void
+refuse_reference_schema(const char *schema)
+{
+	TenancyExec exec;
+	char	   *table;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	table = tenancy_exec_text_format(&exec, "SELECT c.relname FROM tenancy.reference_table r"
+									 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation"
+									 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+									 " WHERE n.nspname OPERATOR(pg_catalog.=) %s ORDER BY c.relname LIMIT 1", quote_literal_cstr(schema));
+	tenancy_exec_end(&exec);
+	if (table != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" cannot be a model schema", schema),
+				 errdetail("Its table \"%s\" is a reference table.", table),
+				 errhint("Use ALTER TABLE ... SET SCHEMA, or call tenancy.remove_reference_table().")));
+}
+
 static void
 check_model_schema(const char *schema)
 {
@@ -1146,6 +1167,7 @@ check_model_schema(const char *schema)
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("schema \"%s\" does not exist", schema),
 				 errhint("Create the model schema first, owned by a role with NOLOGIN; it may be empty.")));
+	refuse_reference_schema(schema);
 	check_module_owner(schema, tenancy_registry_module_owner(&probe));
 }
 

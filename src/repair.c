@@ -88,6 +88,11 @@ repair_rows(ReturnSetInfo *rsinfo)
 						   " RETURNING p.relation"))
 		report(rsinfo, psprintf("protected table %s", (char *) lfirst(lc)),
 			   "the table does not exist", "entry deleted");
+	foreach(lc, query_list("DELETE FROM tenancy.reference_table r"
+						   " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.relation)"
+						   " RETURNING r.relation"))
+		report(rsinfo, psprintf("reference table %s", (char *) lfirst(lc)),
+			   "the table does not exist", "entry deleted");
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rows.c
- *	  Checking rows that were brought in past the triggers.
+ *	  Checking rows that were brought in past the triggers; files for rows.
  *
  * Rows that are imported or moved have been through the application's triggers
  * once, and these do not fire again.  Neither do those that check foreign keys,
@@ -11,9 +11,13 @@
  */
 #include "postgres.h"
 
+#include "common/file_perm.h"
+#include "compat.h"
 #include "exec.h"
+#include "miscadmin.h"
 #include "registry.h"
 #include "rows.h"
+#include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -66,4 +70,20 @@ tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 					 errmsg("rows of table \"%s\" violate foreign key constraint \"%s\"",
 							get_rel_name(table), broken)));
 	}
+}
+
+/*
+ * The path of a directory for files that nobody is to see, which is not there
+ * yet.  They are temporary ones of PostgreSQL by their place and name.
+ */
+char *
+tenancy_rows_temporary_directory(void)
+{
+	char	   *parent = psprintf("%s/base/%s", DataDir, PG_TEMP_FILES_DIR);
+
+	if (MakePGDirectory(parent) < 0 && errno != EEXIST)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create directory \"%s\": %m", parent)));
+	return psprintf("%s/%s_tenancy.%d", parent, PG_TEMP_FILE_PREFIX, MyProcPid);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rows.h
- *	  Checking rows that were brought in past the triggers.
+ *	  Checking rows that were brought in past the triggers; files for rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,5 +10,6 @@
 
 extern void tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 											const char *id);
+extern char *tenancy_rows_temporary_directory(void);
 
 #endif							/* TENANCY_ROWS_H */

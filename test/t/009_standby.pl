@@ -80,7 +80,8 @@ my %calls = (
 	protect_table => q{'shop.notes'}, protect_module => q{'shop'}, unprotect_table => q{'shop.notes'},
 	add_migration => q{1, 'SELECT 1'}, load_migrations => q{'/tmp'}, migrate => q{}, rollback => q{1},
 	start_recording => q{1}, stop_recording => q{}, repair => q{}, move_tenant => q{'acme', 'schema'},
-	export_tenant => q{'acme', '/tmp/tenancy-standby-export'}, import_tenant => q{'/nowhere'}, copy_tenant => q{'acme', 'copy'});
+	export_tenant => q{'acme', '/tmp/tenancy-standby-export'}, import_tenant => q{'/nowhere'}, copy_tenant => q{'acme', 'copy'},
+	add_reference_table => q{'shop.notes'}, remove_reference_table => q{'shop.notes'}, sync_reference_tables => q{});
 my %works = (
 	check_isolation => q{}, drift => q{}, is_protected => q{'shop.notes'}, row_security_holes => q{150000},
 	tenant_database => q{'acme'}, current_tenant => q{}, current_tenant_id => q{}, is_current_tenant => q{gen_random_uuid()},

@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ *
+ * reference_sync.c
+ *	  Which tables are reference tables; bringing all copies of them in step.
+ *
+ * To add or remove a reference table changes the registry only, in the caller's
+ * transaction.  sync_reference_tables() has the rows written to files once, and
+ * then goes from one tenant's database to the next.  What is done in each is
+ * committed there, whatever becomes of the caller; since it is found by
+ * comparing, the same call goes on where one has stopped.  What fails in one
+ * database is reported, and the others go on.
+ *
+ * Nobody is kept from dropping or moving a tenant meanwhile: its database has
+ * then been dealt with, or is none of ours any more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "database.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "reference.h"
+#include "registry.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(tenancy_reference_add);
+PG_FUNCTION_INFO_V1(tenancy_reference_remove);
+PG_FUNCTION_INFO_V1(tenancy_reference_sync);
+
+/* How often to report progress, in milliseconds. */
+#define PROGRESS_MS		1000
+
+static uint64 change_registry(const char *format,...) pg_attribute_printf(1, 2);
+
+static uint64
+change_registry(const char *format,...)
+{
+	TenancyExec exec;
+	va_list		args;
+	char	   *sql;
+	uint64		processed;
+
+	va_start(args, format);
+	sql = tenancy_exec_vformat(format, args);
+	va_end(args);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	processed = tenancy_exec_sql(sql);
+	tenancy_exec_end(&exec);
+	return processed;
+}
+
+
+/* ----------------------------------------------------------------
+ * Which tables
+ * ----------------------------------------------------------------
+ */
+
+static char *
+table_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+}
+
+/* Are there databases that will hear of a change only by the next synchronization? */
+static void
+hint_at_sync(void)
+{
+	if (change_registry("SELECT FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database' LIMIT 1") > 0)
+		ereport(NOTICE,
+				(errmsg("the databases of tenants have not changed yet"),
+				 errhint("Call tenancy.sync_reference_tables() when the transaction has committed.")));
+}
+
+/* add_reference_table(rel regclass) */
+Datum
+tenancy_reference_add(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	char	   *name;
+
+	tenancy_require_arg(fcinfo, 0, "rel");
+	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
+	relid = PG_GETARG_OID(0);
+	LockRelationOid(relid, AccessShareLock);
+	name = table_name(relid);
+	tenancy_registry_lock_access(ShareLock);
+	tenancy_reference_check(relid);
+	if (change_registry("INSERT INTO tenancy.reference_table (relation) VALUES (%u) ON CONFLICT DO NOTHING", relid) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("table \"%s\" is a reference table already", name)));
+	hint_at_sync();
+	PG_RETURN_VOID();
+}
+
+/* Does a model's foreign key need the table where the model is copied to? */
+static void
+refuse_needed(Oid relid, const char *name)
+{
+	ListCell   *lc;
+	List	   *constraints = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%I on %%s', k.conname, k.conrelid::pg_catalog.regclass) FROM tenancy.module m"
+		" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
+		" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+		" JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) c.oid"
+		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.=) %u LIMIT 1", relid));
+
+	foreach(lc, constraints)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("reference table \"%s\" is needed by foreign key %s", name, (char *) lfirst(lc)),
+				 errdetail("Tenants' databases could not have the foreign key without it.")));
+}
+
+/* remove_reference_table(rel regclass) */
+Datum
+tenancy_reference_remove(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	char	   *name;
+
+	tenancy_require_arg(fcinfo, 0, "rel");
+	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
+	relid = PG_GETARG_OID(0);
+	name = table_name(relid);
+	refuse_needed(relid, name);
+	if (change_registry("DELETE FROM tenancy.reference_table WHERE relation::pg_catalog.oid OPERATOR(pg_catalog.=) %u", relid) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table \"%s\" is not a reference table", name)));
+	hint_at_sync();
+	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * Synchronization
+ * ----------------------------------------------------------------
+ */
+
+static void
+report_row(ReturnSetInfo *rsinfo, const char *tenant, const char *table, int altered,
+		   int64 inserted, int64 updated, int64 deleted, const char *error)
+{
+	Datum		values[7];
+	bool		nulls[7] = {false};
+
+	values[0] = CStringGetTextDatum(tenant);
+	nulls[1] = nulls[2] = nulls[3] = nulls[4] = nulls[5] = table == NULL;
+	if (table != NULL)
+		values[1] = CStringGetTextDatum(table);
+	values[2] = BoolGetDatum(altered != 0);
+	values[3] = Int64GetDatum(inserted);
+	values[4] = Int64GetDatum(updated);
+	values[5] = Int64GetDatum(deleted);
+	nulls[6] = error == NULL;
+	if (error != NULL)
+		values[6] = CStringGetTextDatum(error);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* Return what was changed in a tenant's database. */
+static void
+report_changes(ReturnSetInfo *rsinfo, const char *tenant, List *lines)
+{
+	ListCell   *lc;
+
+	foreach(lc, lines)
+	{
+		int			altered;
+		unsigned long long inserted;
+		unsigned long long updated;
+		unsigned long long deleted;
+		int			offset;
+
+		if (sscanf(lfirst(lc), "%d %llu %llu %llu %n", &altered, &inserted, &updated, &deleted, &offset) != 4)
+			elog(ERROR, "invalid result of a worker: %s", (char *) lfirst(lc));
+		if (altered || inserted > 0 || updated > 0 || deleted > 0)
+			report_row(rsinfo, tenant, (char *) lfirst(lc) + offset, altered, inserted, updated, deleted, NULL);
+	}
+}
+
+/* Does a tenant's database still exist, as far as the registry knows? */
+static bool
+still_there(const TenancyTenant *tenant, TenancyTenant *now)
+{
+	return tenancy_registry_by_id(&tenant->id, now) && now->mode == TENANCY_DATABASE &&
+		now->status != TENANCY_DROPPING;
+}
+
+/*
+ * Bring one database in step; returns the error that this ended with, or NULL.
+ * The error's detail is left out: it may quote the tenant's rows.
+ */
+static char *
+try_database(const TenancyReferences *references, const TenancyTenant *tenant)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char	   *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		tenancy_reference_send(references, tenancy_database_oid(tenant));
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED || edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		error = psprintf("%s: %s", unpack_sql_state(edata->sqlerrcode), edata->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+sync_tenant(ReturnSetInfo *rsinfo, const TenancyReferences *references, const char *id)
+{
+	TenancyTenant tenant;
+	TenancyTenant now;
+	pg_uuid_t	uuid;
+	char	   *error;
+
+	if (!tenancy_ident_parse_uuid(id, &uuid))
+		return;
+	tenant.id = uuid;
+	if (!still_there(&tenant, &now))
+		return;
+	tenant = now;
+	error = try_database(references, &tenant);
+	report_changes(rsinfo, tenant.slug, tenancy_reference_result(references));
+	if (error != NULL && still_there(&tenant, &now))
+	{
+		report_row(rsinfo, tenant.slug, NULL, 0, 0, 0, 0, error);
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("reference tables of tenant \"%s\" were not synchronized", tenant.slug),
+				 errdetail_internal("%s", error)));
+	}
+}
+
+static void
+report_progress(int done, int total, TimestampTz *reported_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(*reported_at, now, PROGRESS_MS))
+		return;
+	*reported_at = now;
+	ereport(NOTICE,
+			(errmsg("synchronized reference tables in %d of %d databases", done, total)));
+}
+
+static void
+sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references)
+{
+	List	   *tenants = tenancy_exec_list_as(tenancy_registry_owner(),
+											   "SELECT id FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database'"
+											   " AND status OPERATOR(pg_catalog.<>) 'dropping' ORDER BY slug");
+	TimestampTz reported_at = GetCurrentTimestamp();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy reference tables",
+												  ALLOCSET_DEFAULT_SIZES);
+	ListCell   *lc;
+
+	foreach(lc, tenants)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		CHECK_FOR_INTERRUPTS();
+		sync_tenant(rsinfo, references, lfirst(lc));
+		report_progress(foreach_current_index(lc) + 1, list_length(tenants), &reported_at);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
+	}
+	MemoryContextDelete(context);
+}
+
+/* A table that was dropped is no reference table. */
+static void
+forget_dropped(void)
+{
+	(void) change_registry("DELETE FROM tenancy.reference_table r WHERE NOT EXISTS"
+						   " (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.relation)");
+}
+
+/* sync_reference_tables() */
+Datum
+tenancy_reference_sync(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TenancyReferences *references = palloc0(sizeof(TenancyReferences));
+
+	InitMaterializedSRF(fcinfo, 0);
+	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
+
+	/* One call at a time: an older state must not follow a newer one. */
+	LockDatabaseObject(RelationRelationId, tenancy_registry_relation("reference_table"), 1, ExclusiveLock);
+	forget_dropped();
+	tenancy_reference_begin(references);
+	PG_ENSURE_ERROR_CLEANUP(tenancy_reference_end, PointerGetDatum(references));
+	{
+		tenancy_reference_export(references);
+		sync_all(rsinfo, references);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(tenancy_reference_end, PointerGetDatum(references));
+	tenancy_reference_end(0, PointerGetDatum(references));
+	return (Datum) 0;
+}
