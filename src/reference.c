@@ -535,8 +535,6 @@ tenancy_reference_send(const TenancyReferences *references, Oid database)
 {
 	TenancyJob *job = tenancy_worker_job(database);
 
-	if (references->directory != NULL)
-		(void) unlink(result_path(references));
 	job->function = TENANCY_REFERENCE_APPLY;
 	job->argument = psprintf("%d %s\n%s", LockTimeout,
 							 references->directory ? references->directory : "", references->definitions);
@@ -545,7 +543,7 @@ tenancy_reference_send(const TenancyReferences *references, Oid database)
 
 /*
  * What the last worker has committed, even if it failed later, as lines for each
- * table: "altered inserted updated deleted name".
+ * table: "altered inserted updated deleted name".  To be asked for once.
  */
 List *
 tenancy_reference_result(const TenancyReferences *references)
@@ -568,6 +566,7 @@ tenancy_reference_result(const TenancyReferences *references)
 	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
 		appendBinaryStringInfo(&text, buffer, len);
 	FreeFile(file);
+	(void) unlink(path);
 	for (line = strtok(text.data, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		lines = lappend(lines, line);
 	return lines;
