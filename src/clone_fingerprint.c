@@ -4,8 +4,11 @@
  *	  A number that changes when a model schema does.
  *
  * It is a sum over the versions of catalog rows, so that their order does not
- * matter, and tells whether the template database is still a copy of the
- * models.
+ * matter, and tells whether the template database, or a spare, is still a copy
+ * of the models.  create_tenant() waits for it when it takes a spare, and so it
+ * has to be quick: objects that were created together have OIDs that are close
+ * together, and the rows of a catalog about all of them are read by one scan of
+ * a range of its index.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,36 +18,121 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_default_acl.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_description.h"
+#include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_seclabel.h"
+#include "catalog/pg_sequence.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "clone.h"
-#include "clone_catalog.h"
 #include "common/hashfn.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 /* Column number, as in catalog.sql */
 #define Anum_reference_table_relation	1
 
-/* A sum over rows, so that their order does not matter. */
+/* OIDs with no more than this between them are read in one go. */
+#define RUN_GAP 64
+
+/* A set of OIDs; in order, and each once, after sort_set(). */
+typedef struct OidSet
+{
+	Oid		   *oids;
+	int			count;
+	int			size;
+} OidSet;
+
 typedef struct Fingerprint
 {
-	Catalogs	catalogs;
 	uint64		sum;
 	uint64		count;
+	OidSet		relations;		/* tables, indexes, views, sequences, composite types */
+	OidSet		toast;			/* their TOAST tables */
+	OidSet		types;
+	OidSet		routines;
+	OidSet		triggers;		/* without those of constraints */
+	OidSet		described;		/* all of these and their parts */
 } Fingerprint;
+
+/* How to find the rows of a catalog that are about certain objects. */
+typedef struct Source
+{
+	Oid			relid;
+	Oid			index;
+	AttrNumber	key;			/* the object's OID */
+	AttrNumber	class_key;		/* the column before it in the index, or 0 */
+	Oid			classid;		/* and its value */
+	AttrNumber	oid;			/* the row's own OID, if it can have a comment, or 0 */
+} Source;
+
+typedef void (*RowFunction) (Fingerprint *f, const Source *source, Oid key, Relation rel,
+							 HeapTuple row);
+
+
+/* ----------------------------------------------------------------
+ * Sets
+ * ----------------------------------------------------------------
+ */
+
+static void
+add_oid(OidSet *set, Oid oid)
+{
+	if (set->count == set->size)
+	{
+		set->size = Max(64, set->size * 2);
+		set->oids = set->oids ? repalloc(set->oids, set->size * sizeof(Oid)) :
+			palloc(set->size * sizeof(Oid));
+	}
+	set->oids[set->count++] = oid;
+}
+
+static int
+compare_oids(const void *a, const void *b)
+{
+	Oid			left = *(const Oid *) a;
+	Oid			right = *(const Oid *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void
+sort_set(OidSet *set)
+{
+	int			kept = 0;
+
+	if (set->count == 0)
+		return;
+	qsort(set->oids, set->count, sizeof(Oid), compare_oids);
+	for (int i = 1; i < set->count; i++)
+	{
+		if (set->oids[i] != set->oids[kept])
+			set->oids[++kept] = set->oids[i];
+	}
+	set->count = kept + 1;
+}
+
+
+/* ----------------------------------------------------------------
+ * Rows
+ * ----------------------------------------------------------------
+ */
 
 static void
 add_hash(Fingerprint *f, const void *data, int len)
@@ -58,56 +146,94 @@ add_hash(Fingerprint *f, const void *data, int len)
  * transaction or at least another command.
  */
 static void
-add_row(Fingerprint *f, Oid catalog, Oid key1, Oid key2, HeapTuple row)
+add_row(Fingerprint *f, Oid catalog, Oid key, HeapTuple row)
 {
-	uint32		version[5] = {catalog, key1, key2};
+	uint32		version[4] = {catalog, key};
 
-	version[3] = HeapTupleHeaderGetRawXmin(row->t_data);
-	version[4] = HeapTupleHeaderGetRawCommandId(row->t_data);
+	version[2] = HeapTupleHeaderGetRawXmin(row->t_data);
+	version[3] = HeapTupleHeaderGetRawCommandId(row->t_data);
 	add_hash(f, version, sizeof(version));
 }
 
-/* Add the rows that a key selects, and return them. */
-static List *
-add_rows2(Fingerprint *f, CatalogId id, Oid key1, Oid key2)
-{
-	List	   *list = tenancy_clone_rows2(&f->catalogs, id, key1, key2);
-	ListCell   *lc;
-
-	foreach(lc, list)
-		add_row(f, RelationGetRelid(f->catalogs.rel[id]), key1, key2, lfirst(lc));
-	return list;
-}
-
-static List *
-add_rows(Fingerprint *f, CatalogId id, Oid key)
-{
-	return add_rows2(f, id, key, InvalidOid);
-}
-
+/* The usual RowFunction: add the row, and note what can have a comment. */
 static void
-add_description(Fingerprint *f, Oid classid, Oid oid)
-{
-	(void) add_rows2(f, CAT_DESCRIPTION, oid, classid);
-}
-
-static void
-add_syscache_row(Fingerprint *f, int cache, Oid classid, Oid oid)
-{
-	HeapTuple	tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
-
-	if (!HeapTupleIsValid(tuple))
-		return;
-	add_row(f, classid, oid, InvalidOid, tuple);
-	ReleaseSysCache(tuple);
-	add_description(f, classid, oid);
-}
-
-static void
-add_class_column(Fingerprint *f, HeapTuple tuple, AttrNumber attno)
+add_source_row(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
 {
 	bool		isnull;
-	Datum		value = SysCacheGetAttr(RELOID, tuple, attno, &isnull);
+
+	add_row(f, source->relid, key, row);
+	if (source->oid != 0)
+		add_oid(&f->described,
+				DatumGetObjectId(heap_getattr(row, source->oid, RelationGetDescr(rel), &isnull)));
+}
+
+/* Pass the rows about the objects from the first to the last to a function. */
+static void
+scan_run(Fingerprint *f, const Source *source, Relation rel, const OidSet *set,
+		 int first, int last, RowFunction function)
+{
+	ScanKeyData keys[3];
+	int			nkeys = 0;
+	SysScanDesc scan;
+	HeapTuple	row;
+
+	if (source->class_key != 0)
+		ScanKeyInit(&keys[nkeys++], source->class_key, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(source->classid));
+	ScanKeyInit(&keys[nkeys++], source->key, BTGreaterEqualStrategyNumber, F_OIDGE,
+				ObjectIdGetDatum(set->oids[first]));
+	ScanKeyInit(&keys[nkeys++], source->key, BTLessEqualStrategyNumber, F_OIDLE,
+				ObjectIdGetDatum(set->oids[last]));
+	scan = systable_beginscan(rel, source->index, true, NULL, nkeys, keys);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			key = DatumGetObjectId(heap_getattr(row, source->key,
+														RelationGetDescr(rel), &isnull));
+
+		if (bsearch(&key, &set->oids[first], last - first + 1, sizeof(Oid), compare_oids) != NULL)
+			function(f, source, key, rel, row);
+	}
+	systable_endscan(scan);
+}
+
+static void
+scan_source(Fingerprint *f, const Source *source, const OidSet *set, RowFunction function)
+{
+	Relation	rel;
+	int			first = 0;
+
+	if (set->count == 0)
+		return;
+	rel = table_open(source->relid, AccessShareLock);
+	for (int i = 1; i <= set->count; i++)
+	{
+		if (i < set->count && set->oids[i] - set->oids[i - 1] <= RUN_GAP)
+			continue;
+		scan_run(f, source, rel, set, first, i - 1, function);
+		first = i;
+	}
+	table_close(rel, AccessShareLock);
+}
+
+static void
+add_sources(Fingerprint *f, const Source *sources, int count, const OidSet *set)
+{
+	for (int i = 0; i < count; i++)
+		scan_source(f, &sources[i], set, add_source_row);
+}
+
+
+/* ----------------------------------------------------------------
+ * Relations
+ * ----------------------------------------------------------------
+ */
+
+static void
+add_class_column(Fingerprint *f, Relation rel, HeapTuple row, AttrNumber attno)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
 	struct varlena *data;
 
 	if (isnull)
@@ -121,9 +247,9 @@ add_class_column(Fingerprint *f, HeapTuple tuple, AttrNumber attno)
  * VACUUM FULL write a new one.
  */
 static void
-add_class(Fingerprint *f, HeapTuple tuple)
+add_class(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
 {
-	Form_pg_class class = ROW(Form_pg_class, tuple);
+	Form_pg_class class = (Form_pg_class) GETSTRUCT(row);
 	struct
 	{
 		NameData	name;
@@ -146,152 +272,254 @@ add_class(Fingerprint *f, HeapTuple tuple)
 	definition.flags[4] = class->relforcerowsecurity;
 	definition.flags[5] = class->relispartition;
 	add_hash(f, &definition, sizeof(definition));
-	add_class_column(f, tuple, Anum_pg_class_relacl);
-	add_class_column(f, tuple, Anum_pg_class_reloptions);
-	add_class_column(f, tuple, Anum_pg_class_relpartbound);
+	add_class_column(f, rel, row, Anum_pg_class_relacl);
+	add_class_column(f, rel, row, Anum_pg_class_reloptions);
+	add_class_column(f, rel, row, Anum_pg_class_relpartbound);
+	if (OidIsValid(class->reltoastrelid))
+		add_oid(&f->toast, class->reltoastrelid);
 }
 
 static void
-add_indexes(Fingerprint *f, Oid relid)
+add_toast_options(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
 {
-	ListCell   *lc;
+	add_class_column(f, rel, row, Anum_pg_class_reloptions);
+}
 
-	foreach(lc, add_rows(f, CAT_INDEX, relid))
+static void
+add_index(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
+{
+	add_row(f, source->relid, key, row);
+	add_oid(&f->relations, ((Form_pg_index) GETSTRUCT(row))->indexrelid);
+}
+
+static void
+add_trigger(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
+{
+	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(row);
+
+	add_row(f, source->relid, key, row);
+	if (trigger->tgisinternal)
+		return;
+	add_oid(&f->triggers, trigger->oid);
+	add_oid(&f->described, trigger->oid);
+}
+
+static const Source class_source = {
+	.relid = RelationRelationId,
+	.index = ClassOidIndexId,
+	.key = Anum_pg_class_oid,
+};
+
+static const Source index_source = {
+	.relid = IndexRelationId,
+	.index = IndexIndrelidIndexId,
+	.key = Anum_pg_index_indrelid,
+};
+
+static const Source trigger_source = {
+	.relid = TriggerRelationId,
+	.index = TriggerRelidNameIndexId,
+	.key = Anum_pg_trigger_tgrelid,
+};
+
+static const Source relation_sources[] = {
+	{.relid = AttributeRelationId, .index = AttributeRelidNumIndexId,
+	.key = Anum_pg_attribute_attrelid},
+	{.relid = AttrDefaultRelationId, .index = AttrDefaultIndexId,
+	.key = Anum_pg_attrdef_adrelid},
+	{.relid = ConstraintRelationId, .index = ConstraintRelidTypidNameIndexId,
+	.key = Anum_pg_constraint_conrelid, .oid = Anum_pg_constraint_oid},
+	{.relid = RewriteRelationId, .index = RewriteRelRulenameIndexId,
+	.key = Anum_pg_rewrite_ev_class, .oid = Anum_pg_rewrite_oid},
+	{.relid = PolicyRelationId, .index = PolicyPolrelidPolnameIndexId,
+	.key = Anum_pg_policy_polrelid, .oid = Anum_pg_policy_oid},
+	{.relid = StatisticExtRelationId, .index = StatisticExtRelidIndexId,
+	.key = Anum_pg_statistic_ext_stxrelid, .oid = Anum_pg_statistic_ext_oid},
+	{.relid = InheritsRelationId, .index = InheritsRelidSeqnoIndexId,
+	.key = Anum_pg_inherits_inhrelid},
+	{.relid = SequenceRelationId, .index = SequenceRelidIndexId,
+	.key = Anum_pg_sequence_seqrelid},
+	{.relid = DependRelationId, .index = DependDependerIndexId,
+	.key = Anum_pg_depend_objid, .class_key = Anum_pg_depend_classid, .classid = RelationRelationId},
+};
+
+static void
+add_relations(Fingerprint *f)
+{
+	OidSet		tables = f->relations;
+
+	/* The indexes are added to the set while it is read. */
+	tables.oids = palloc(Max(tables.count, 1) * sizeof(Oid));
+	memcpy(tables.oids, f->relations.oids, tables.count * sizeof(Oid));
+	sort_set(&tables);
+	scan_source(f, &index_source, &tables, add_index);
+	sort_set(&f->relations);
+	scan_source(f, &class_source, &f->relations, add_class);
+	sort_set(&f->toast);
+	scan_source(f, &class_source, &f->toast, add_toast_options);
+	add_sources(f, relation_sources, lengthof(relation_sources), &f->relations);
+	scan_source(f, &trigger_source, &tables, add_trigger);
+}
+
+
+/* ----------------------------------------------------------------
+ * Schemas
+ * ----------------------------------------------------------------
+ */
+
+static void
+add_type(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
+{
+	Form_pg_type type = (Form_pg_type) GETSTRUCT(row);
+
+	add_row(f, source->relid, key, row);
+	if (OidIsValid(type->typrelid))
+		add_oid(&f->relations, type->typrelid);
+}
+
+static const Source type_source = {
+	.relid = TypeRelationId,
+	.index = TypeOidIndexId,
+	.key = Anum_pg_type_oid,
+};
+
+static const Source type_sources[] = {
+	{.relid = EnumRelationId, .index = EnumTypIdSortOrderIndexId,
+	.key = Anum_pg_enum_enumtypid},
+	{.relid = ConstraintRelationId, .index = ConstraintTypidIndexId,
+	.key = Anum_pg_constraint_contypid, .oid = Anum_pg_constraint_oid},
+};
+
+static const Source routine_sources[] = {
+	{.relid = ProcedureRelationId, .index = ProcedureOidIndexId,
+	.key = Anum_pg_proc_oid},
+	{.relid = DependRelationId, .index = DependDependerIndexId,
+	.key = Anum_pg_depend_objid, .class_key = Anum_pg_depend_classid, .classid = ProcedureRelationId},
+};
+
+static const Source trigger_sources[] = {
+	{.relid = DependRelationId, .index = DependDependerIndexId,
+	.key = Anum_pg_depend_objid, .class_key = Anum_pg_depend_classid, .classid = TriggerRelationId},
+};
+
+/* What is found by the OID of anything */
+static const Source described_sources[] = {
+	{.relid = DescriptionRelationId, .index = DescriptionObjIndexId,
+	.key = Anum_pg_description_objoid},
+	{.relid = SecLabelRelationId, .index = SecLabelObjectIndexId,
+	.key = Anum_pg_seclabel_objoid},
+};
+
+static const Source namespace_source = {
+	.relid = NamespaceRelationId,
+	.index = NamespaceOidIndexId,
+	.key = Anum_pg_namespace_oid,
+};
+
+static const Source member_source = {
+	.relid = DependRelationId,
+	.index = DependReferenceIndexId,
+	.key = Anum_pg_depend_refobjid,
+	.class_key = Anum_pg_depend_refclassid,
+	.classid = NamespaceRelationId,
+};
+
+/* Sort what is in a schema into the sets. */
+static void
+add_member(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
+{
+	Form_pg_depend dep = (Form_pg_depend) GETSTRUCT(row);
+
+	switch (dep->classid)
 	{
-		Oid			index = ROW(Form_pg_index, lfirst(lc))->indexrelid;
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
-		bool		no_expressions;
+		case RelationRelationId:
+			add_oid(&f->relations, dep->objid);
+			break;
+		case TypeRelationId:
+			add_oid(&f->types, dep->objid);
+			break;
+		case ProcedureRelationId:
+			add_oid(&f->routines, dep->objid);
+			break;
+		default:
+			break;
+	}
+}
 
-		if (!HeapTupleIsValid(tuple))
+static void
+add_to_described(Fingerprint *f, const OidSet *set)
+{
+	for (int i = 0; i < set->count; i++)
+		add_oid(&f->described, set->oids[i]);
+}
+
+/* Add the reference tables, and their schemas, but not what else is in these. */
+static void
+add_reference_tables(Fingerprint *f, OidSet *namespaces)
+{
+	Relation	rel = table_open(tenancy_registry_relation("reference_table"), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	row;
+
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(heap_getattr(row, Anum_reference_table_relation,
+														  RelationGetDescr(rel), &isnull));
+		Oid			namespace = get_rel_namespace(relid);
+
+		if (!OidIsValid(namespace))
 			continue;
-		add_class(f, tuple);
-		if (ROW(Form_pg_class, tuple)->relispartition)
-			(void) add_rows(f, CAT_PARENTS, index);
-		ReleaseSysCache(tuple);
-		(void) tenancy_clone_attr(&f->catalogs, CAT_INDEX, lfirst(lc), Anum_pg_index_indexprs,
-								  &no_expressions);
-		if (!no_expressions)
-			(void) add_rows(f, CAT_ATTRIBUTE, index);
-		(void) add_rows2(f, CAT_DEPEND, RelationRelationId, index);
-		add_description(f, RelationRelationId, index);
+		add_oid(&f->relations, relid);
+		add_oid(namespaces, namespace);
 	}
-}
-
-/* What hangs on a table, with the comments on it. */
-static void
-add_table_parts(Fingerprint *f, Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, add_rows(f, CAT_CONSTRAINT, relid))
-		add_description(f, ConstraintRelationId, ROW(Form_pg_constraint, lfirst(lc))->oid);
-	foreach(lc, add_rows(f, CAT_POLICY, relid))
-		add_description(f, PolicyRelationId, ROW(Form_pg_policy, lfirst(lc))->oid);
-	foreach(lc, add_rows(f, CAT_STATISTICS, relid))
-		add_description(f, StatisticExtRelationId, ROW(Form_pg_statistic_ext, lfirst(lc))->oid);
-	(void) add_rows(f, CAT_PARENTS, relid);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
 
 static void
-add_triggers_and_rules(Fingerprint *f, Form_pg_class class)
+add_schemas(Fingerprint *f, OidSet *namespaces)
 {
-	ListCell   *lc;
+	sort_set(namespaces);
+	scan_source(f, &member_source, namespaces, add_member);
+	add_reference_tables(f, namespaces);
+	sort_set(namespaces);
+	scan_source(f, &namespace_source, namespaces, add_source_row);
+	sort_set(&f->types);
+	scan_source(f, &type_source, &f->types, add_type);
+	add_sources(f, type_sources, lengthof(type_sources), &f->types);
+	add_relations(f);
+	sort_set(&f->routines);
+	add_sources(f, routine_sources, lengthof(routine_sources), &f->routines);
+	sort_set(&f->triggers);
+	add_sources(f, trigger_sources, lengthof(trigger_sources), &f->triggers);
 
-	if (class->relhastriggers)
-	{
-		foreach(lc, add_rows(f, CAT_TRIGGER, class->oid))
-		{
-			Form_pg_trigger trigger = ROW(Form_pg_trigger, lfirst(lc));
-
-			if (trigger->tgisinternal)
-				continue;
-			(void) add_rows2(f, CAT_DEPEND, TriggerRelationId, trigger->oid);
-			add_description(f, TriggerRelationId, trigger->oid);
-		}
-	}
-	if (class->relhasrules)
-	{
-		foreach(lc, add_rows(f, CAT_REWRITE, class->oid))
-			add_description(f, RewriteRelationId, ROW(Form_pg_rewrite, lfirst(lc))->oid);
-	}
+	add_to_described(f, namespaces);
+	add_to_described(f, &f->relations);
+	add_to_described(f, &f->types);
+	add_to_described(f, &f->routines);
+	sort_set(&f->described);
+	add_sources(f, described_sources, lengthof(described_sources), &f->described);
 }
 
+/* The default privileges that an owner has set in its model schema. */
 static void
-add_relation(Fingerprint *f, Oid relid)
+add_default_privileges(Fingerprint *f, Oid owner, Oid namespace)
 {
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
-	HeapTuple	toast;
-	Form_pg_class class;
+	Relation	rel = table_open(DefaultAclRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	row;
 
-	if (!HeapTupleIsValid(tuple))
-		return;
-	class = ROW(Form_pg_class, tuple);
-	add_class(f, tuple);
-	add_description(f, RelationRelationId, relid);
-	if (class->relkind == RELKIND_SEQUENCE)
-	{
-		(void) add_rows(f, CAT_SEQUENCE, relid);
-		(void) add_rows2(f, CAT_DEPEND, RelationRelationId, relid);
-		return;
-	}
-
-	(void) add_rows(f, CAT_ATTRIBUTE, relid);
-	(void) add_rows(f, CAT_ATTRDEF, relid);
-	add_triggers_and_rules(f, class);
-	if (class->relkind != RELKIND_VIEW)
-		add_table_parts(f, relid);
-	if (class->relhasindex)
-		add_indexes(f, relid);
-	toast = SearchSysCache1(RELOID, ObjectIdGetDatum(class->reltoastrelid));
-	if (HeapTupleIsValid(toast))
-	{
-		add_class_column(f, toast, Anum_pg_class_reloptions);
-		ReleaseSysCache(toast);
-	}
-}
-
-static void
-add_type(Fingerprint *f, Oid oid)
-{
-	ListCell   *lc;
-
-	add_syscache_row(f, TYPEOID, TypeRelationId, oid);
-	(void) add_rows(f, CAT_ENUM, oid);
-	foreach(lc, add_rows(f, CAT_DOMAIN_CONSTRAINT, oid))
-		add_description(f, ConstraintRelationId, ROW(Form_pg_constraint, lfirst(lc))->oid);
-	if (get_typ_typrelid(oid) != InvalidOid)
-	{
-		(void) add_rows(f, CAT_ATTRIBUTE, get_typ_typrelid(oid));
-		add_description(f, RelationRelationId, get_typ_typrelid(oid));
-	}
-}
-
-static void
-add_schema(Fingerprint *f, Oid namespace)
-{
-	ListCell   *lc;
-
-	add_syscache_row(f, NAMESPACEOID, NamespaceRelationId, namespace);
-	foreach(lc, add_rows2(f, CAT_REFERENCE, NamespaceRelationId, namespace))
-	{
-		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
-
-		switch (dep->classid)
-		{
-			case RelationRelationId:
-				add_relation(f, dep->objid);
-				break;
-			case TypeRelationId:
-				add_type(f, dep->objid);
-				break;
-			case ProcedureRelationId:
-				add_syscache_row(f, PROCOID, ProcedureRelationId, dep->objid);
-				(void) add_rows2(f, CAT_DEPEND, ProcedureRelationId, dep->objid);
-				break;
-			default:
-				break;
-		}
-	}
+	ScanKeyInit(&keys[0], Anum_pg_default_acl_defaclrole, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(owner));
+	ScanKeyInit(&keys[1], Anum_pg_default_acl_defaclnamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(namespace));
+	scan = systable_beginscan(rel, DefaultAclRoleNspObjIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+		add_row(f, DefaultAclRelationId, namespace, row);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
 
 /* Add all rows of a small table. */
@@ -300,31 +528,10 @@ add_whole_table(Fingerprint *f, Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
+	HeapTuple	row;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		add_row(f, relid, InvalidOid, InvalidOid, tuple);
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-}
-
-/* Add the reference tables, which are rows of the registry, and their schemas. */
-static void
-add_reference_tables(Fingerprint *f)
-{
-	Relation	rel = table_open(tenancy_registry_relation("reference_table"), AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-		Oid			relid = DatumGetObjectId(heap_getattr(tuple, Anum_reference_table_relation,
-														  RelationGetDescr(rel), &isnull));
-
-		add_relation(f, relid);
-		add_syscache_row(f, NAMESPACEOID, NamespaceRelationId, get_rel_namespace(relid));
-	}
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+		add_row(f, relid, InvalidOid, row);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 }
@@ -340,22 +547,21 @@ tenancy_clone_fingerprint(void)
 	MemoryContext context = AllocSetContextCreate(caller, "tenancy fingerprint",
 												  ALLOCSET_DEFAULT_SIZES);
 	Fingerprint f;
+	OidSet		namespaces;
 	ListCell   *lc;
 
 	MemoryContextSwitchTo(context);
 	memset(&f, 0, sizeof(f));
-	tenancy_clone_open_catalogs(&f.catalogs);
+	memset(&namespaces, 0, sizeof(namespaces));
 	foreach(lc, tenancy_registry_modules())
 	{
 		TenancyModule *module = lfirst(lc);
 		Oid			namespace = get_namespace_oid(module->model_schema, false);
 
-		add_schema(&f, namespace);
-		(void) add_rows2(&f, CAT_DEFAULT_ACL,
-						 tenancy_registry_module_owner(module), namespace);
+		add_oid(&namespaces, namespace);
+		add_default_privileges(&f, tenancy_registry_module_owner(module), namespace);
 	}
-	add_reference_tables(&f);
-	tenancy_clone_close_catalogs(&f.catalogs);
+	add_schemas(&f, &namespaces);
 	add_whole_table(&f, tenancy_registry_relation("module"));
 	add_whole_table(&f, tenancy_registry_relation("protected_table"));
 	add_whole_table(&f, ExtensionRelationId);
