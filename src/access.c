@@ -255,7 +255,8 @@ disconnect_databases(const TenancyTenant *tenant)
 
 	slugs = tenancy_exec_list_as(tenancy_registry_owner(),
 								 psprintf("SELECT t.slug FROM tenancy.tenant t"
-										  " WHERE t.database_name IS NOT NULL AND %s",
+										  " WHERE t.database_name IS NOT NULL"
+										  " AND t.status OPERATOR(pg_catalog.<>) 'spare' AND %s",
 										  tenant_condition(tenant)));
 	foreach(lc, slugs)
 	{

@@ -552,7 +552,8 @@ check_copies(const TenancyModule *module, int level)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	above = tenancy_exec_format("SELECT FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
-								" WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.>) %d",
+								" WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.>) %d"
+								" AND t.status OPERATOR(pg_catalog.<>) 'spare'",
 								quote_literal_cstr(module->name), level);
 	tenancy_exec_end(&exec);
 	if (above > 0)

@@ -26,7 +26,7 @@ CREATE TABLE tenancy.tenant (
 	slug			text COLLATE "C" NOT NULL UNIQUE,
 	mode			tenancy.isolation_mode NOT NULL,
 	status			text COLLATE "C" NOT NULL DEFAULT 'active'
-					CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['active', 'suspended', 'moving', 'dropping'])),
+					CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['active', 'suspended', 'moving', 'dropping', 'spare'])),
 	schema_name		name UNIQUE,
 	database_name	name UNIQUE,
 	display_name	text,
@@ -40,6 +40,7 @@ CREATE TABLE tenancy.tenant (
 	CHECK ((mode OPERATOR(pg_catalog.=) 'database') OPERATOR(pg_catalog.=) (database_name IS NOT NULL))
 );
 COMMENT ON TABLE tenancy.tenant IS 'Customer organisations; rows of shared tables refer to them by id';
+COMMENT ON COLUMN tenancy.tenant.status IS 'A row whose status is spare is no tenant yet: see tenancy.spare';
 COMMENT ON COLUMN tenancy.tenant.moved_in IS 'The transaction that moved the tenant to where it lives';
 COMMENT ON COLUMN tenancy.tenant.status_reason IS 'Why the tenant was suspended';
 
@@ -151,6 +152,27 @@ CREATE TABLE tenancy.move (
 );
 COMMENT ON TABLE tenancy.move IS 'Moves of tenants to another mode that are not finished';
 
+/*
+ * Schemas and databases that were cloned ahead of need.  Each has a row of
+ * tenancy.tenant, with an id and a slug that no tenant can have, and is migrated
+ * like a tenant: see spare.c.
+ */
+CREATE TABLE tenancy.spare (
+	tenant_id		uuid PRIMARY KEY,
+	mode			tenancy.isolation_mode NOT NULL,
+	fingerprint		text COLLATE "C" NOT NULL,
+	made_at			timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE tenancy.spare IS 'Schemas and databases that were cloned ahead of need';
+COMMENT ON COLUMN tenancy.spare.fingerprint IS 'Of the models of which it is known to be a copy';
+
+CREATE TABLE tenancy.spare_target (
+	mode			tenancy.isolation_mode PRIMARY KEY
+					CHECK (mode OPERATOR(pg_catalog.<>) 'shared'),
+	spares			integer NOT NULL CHECK (spares OPERATOR(pg_catalog.>=) 0)
+);
+COMMENT ON TABLE tenancy.spare_target IS 'How many spares refill_spares() keeps';
+
 REVOKE ALL ON ALL TABLES IN SCHEMA tenancy FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('tenancy.module', '');
@@ -161,3 +183,5 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.access', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.move', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.reference_table', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.spare', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.spare_target', '');

@@ -469,11 +469,13 @@ tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owne
 
 	tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
 	functions = tenancy_exec_text_list(&exec,
-									   psprintf("SELECT p.oid FROM pg_catalog.pg_proc p"
-												" WHERE p.pronamespace = %s::pg_catalog.regnamespace"
+									   psprintf("SELECT p.oid FROM pg_catalog.pg_depend d"
+												" JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
+												" WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+												" AND d.refobjid = %u AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
 												" AND EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) s"
 												"  WHERE pg_catalog.starts_with(s, 'search_path='))",
-												quote_literal_cstr(quote_identifier(schema))));
+												get_namespace_oid(schema, false)));
 	foreach(lc, functions)
 	{
 		Oid			oid = atooid(lfirst(lc));

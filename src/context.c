@@ -326,7 +326,8 @@ context_check(void)
 	/* A lock that we hold already would not make us read these. */
 	AcceptInvalidationMessages();
 
-	if (!tenancy_registry_by_id(&tenancy_guc_tenant.id, &tenant))
+	if (!tenancy_registry_find(&tenancy_guc_tenant.id, &tenant) ||
+		(tenant.status == TENANCY_SPARE && !tenancy_context_any_status))
 		ereport(ERROR,
 				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
 				 errmsg("the tenant of the current context does not exist")));

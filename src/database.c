@@ -996,6 +996,16 @@ enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
 	(void) tenancy_worker_run(job);
 }
 
+/* Whatever has the database's name already is not ours. */
+static void
+refuse_existing(const TenancyTenant *tenant)
+{
+	if (OidIsValid(get_database_oid(tenant->database_name, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_DATABASE),
+				 errmsg("database \"%s\" already exists", tenant->database_name)));
+}
+
 /*
  * Create the database of a tenant whose registry row the caller has just
  * inserted, or will change to its mode.  If the caller's transaction does not
@@ -1007,11 +1017,7 @@ tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 	Oid			oid;
 	ListCell   *lc;
 
-	if (OidIsValid(get_database_oid(tenant->database_name, true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_DATABASE),
-				 errmsg("database \"%s\" already exists", tenant->database_name)));
-
+	refuse_existing(tenant);
 	tenancy_registry_lock_models(ShareLock);
 	ensure_template();
 	foreach(lc, tenancy_registry_modules())
@@ -1040,8 +1046,8 @@ database_is(const TenancyTenant *tenant, const char *condition)
 }
 
 /* Is the tenant's database there, and this one's? */
-static bool
-is_ours(const TenancyTenant *tenant)
+bool
+tenancy_database_is_ours(const TenancyTenant *tenant)
 {
 	return database_is(tenant, psprintf(TENANCY_DATABASE_IS_OURS, MyDatabaseId));
 }
@@ -1081,7 +1087,7 @@ refuse_database(const TenancyTenant *tenant)
 static void
 check_ours(const TenancyTenant *tenant)
 {
-	if (!is_ours(tenant))
+	if (!tenancy_database_is_ours(tenant))
 		refuse_database(tenant);
 }
 
@@ -1103,7 +1109,7 @@ tenancy_database_of_tenant(PG_FUNCTION_ARGS)
 	found = tenancy_registry_by_name(name, &tenant);
 	tenancy_context_check_access(name, found ? &tenant : NULL);
 	if (tenant.mode == TENANCY_DATABASE && !tenancy_registry_is_home(&tenant) &&
-		!is_ours(&tenant) && !is_orphan(&tenant))
+		!tenancy_database_is_ours(&tenant) && !is_orphan(&tenant))
 		refuse_database(&tenant);
 
 	result = palloc0(sizeof(NameData));
@@ -1124,7 +1130,7 @@ tenancy_database_oid(const TenancyTenant *tenant)
 void
 tenancy_database_drop(const TenancyTenant *tenant)
 {
-	if (is_ours(tenant))
+	if (tenancy_database_is_ours(tenant))
 		add_pending(tenant, "drop", false);
 	else
 		ereport(NOTICE,
@@ -1163,7 +1169,7 @@ tenancy_database_resume(const TenancyTenant *tenant)
 void
 tenancy_database_disconnect(const TenancyTenant *tenant)
 {
-	if (is_ours(tenant))
+	if (tenancy_database_is_ours(tenant))
 		add_pending(tenant, "disconnect", false);
 }
 
@@ -1186,4 +1192,19 @@ tenancy_database_rename(const TenancyTenant *tenant, const char *new_name)
 	tenancy_exec_end(&exec);
 	add_pending(tenant, "rename", true);
 	alter_database(tenant, psprintf("RENAME TO %s", quote_identifier(new_name)));
+}
+
+/*
+ * Make the database of a spare, which nobody has been in, that of a tenant.  Its
+ * own registry is told when the caller has committed; until then, it takes the
+ * tenant's name from the database's: see tenancy_registry_home().
+ */
+void
+tenancy_database_take(const TenancyTenant *spare, const TenancyTenant *tenant)
+{
+	refuse_existing(tenant);
+	add_pending(spare, "rename", true);
+	alter_database(spare, psprintf("RENAME TO %s", quote_identifier(tenant->database_name)));
+	alter_database(tenant, psprintf("SET search_path = %s", database_search_path(tenant)));
+	alter_database(tenant, "ALLOW_CONNECTIONS true");
 }

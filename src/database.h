@@ -12,6 +12,8 @@
 #include "registry.h"
 
 extern void tenancy_database_create(const TenancyTenant *tenant, bool is_open);
+extern void tenancy_database_take(const TenancyTenant *spare, const TenancyTenant *tenant);
+extern bool tenancy_database_is_ours(const TenancyTenant *tenant);
 extern void tenancy_database_drop(const TenancyTenant *tenant);
 extern void tenancy_database_rename(const TenancyTenant *tenant, const char *new_name);
 extern void tenancy_database_suspend(const TenancyTenant *tenant);

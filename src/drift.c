@@ -21,6 +21,7 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "drift.h"
 #include "drift_digest.h"
 #include "exec.h"
 #include "executor/spi.h"
@@ -682,7 +683,7 @@ count_tenants(const char *mode)
 	List	   *count = tenancy_exec_list_as(tenancy_registry_owner(),
 											 psprintf("SELECT pg_catalog.count(*) FROM tenancy.tenant"
 													  " WHERE mode OPERATOR(pg_catalog.=) '%s'"
-													  " AND status OPERATOR(pg_catalog.<>) 'dropping'", mode));
+													  " AND status NOT IN ('dropping', 'spare')", mode));
 
 	return atoi(linitial(count));
 }
@@ -693,7 +694,7 @@ next_tenants(const char *after)
 {
 	return tenancy_exec_list_as(tenancy_registry_owner(),
 								psprintf("SELECT slug FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'schema'"
-										 " AND status OPERATOR(pg_catalog.<>) 'dropping' AND slug OPERATOR(pg_catalog.>) %s"
+										 " AND status NOT IN ('dropping', 'spare') AND slug OPERATOR(pg_catalog.>) %s"
 										 " ORDER BY slug LIMIT %d", quote_literal_cstr(after), BATCH));
 }
 
@@ -782,4 +783,23 @@ tenancy_drift(PG_FUNCTION_ARGS)
 	else
 		compare_schemas(rsinfo, tenant.slug);
 	return (Datum) 0;
+}
+
+/* Does a tenant's or a spare's copy differ from its model? */
+bool
+tenancy_drift_finds(const TenancyTenant *tenant)
+{
+	ReturnSetInfo rsinfo = {0};
+	bool		found;
+
+	if (tenant->mode != TENANCY_SCHEMA)
+		return true;			/* not to be compared, and so not known to be equal */
+	rsinfo.setDesc = CreateTemplateTupleDesc(4);
+	for (int i = 1; i <= 4; i++)
+		TupleDescInitEntry(rsinfo.setDesc, i, NULL, TEXTOID, -1, 0);
+	rsinfo.setResult = tuplestore_begin_heap(false, false, work_mem);
+	compare_schemas(&rsinfo, tenant->slug);
+	found = tuplestore_tuple_count(rsinfo.setResult) > 0;
+	tuplestore_end(rsinfo.setResult);
+	return found;
 }

@@ -265,12 +265,13 @@ take_copy(const Run *run, const pg_uuid_t *last, Copy *copy)
 					 " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
 					 " WHERE c.module OPERATOR(pg_catalog.=) $2 AND c.tenant_id OPERATOR(pg_catalog.>) $3"
 					 " AND CASE WHEN $5 THEN c.level OPERATOR(pg_catalog.>) $4 ELSE c.level OPERATOR(pg_catalog.<) $4 END"
-					 " AND t.status IN ('active', 'suspended')"
+					 " AND t.status IN ('active', 'suspended', 'spare')"
 					 " AND (c.run IS DISTINCT FROM $1"
 					 " OR (NOT c.failed AND (c.retry_at IS NULL OR c.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())))"
 					 " AND EXISTS (SELECT FROM tenancy.migration_run r WHERE r.id OPERATOR(pg_catalog.=) $1"
 					 " AND r.finished_at IS NULL"
-					 " AND (r.tenants IS NULL OR c.tenant_id OPERATOR(pg_catalog.=) ANY (r.tenants)))"
+					 " AND CASE WHEN r.tenants IS NULL THEN t.status OPERATOR(pg_catalog.<>) 'spare'"
+					 " ELSE c.tenant_id OPERATOR(pg_catalog.=) ANY (r.tenants) END)"
 					 " ORDER BY c.tenant_id LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED FOR SHARE OF t SKIP LOCKED",
 					 lengthof(types), types, values, NULL) > 0;
 	if (found)

@@ -10,12 +10,15 @@
 
 #include "postmaster/bgworker.h"
 
-/* SQL: what run %s (an id, as text) of module_copy c and tenant t takes on. */
+/*
+ * SQL: what run %s (an id, as text) of module_copy c and tenant t takes on; spares
+ * only where it names them.
+ */
 #define TENANCY_FLEET_MEMBERS \
 	" FROM tenancy.migration_run r" \
 	" JOIN tenancy.module_copy c ON c.module OPERATOR(pg_catalog.=) r.module" \
 	" JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id" \
-	" AND t.status IN ('active', 'suspended')" \
+	" AND (t.status IN ('active', 'suspended') OR (t.status OPERATOR(pg_catalog.=) 'spare' AND r.tenants IS NOT NULL))" \
 	" WHERE (r.tenants IS NULL OR c.tenant_id OPERATOR(pg_catalog.=) ANY (r.tenants))"
 
 /* ... and which of them still are where they shall not be. */

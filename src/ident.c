@@ -21,6 +21,8 @@
 #define CLIP_BYTES 64
 #define MAX_NAMES 50
 
+#define DATABASE_PREFIX "tenant_"
+
 static int
 hex_value(char c)
 {
@@ -187,5 +189,30 @@ tenancy_ident_schema(const char *slug, const char *plugin)
 char *
 tenancy_ident_database(const char *slug)
 {
-	return check_length(psprintf("tenant_%s", slug));
+	return check_length(psprintf(DATABASE_PREFIX "%s", slug));
+}
+
+/* The reverse; NULL if it is no such name. */
+const char *
+tenancy_ident_slug_of_database(const char *database)
+{
+	size_t		len = strlen(DATABASE_PREFIX);
+
+	return strncmp(database, DATABASE_PREFIX, len) == 0 ? database + len : NULL;
+}
+
+/*
+ * The slug of a spare, which no tenant can have, and of which a schema's and a
+ * database's name can be made.
+ */
+char *
+tenancy_ident_spare(const pg_uuid_t *id)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, TENANCY_SPARE_PREFIX);
+	for (int i = 0; i < UUID_LEN; i++)
+		appendStringInfo(&buf, "%02x", id->data[i]);
+	return buf.data;
 }

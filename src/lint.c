@@ -863,11 +863,11 @@ static const Lint lints[] =
 		"SELECT 'tenant ' || t.slug, format('Its schema %I does not exist; whoever may create schemas can take the name.', x.name), NULL"
 		" FROM tenancy.tenant t CROSS JOIN LATERAL (SELECT t.schema_name AS name UNION ALL"
 		"  SELECT (t.schema_name || '_plugin_' || i.module)::name FROM tenancy.tenant_module i WHERE i.tenant_id = t.id) x"
-		" WHERE t.mode = 'schema' AND t.status <> 'dropping' AND x.name NOT IN (SELECT nspname FROM pg_namespace)"},
+		" WHERE t.mode = 'schema' AND t.status NOT IN ('dropping', 'spare') AND x.name NOT IN (SELECT nspname FROM pg_namespace)"},
 
 	{"error", "tenant_database_missing",
 		"SELECT 'tenant ' || t.slug, format('Its database %I does not exist; whoever may create databases can take the name.', t.database_name), NULL"
-		" FROM tenancy.tenant t WHERE t.mode = 'database' AND t.status <> 'dropping' AND t.database_name NOT IN (SELECT datname FROM pg_database)"},
+		" FROM tenancy.tenant t WHERE t.mode = 'database' AND t.status NOT IN ('dropping', 'spare') AND t.database_name NOT IN (SELECT datname FROM pg_database)"},
 
 	{"error", "server_outdated",
 		"SELECT 'server ' || current_setting('server_version'), format('%s: %s. Release %s closed the hole in row security.', cve, hole, fixed_in), NULL"

@@ -34,6 +34,7 @@
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "refill.h"
 #include "registry.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -67,7 +68,9 @@ typedef struct Call
 	int			canary;
 	int			max_failures;
 	TenancyPatience patience;
-	int64		first_run;		/* of this call; 0 if there was none */
+	int64		first_run;		/* of this call, for tenants; 0 if there was none */
+	bool		spares;			/* the run is for spares */
+	bool		has_spares;		/* there was such a run */
 	int			failed;
 	int			total;
 	BackgroundWorkerHandle *handles[TENANCY_MAX_WORKERS];
@@ -217,8 +220,9 @@ begin_run(Call *call, const TenancyModule *module, int level, int limit, int *to
 	initStringInfo(&members);
 	appendStringInfo(&members, " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
 					 " WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.%s) %d"
-					 " AND t.status IN ('active', 'suspended')",
-					 quote_literal_cstr(module->name), call->patience.undo_to >= 0 ? ">" : "<", level);
+					 " AND t.status IN (%s)",
+					 quote_literal_cstr(module->name), call->patience.undo_to >= 0 ? ">" : "<", level,
+					 call->spares ? "'spare'" : "'active', 'suspended'");
 	if (call->tenants != NIL)
 	{
 		appendStringInfoString(&members, " AND c.tenant_id OPERATOR(pg_catalog.=) ANY ('{");
@@ -233,7 +237,7 @@ begin_run(Call *call, const TenancyModule *module, int level, int limit, int *to
 		*total = Min(*total, limit);
 	if (*total > 0)
 	{
-		const char *some = limit > 0 || call->tenants != NIL ?
+		const char *some = limit > 0 || call->tenants != NIL || call->spares ?
 			psprintf("ARRAY(SELECT c.tenant_id%s ORDER BY c.tenant_id LIMIT %d)", members.data, *total) : "NULL";
 
 		id = tenancy_exec_text_format(&exec, "INSERT INTO tenancy.migration_run (module, level, tenants, total,"
@@ -241,7 +245,7 @@ begin_run(Call *call, const TenancyModule *module, int level, int limit, int *to
 									  " VALUES (%s, %d, %s, %d, %d, %d, %d, %s, %s, %d) RETURNING id",
 									  quote_literal_cstr(module->name), level, some, *total,
 									  call->patience.lock_timeout, call->patience.retries,
-									  limit > 0 ? 1 : call->max_failures,
+									  limit > 0 ? 1 : call->spares ? 0 : call->max_failures,
 									  call->patience.dry_run ? "true" : "false",
 									  call->patience.undo_to >= 0 ? "true" : "false", MyProcPid);
 	}
@@ -450,6 +454,17 @@ keep_workers(Call *call, int64 run, int total, int wanted, Progress *progress, b
 	}
 }
 
+/* A spare that fails is nobody's: it does not stop the tenants, and will be replaced. */
+static void
+end_spares(Call *call, int failed, int total)
+{
+	call->has_spares = true;
+	if (failed > 0)
+		ereport(WARNING,
+				(errmsg("migration failed for %d of %d spares", failed, total),
+				 errhint("CALL tenancy.refill_spares() replaces them.")));
+}
+
 /* Bring copies to the level; returns false if the run was ended by failures. */
 static bool
 run_fleet(Call *call, const TenancyModule *module, int level, int limit)
@@ -465,14 +480,19 @@ run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 	commit_here();
 	if (run == 0)
 		return true;
-	if (call->first_run == 0)
+	if (call->first_run == 0 && !call->spares)
 		call->first_run = run;
 	call->started_at = call->reported_at = GetCurrentTimestamp();
 	keep_workers(call, run, total, wanted, &progress, &over);
 	finish_runs(run);
 	commit_here();
-	call->total += total;
-	call->failed += progress.failed;
+	if (call->spares)
+		end_spares(call, progress.failed, total);
+	else
+	{
+		call->total += total;
+		call->failed += progress.failed;
+	}
 	return !over;
 }
 
@@ -499,10 +519,16 @@ describe_failures(const Call *call)
 	return detail;
 }
 
-/* Bring all copies to the level, canaries first. */
+/* Bring all copies to the level: spares, then canaries, then the others. */
 static void
 migrate_copies(Call *call, const TenancyModule *module, int level)
 {
+	if (call->tenants == NIL && !call->patience.dry_run)
+	{
+		call->spares = true;
+		(void) run_fleet(call, module, level, 0);
+		call->spares = false;
+	}
 	if (call->canary > 0 && (!run_fleet(call, module, level, call->canary) || call->failed > 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -558,6 +584,8 @@ lead_up(Call *call)
 
 	foreach(lc, call->modules)
 		migrate_module(call, lfirst(lc));
+	if (call->has_spares)
+		tenancy_refill_renew();
 	check_failures(call);
 }
 
@@ -571,6 +599,8 @@ lead_down(Call *call)
 	check_failures(call);
 	if (call->tenants == NIL)
 		tenancy_apply_in_database(MyDatabaseId, module, NIL, &call->patience);
+	if (call->has_spares)
+		tenancy_refill_renew();
 }
 
 /* Be the only one, and do it. */

@@ -47,7 +47,8 @@ CREATE VIEW tenancy.migration_status AS
 		ON v.module OPERATOR(pg_catalog.=) m.name
 		AND v.position OPERATOR(pg_catalog.=) COALESCE(c.level, m.level)
 	CROSS JOIN LATERAL (SELECT (COALESCE(g.migrations, 0) OPERATOR(pg_catalog.-) COALESCE(c.level, m.level))::integer AS pending) s
-	WHERE m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL;
+	WHERE t.status OPERATOR(pg_catalog.<>) 'spare'
+	AND (m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL);
 COMMENT ON VIEW tenancy.migration_status IS 'How far each tenant is with the migrations of each module, and what went wrong';
 
 CREATE VIEW tenancy.migration_progress AS

@@ -24,6 +24,7 @@
 #include "policy.h"
 #include "provision.h"
 #include "registry.h"
+#include "spare.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -142,6 +143,8 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
 	TenancyModule module;
 	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
 	Jsonb	   *metadata;
+	char	   *display_name;
+	char	   *metadata_text;
 
 	tenancy_require_arg(fcinfo, 0, "slug");
 	tenancy_require_arg(fcinfo, 1, "mode");
@@ -168,9 +171,15 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
 	tenancy_registry_lock_access(ShareLock);
 	check_mode(&tenant, &module);
 
-	insert_tenant(&tenant,
-				  PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)),
-				  JsonbToCString(NULL, &metadata->root, VARSIZE(metadata)));
+	display_name = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	metadata_text = JsonbToCString(NULL, &metadata->root, VARSIZE(metadata));
+	if (PG_ARGISNULL(2) && tenancy_spare_take(&tenant, display_name, metadata_text))
+	{
+		*result = tenant.id;
+		PG_RETURN_UUID_P(result);
+	}
+
+	insert_tenant(&tenant, display_name, metadata_text);
 	if (tenant.mode == TENANCY_SCHEMA)
 		tenancy_clone_schema(&tenant, &module);
 	else if (tenant.mode == TENANCY_DATABASE)

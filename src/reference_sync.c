@@ -202,11 +202,11 @@ report_changes(ReturnSetInfo *rsinfo, const char *tenant, List *lines)
 	}
 }
 
-/* Does a tenant's database still exist, as far as the registry knows? */
+/* Does a tenant's or a spare's database still exist, as far as the registry knows? */
 static bool
 still_there(const TenancyTenant *tenant, TenancyTenant *now)
 {
-	return tenancy_registry_by_id(&tenant->id, now) && now->mode == TENANCY_DATABASE &&
+	return tenancy_registry_find(&tenant->id, now) && now->mode == TENANCY_DATABASE &&
 		now->status != TENANCY_DROPPING;
 }
 

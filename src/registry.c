@@ -377,8 +377,32 @@ status_from_text(const char *status)
 		return TENANCY_MOVING;
 	if (strcmp(status, "dropping") == 0)
 		return TENANCY_DROPPING;
+	if (strcmp(status, "spare") == 0)
+		return TENANCY_SPARE;
 	elog(ERROR, "unrecognized tenant status: \"%s\"", status);
 	return TENANCY_SUSPENDED;	/* keep compiler quiet */
+}
+
+static bool
+is_spare_slug(const char *slug)
+{
+	return strncmp(slug, TENANCY_SPARE_PREFIX, strlen(TENANCY_SPARE_PREFIX)) == 0;
+}
+
+/*
+ * This is the database of a spare that has been made a tenant's, and nobody has
+ * told its registry what the tenant is called yet.
+ */
+static void
+name_after_database(TenancyTenant *tenant)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+	const char *slug = database ? tenancy_ident_slug_of_database(database) : NULL;
+
+	if (slug == NULL)
+		return;
+	strlcpy(tenant->slug, slug, sizeof(tenant->slug));
+	strlcpy(tenant->database_name, database, NAMEDATALEN);
 }
 
 static void
@@ -405,6 +429,8 @@ read_tenant(HeapTuple tuple, TupleDesc desc, TenancyTenant *tenant)
 	value = heap_getattr(tuple, Anum_tenant_moved_in, desc, &isnull);
 	if (!isnull)
 		tenant->moved_in = DatumGetFullTransactionId(value);
+	if (tenant->mode == TENANCY_DATABASE && tenant->status != TENANCY_SPARE && is_spare_slug(tenant->slug))
+		name_after_database(tenant);
 }
 
 /* Find the tenant whose column attno has the value of key, and cache it. */
@@ -437,9 +463,9 @@ fetch_tenant(Oid index, ScanKey key, TenancyTenant *tenant)
 	return found;
 }
 
-/* Look a tenant up by its id. */
+/* Look a tenant, or a spare, up by its id. */
 bool
-tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant)
+tenancy_registry_find(const pg_uuid_t *id, TenancyTenant *tenant)
 {
 	TenancyTenant *cached;
 	ScanKeyData key;
@@ -454,6 +480,13 @@ tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant)
 	ScanKeyInit(&key, Anum_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(id));
 	return fetch_tenant(objects.tenant_pkey, &key, tenant);
+}
+
+/* Look a tenant up by its id. */
+bool
+tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant)
+{
+	return tenancy_registry_find(id, tenant) && tenant->status != TENANCY_SPARE;
 }
 
 /* Look a tenant up by its slug, which may be any text. */
@@ -472,7 +505,9 @@ tenancy_registry_by_slug(const char *slug, TenancyTenant *tenant)
 	ScanKeyEntryInitialize(&key, 0, Anum_tenant_slug, BTEqualStrategyNumber,
 						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 						   CStringGetTextDatum(slug));
-	return fetch_tenant(objects.tenant_slug_key, &key, tenant);
+	if (fetch_tenant(objects.tenant_slug_key, &key, tenant))
+		return tenant->status != TENANCY_SPARE && !is_spare_slug(slug);
+	return tenancy_registry_home(tenant) && strcmp(tenant->slug, slug) == 0;
 }
 
 /* Look a tenant up by its slug or the text of its id. */
@@ -519,22 +554,58 @@ tenancy_registry_get_locked(const char *slug_or_id, TenancyTenant *tenant)
 	tenancy_registry_get(slug_or_id, tenant);
 }
 
-/* Is this a tenant's own database?  If so, return the tenant. */
+/* Read the registry for tenancy_registry_home(). */
+static bool
+fetch_home(TenancyTenant *tenant)
+{
+	ScanKeyData keys[2];
+	NameData	database;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	namestrcpy(&database, get_database_name(MyDatabaseId));
+	ScanKeyInit(&keys[0], Anum_tenant_database_name, BTEqualStrategyNumber,
+				F_NAMEEQ, NameGetDatum(&database));
+	if (fetch_tenant(objects.tenant_database_key, &keys[0], tenant))
+		return true;
+
+	/* In the application's database, such a slug's status says "spare". */
+	ScanKeyEntryInitialize(&keys[0], 0, Anum_tenant_slug, BTGreaterEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXT_GE,
+						   CStringGetTextDatum(TENANCY_SPARE_PREFIX));
+	ScanKeyEntryInitialize(&keys[1], 0, Anum_tenant_slug, BTLessStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXT_LT,
+						   CStringGetTextDatum(TENANCY_SPARE_PREFIX "g"));
+	rel = table_open(objects.tenant, AccessShareLock);
+	scan = systable_beginscan(rel, objects.tenant_slug_key, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		read_tenant(tuple, RelationGetDescr(rel), tenant);
+		found = tenant->mode == TENANCY_DATABASE && tenant->status != TENANCY_SPARE &&
+			!is_spare_slug(tenant->slug);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * Is this a tenant's own database?  If so, return the tenant.  Where a spare has
+ * just been made the tenant's, its row has the spare's name still.
+ */
 bool
 tenancy_registry_home(TenancyTenant *tenant)
 {
 	prepare_cache();
 	if (!cache.home_valid)
 	{
-		ScanKeyData key;
-		NameData	database;
 		uint64		serial = tenancy_guc_serial;
-		bool		found;
+		bool		found = fetch_home(tenant);
 
-		namestrcpy(&database, get_database_name(MyDatabaseId));
-		ScanKeyInit(&key, Anum_tenant_database_name, BTEqualStrategyNumber,
-					F_NAMEEQ, NameGetDatum(&database));
-		found = fetch_tenant(objects.tenant_database_key, &key, tenant);
 		if (serial == tenancy_guc_serial && !(found && tenant->is_ours))
 		{
 			cache.is_home = found;
@@ -952,8 +1023,9 @@ tenancy_registry_removal(const pg_uuid_t *tenant)
 					"DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
 					"DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 					" AND module OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT name FROM tenancy.module));"
+					"DELETE FROM tenancy.spare WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
 					"DELETE FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
-					id, id, id, id);
+					id, id, id, id, id);
 }
 
 

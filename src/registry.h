@@ -34,7 +34,8 @@ typedef enum TenancyStatus
 	TENANCY_ACTIVE,
 	TENANCY_SUSPENDED,
 	TENANCY_MOVING,				/* its rows are being copied: to be read, not written */
-	TENANCY_DROPPING
+	TENANCY_DROPPING,
+	TENANCY_SPARE				/* no tenant yet: only tenancy_registry_find() finds it */
 } TenancyStatus;
 
 typedef struct TenancyTenant
@@ -60,6 +61,7 @@ typedef struct TenancyModule
 extern void tenancy_registry_init(void);
 
 /* Looking up; all of these read what is committed now, or done by ourselves. */
+extern bool tenancy_registry_find(const pg_uuid_t *id, TenancyTenant *tenant);
 extern bool tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant);
 extern bool tenancy_registry_by_slug(const char *slug, TenancyTenant *tenant);
 extern bool tenancy_registry_by_name(const char *slug_or_id, TenancyTenant *tenant);

@@ -37,10 +37,11 @@ CREATE VIEW tenancy.tenants WITH (security_barrier) AS
 SELECT t.slug, t.id, t.mode, t.status, t.schema_name, t.database_name,
 	   t.display_name, t.metadata, t.created_at, t.status_at, t.status_reason
 FROM tenancy.tenant t
-WHERE pg_catalog.has_table_privilege('tenancy.tenant', 'SELECT')
+WHERE t.status OPERATOR(pg_catalog.<>) 'spare'
+	AND (pg_catalog.has_table_privilege('tenancy.tenant', 'SELECT')
 	OR EXISTS (SELECT FROM tenancy.access a
 			   WHERE (a.tenant_id OPERATOR(pg_catalog.=) t.id OR a.tenant_id IS NULL)
-				 AND pg_catalog.pg_has_role(a.role, 'USAGE'));
+				 AND pg_catalog.pg_has_role(a.role, 'USAGE')));
 COMMENT ON VIEW tenancy.tenants IS
 'The tenants: all of them for whoever may read tenancy.tenant, else those that the role may act for';
 

@@ -95,6 +95,29 @@ repair_rows(ReturnSetInfo *rsinfo)
 			   "the table does not exist", "entry deleted");
 }
 
+/* Spares whose schema or database is gone: nothing is lost with the rest of them. */
+static void
+repair_spares(ReturnSetInfo *rsinfo)
+{
+	ListCell   *lc;
+
+	foreach(lc, query_list("SELECT pg_catalog.format('%s %s', t.id, t.slug) FROM tenancy.tenant t"
+						   " WHERE t.status OPERATOR(pg_catalog.=) 'spare'"
+						   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name)"
+						   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) t.database_name)"
+						   " ORDER BY t.slug"))
+	{
+		char	   *slug = strchr(lfirst(lc), ' ');
+		pg_uuid_t	id;
+
+		*slug++ = '\0';
+		if (!tenancy_ident_parse_uuid(lfirst(lc), &id))
+			continue;
+		(void) query_list(tenancy_registry_removal(&id));
+		report(rsinfo, psprintf("spare %s", slug), "its schema or database does not exist", "spare deleted");
+	}
+}
+
 /*
  * Databases that belong to an application's database which is gone: this one is
  * its copy, restored from a dump, and takes them over.  If there is a database
@@ -271,6 +294,7 @@ tenancy_repair(PG_FUNCTION_ARGS)
 	repair_databases(rsinfo);
 	repair_moves(rsinfo);
 	repair_rows(rsinfo);
+	repair_spares(rsinfo);
 	repair_belonging(rsinfo);
 	report_missing(rsinfo);
 	report_orphans(rsinfo);

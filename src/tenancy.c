@@ -13,6 +13,7 @@
 #include "guc.h"
 #include "hooks.h"
 #include "registry.h"
+#include "spare.h"
 #include "token_key.h"
 
 PG_MODULE_MAGIC;
@@ -26,6 +27,7 @@ _PG_init(void)
 	tenancy_registry_init();
 	tenancy_context_init();
 	tenancy_database_init();
+	tenancy_spare_init();
 	tenancy_token_key_init();
 	tenancy_hooks_init();
 }

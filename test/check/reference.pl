@@ -305,6 +305,7 @@ push @{ $impossible{$_->[0]} }, @{ $_->[1] } for (
 	[ move_tenant => [ '22023', '42809' ] ],
 	# becomes a row of its result
 	[ repair => [ '2BP01', '3D000', '42704' ] ],
+	[ sync_reference_tables => ['3D000'] ],
 	# the text is known to hold a statement
 	[ record_commands => ['22023'] ],
 	[ stop_recording => ['22023'] ],

@@ -18,7 +18,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['set_tenant(text,boolean)', 'set_te
 -- For whom the DBA grants EXECUTE
 INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create_tenant(text,tenancy.isolation_mode,uuid,text,jsonb)',
 	'suspend_tenant(text,text)', 'resume_tenant(text)', 'rename_tenant(text,text)', 'drop_tenant(text,boolean)',
-	'install_module(text,text)', 'uninstall_module(text,text,boolean)', 'repair()', 'grant_access(regrole,text)', 'revoke_access(regrole,text)',
+	'set_spares(tenancy.isolation_mode,integer)', 'refill_spares()', 'model_fingerprint()', 'install_module(text,text)', 'uninstall_module(text,text,boolean)', 'repair()', 'grant_access(regrole,text)', 'revoke_access(regrole,text)',
 	'create_token_key(text,text,text,timestamp with time zone,timestamp with time zone,boolean)', 'drop_token_key(text)', 'sign_token(text,interval,text)',
 	'protect_table(regclass,name,boolean,text)', 'protect_module(text,name)', 'unprotect_table(regclass)', 'is_protected(regclass)', 'check_isolation()',
 	'row_security_holes(integer)', 'add_migration(bigint,text,text,text,boolean,boolean,text)', 'load_migrations(text,text)',
@@ -31,11 +31,11 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'policy_support(internal)', 'policy_allow_support(internal)',
 	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'keep_migration()']), 'internal';
 -- The registry, which the extension's owner reads for others; sequences included
-INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
+INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'recorded_statement', 'recorded_statement_number_seq',
 	'drift_copy', 'drift_member', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
-INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress']), 'administrator''s view';
+INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'spares']), 'administrator''s view';
 -- The one view that shows each role what is its own
 INSERT INTO t.classified VALUES ('tenants', 'own');
 

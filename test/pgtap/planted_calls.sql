@@ -41,7 +41,7 @@ CREATE FUNCTION mine.to_text(mine.t) RETURNS text LANGUAGE sql AS $$SELECT mine.
 CREATE CAST (mine.t AS text) WITH FUNCTION mine.to_text(mine.t) AS IMPLICIT;
 RESET ROLE;
 
-SELECT plan(99);
+SELECT plan(111);
 INSERT INTO t.armed DEFAULT VALUES;
 -- the administrator's path leads through what is planted
 SET search_path = mine, public, shop, crm, pg_temp;
@@ -75,6 +75,7 @@ SELECT t.call($$SELECT count(*) FROM tenancy.repair()$$);
 SELECT t.call($$SELECT * FROM tenancy.migration_status$$);
 SELECT t.call($$SELECT * FROM tenancy.migration_progress$$);
 SELECT t.call($$SELECT * FROM tenancy.protected_tables$$);
+SELECT t.call($$SELECT * FROM tenancy.spares$$);
 SELECT t.call($$SELECT * FROM tenancy.protect_module('crm')$$);
 SELECT t.call($$SELECT tenancy.create_token_key('k', 'HS256', '0123456789abcdef0123456789abcdef')$$);
 SELECT t.call($$SELECT tenancy.sign_token('acme', '1 hour')$$);
@@ -124,6 +125,14 @@ SELECT t.after(:'SQLSTATE', 'migrate()');
 SELECT cmp_ok((SELECT count(*) FROM t.sprung WHERE who = 'shop_owner'), '>', 20::bigint, 'the owner''s traps have sprung for the owner');
 SELECT is((SELECT pg_catalog.count(DISTINCT how)::integer FROM t.sprung WHERE how IN ('temporary', 'cursor at commit', 'DO', 'new index', 'new check', 'later', 'last', 'concurrently')), 8, 'all kinds of them');
 SELECT isnt(to_regclass('tenant_globex.third'), NULL, 'in the schema tenant''s copy, too');
+SELECT tenancy.set_spares('schema', 2) \g /dev/null
+CALL tenancy.refill_spares();
+SELECT t.after(:'SQLSTATE', 'refill_spares()');
+CALL tenancy.refill_spares();
+SELECT t.after(:'SQLSTATE', 'refill_spares(), looking at them');
+SELECT tenancy.create_tenant('spared', 'schema') AS spared \g /dev/null
+SELECT t.after(:'SQLSTATE', 'create_tenant(), from a spare');
+SELECT is((SELECT count(*)::integer FROM tenancy.spare), 1, 'of which one is left');
 SELECT tenancy.add_migration(4, 'SELECT 1', 'nothing', 'shop', down => 'SELECT trap(''down''); UPDATE trapped_table SET a = a') \g /dev/null
 CALL tenancy.migrate('shop', retries => 0);
 CALL tenancy.rollback(4, 'shop', retries => 0);

@@ -81,12 +81,13 @@ my %calls = (
 	add_migration => q{1, 'SELECT 1'}, load_migrations => q{'/tmp'}, migrate => q{}, rollback => q{1},
 	start_recording => q{1}, stop_recording => q{}, repair => q{}, move_tenant => q{'acme', 'schema'},
 	export_tenant => q{'acme', '/tmp/tenancy-standby-export'}, import_tenant => q{'/nowhere'}, copy_tenant => q{'acme', 'copy'},
-	add_reference_table => q{'shop.notes'}, remove_reference_table => q{'shop.notes'}, sync_reference_tables => q{});
+	add_reference_table => q{'shop.notes'}, remove_reference_table => q{'shop.notes'}, sync_reference_tables => q{},
+	set_spares => q{'schema', 1}, refill_spares => q{});
 my %works = (
 	check_isolation => q{}, drift => q{}, is_protected => q{'shop.notes'}, row_security_holes => q{150000},
 	tenant_database => q{'acme'}, current_tenant => q{}, current_tenant_id => q{}, is_current_tenant => q{gen_random_uuid()},
 	set_tenant => q{'acme', false}, reset_tenant => q{}, drift_objects => q{'shop'::regnamespace, NULL, 'model'}, drift_privileges => q{NULL, 'r', 10, 'model'},
-	drift_schema_privileges => q{'shop'::regnamespace, NULL, 'model'});
+	model_fingerprint => q{}, drift_schema_privileges => q{'shop'::regnamespace, NULL, 'model'});
 my %others = map { $_ => 1 } qw(set_tenant_token sign_token policy_allow policy_tenant_id policy_is_tenant policy_support policy_allow_support
 	invalidate_registry record_commands export_tables import_tables move_rows move_load keep_migration);
 
@@ -104,7 +105,7 @@ for my $name (split /\n/, $standby->safe_psql($db, q{SELECT DISTINCT proname FRO
 }
 is(sqlstate($standby, $db, undef, "SELECT tenancy.create_tenant('late', '$_')"), '25006', "create_tenant(), mode $_") for qw(schema database);
 is($standby->safe_psql($db, "SELECT count(*) FROM tenancy.$_") =~ /^\d+$/, 1, "view $_ can be read")
-	for qw(tenants protected_tables migration_status migration_progress);
+	for qw(tenants protected_tables migration_status migration_progress spares);
 
 # ---------------------------------------------------------------------------
 # Cached rows of the registry, and replay

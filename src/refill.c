@@ -1,0 +1,398 @@
+/*-------------------------------------------------------------------------
+ *
+ * refill.c
+ *	  Keeping spares: renewing, replacing and making them.
+ *
+ * A spare is good as long as it is what a clone of its model would be: drift()
+ * finds nothing, no table has rows, no sequence has been drawn from.  (A data
+ * statement of a migration reaches spares like tenants, and what it leaves in
+ * one would be a new tenant's; a clone has none of it.)  A good spare whose
+ * fingerprint is not that of the models any more, because they were migrated
+ * with it, is renewed; any other is dropped.
+ *
+ * refill_spares() commits after each spare, so that it can be interrupted, holds
+ * no lock for long, and goes on where it was when it is called again.  A lock
+ * of the session makes it the only one; it is not held for the migrations,
+ * which renew on their own.  A spare is locked while it is looked at, so that
+ * it is not taken meanwhile; one that somebody else has locked is left alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "clone.h"
+#include "database.h"
+#include "drift.h"
+#include "drop.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "ident.h"
+#include "miscadmin.h"
+#include "refill.h"
+#include "registry.h"
+#include "spare.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker.h"
+
+#define REPORT_MS	1000
+
+PG_FUNCTION_INFO_V1(tenancy_refill_spares);
+
+PGDLLEXPORT void tenancy_refill_main(Datum main_arg);
+
+/* A call of refill_spares(). */
+typedef struct Refill
+{
+	TenancyMode mode;
+	int			wanted;
+	int			there;			/* spares that are good */
+	int			made;			/* by this call ... */
+	int			to_make;		/* ... of so many */
+	TimestampTz started_at;
+	TimestampTz reported_at;
+} Refill;
+
+
+/* ----------------------------------------------------------------
+ * Transactions
+ * ----------------------------------------------------------------
+ */
+
+/* A worker begins and ends its transactions itself, a procedure only ends them. */
+static bool is_worker = false;
+
+/* Outlives them. */
+static MemoryContext work_context;
+
+static void
+begin_here(void)
+{
+	if (is_worker)
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+	}
+	AcceptInvalidationMessages();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(work_context);
+}
+
+static void
+commit_here(void)
+{
+	PopActiveSnapshot();
+	if (is_worker)
+		CommitTransactionCommand();
+	else
+	{
+		SPI_commit();
+		XactIsoLevel = XACT_READ_COMMITTED;
+	}
+	MemoryContextSwitchTo(work_context);
+}
+
+
+/* ----------------------------------------------------------------
+ * One spare
+ * ----------------------------------------------------------------
+ */
+
+/* Lock the spare; returns false if it is gone, or somebody else is at it. */
+static bool
+lock_spare(const char *id, TenancyTenant *spare)
+{
+	TenancyExec exec;
+	pg_uuid_t	uuid;
+	bool		found;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	found = tenancy_exec_format("SELECT FROM tenancy.spare s"
+								" JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) s.tenant_id"
+								" WHERE s.tenant_id OPERATOR(pg_catalog.=) '%s'"
+								" AND t.status OPERATOR(pg_catalog.=) 'spare' FOR UPDATE OF s, t SKIP LOCKED", id) > 0;
+	tenancy_exec_end(&exec);
+	AcceptInvalidationMessages();
+	return found && tenancy_ident_parse_uuid(id, &uuid) && tenancy_registry_find(&uuid, spare);
+}
+
+/* Does a schema that its module has just been cloned to look like this one: without a row? */
+static bool
+is_unused(const TenancyTenant *spare)
+{
+	TenancyExec exec;
+	bool		used;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	used = tenancy_exec_finds(psprintf("SELECT FROM pg_catalog.pg_depend d"
+									   " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
+									   " WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+									   " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+									   " AND d.refobjid OPERATOR(pg_catalog.=) %u"
+									   " AND CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.>) 0"
+									   " WHEN 'S' THEN pg_catalog.pg_sequence_last_value(c.oid) IS NOT NULL END LIMIT 1",
+									   get_namespace_oid(spare->schema_name, false)));
+	tenancy_exec_end(&exec);
+	return !used;
+}
+
+/* Is the spare what a clone would be? */
+static bool
+is_good(const TenancyTenant *spare)
+{
+	if (spare->mode == TENANCY_DATABASE)
+		return tenancy_database_is_ours(spare) && !tenancy_drift_finds(spare);
+	return OidIsValid(get_namespace_oid(spare->schema_name, true)) &&
+		!tenancy_registry_is_foreign_schema(spare->schema_name) &&
+		!tenancy_drift_finds(spare) && is_unused(spare);
+}
+
+/* The spare is a copy of the models of which this is the fingerprint. */
+static void
+set_fingerprint(const TenancyTenant *spare, const char *fingerprint)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("UPDATE tenancy.spare SET fingerprint = %s WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+						" AND fingerprint OPERATOR(pg_catalog.<>) %s",
+						quote_literal_cstr(fingerprint), tenancy_ident_uuid_text(&spare->id),
+						quote_literal_cstr(fingerprint));
+	tenancy_exec_end(&exec);
+}
+
+static void
+drop_spare(const TenancyTenant *spare)
+{
+	TenancyExec exec;
+
+	if (spare->mode == TENANCY_SCHEMA)
+		tenancy_drop_schemas(psprintf("spare \"%s\"", spare->slug),
+							 list_make1(pstrdup(spare->schema_name)), false);
+	else
+		tenancy_database_drop(spare);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_sql(tenancy_registry_removal(&spare->id));
+	tenancy_exec_end(&exec);
+}
+
+/* The ids of the spares of a mode, or of those of all modes that are stale. */
+static List *
+spare_ids(const char *condition)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(),
+								psprintf("SELECT tenant_id FROM tenancy.spare WHERE %s"
+										 " ORDER BY made_at, tenant_id", condition));
+}
+
+/*
+ * Renew the spares that have been migrated, or whose model has changed without
+ * leaving a trace.  The fingerprint is read before the spare is compared: if
+ * the model changes in between, it is out of date, and the spare is not taken.
+ * In a procedure that commits; begins and ends between two transactions.
+ */
+void
+tenancy_refill_renew(void)
+{
+	char	   *fingerprint;
+	List	   *ids;
+	ListCell   *lc;
+
+	work_context = CurrentMemoryContext;
+	begin_here();
+	fingerprint = tenancy_clone_fingerprint();
+	ids = spare_ids(psprintf("fingerprint OPERATOR(pg_catalog.<>) %s", quote_literal_cstr(fingerprint)));
+	commit_here();
+	foreach(lc, ids)
+	{
+		TenancyTenant spare;
+
+		begin_here();
+		if (lock_spare(lfirst(lc), &spare) && is_good(&spare))
+			set_fingerprint(&spare, fingerprint);
+		commit_here();
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ * Refilling
+ * ----------------------------------------------------------------
+ */
+
+/* Renew or drop what is there of a mode, and count what remains. */
+static void
+check_spares(Refill *refill)
+{
+	List	   *ids;
+	ListCell   *lc;
+
+	begin_here();
+	ids = spare_ids(psprintf("mode OPERATOR(pg_catalog.=) '%s'", tenancy_mode_text(refill->mode)));
+	commit_here();
+	refill->there = 0;
+	foreach(lc, ids)
+	{
+		TenancyTenant spare;
+		char	   *fingerprint;
+
+		CHECK_FOR_INTERRUPTS();
+		begin_here();
+		fingerprint = tenancy_clone_fingerprint();
+		if (lock_spare(lfirst(lc), &spare))
+		{
+			if (refill->there < refill->wanted && is_good(&spare))
+			{
+				set_fingerprint(&spare, fingerprint);
+				refill->there++;
+			}
+			else
+				drop_spare(&spare);
+		}
+		commit_here();
+	}
+}
+
+static void
+report_progress(Refill *refill)
+{
+	double		elapsed;
+	double		rate;
+
+	if (!TimestampDifferenceExceeds(refill->reported_at, GetCurrentTimestamp(), REPORT_MS))
+		return;
+	refill->reported_at = GetCurrentTimestamp();
+	elapsed = (refill->reported_at - refill->started_at) / (double) USECS_PER_SEC;
+	rate = refill->made / Max(elapsed, 0.001);
+	ereport(NOTICE,
+			(errmsg("made %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining",
+					refill->made, refill->to_make, tenancy_mode_text(refill->mode),
+					rate, (refill->to_make - refill->made) / rate)));
+}
+
+static void
+make_spares(Refill *refill)
+{
+	refill->made = 0;
+	refill->to_make = refill->wanted - refill->there;
+	refill->started_at = refill->reported_at = GetCurrentTimestamp();
+	while (refill->made < refill->to_make)
+	{
+		CHECK_FOR_INTERRUPTS();
+		begin_here();
+		tenancy_spare_make(refill->mode);
+		commit_here();
+		refill->made++;
+		report_progress(refill);
+	}
+}
+
+static int
+wanted_spares(TenancyMode mode)
+{
+	TenancyExec exec;
+	char	   *wanted;
+
+	begin_here();
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	wanted = tenancy_exec_text_format(&exec, "SELECT spares FROM tenancy.spare_target WHERE mode OPERATOR(pg_catalog.=) '%s'",
+									  tenancy_mode_text(mode));
+	tenancy_exec_end(&exec);
+	commit_here();
+	return wanted ? atoi(wanted) : 0;
+}
+
+static void
+refill_mode(TenancyMode mode)
+{
+	Refill		refill = {0};
+
+	refill.mode = mode;
+	refill.wanted = wanted_spares(mode);
+	check_spares(&refill);
+	make_spares(&refill);
+}
+
+/* The lock of whoever is the only one. */
+static void
+init_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId,
+					   tenancy_registry_relation("spare"), 1);
+}
+
+static void
+release_lock(int code, Datum arg)
+{
+	LockRelease((LOCKTAG *) DatumGetPointer(arg), ExclusiveLock, true);
+}
+
+static void
+refill(void)
+{
+	work_context = CurrentMemoryContext;
+	refill_mode(TENANCY_SCHEMA);
+	refill_mode(TENANCY_DATABASE);
+}
+
+/* refill_spares() */
+Datum
+tenancy_refill_spares(PG_FUNCTION_ARGS)
+{
+	LOCKTAG		tag;
+
+	tenancy_exec_refuse_transaction(fcinfo, "tenancy.refill_spares()", "It commits spare by spare.");
+	tenancy_registry_refuse_home();
+	tenancy_registry_refuse_on_standby();
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+	init_tag(&tag);
+	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session is making spares")));
+	PG_ENSURE_ERROR_CLEANUP(release_lock, PointerGetDatum(&tag));
+	{
+		refill();
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(release_lock, PointerGetDatum(&tag));
+	release_lock(0, PointerGetDatum(&tag));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * The worker that is started when a spare has been taken.  If another one is at
+ * it, that one has counted before this one was taken, perhaps: so wait for it.
+ */
+void
+tenancy_refill_main(Datum main_arg)
+{
+	TenancyRefillArgument argument;
+	LOCKTAG		tag;
+	MemoryContext context;
+
+	memcpy(&argument, MyBgworkerEntry->bgw_extra, sizeof(argument));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	tenancy_worker_connect(argument.database, argument.role);
+	is_worker = true;
+	context = AllocSetContextCreate(TopMemoryContext, "tenancy refill", ALLOCSET_DEFAULT_SIZES);
+	StartTransactionCommand();
+	init_tag(&tag);
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	refill();
+}
