@@ -3,6 +3,7 @@
 #   make, make install, make installcheck   as for any extension (PG_CONFIG=...)
 #   make test [SUITES="regress tap"] [TESTS=context]
 #   make test-matrix                        on the other versions of PostgreSQL
+#   make check-static                       compilers' warnings, cppcheck, clang-tidy
 #   make demo, make demo-stop, make bench
 
 EXTENSION = tenancy
@@ -23,7 +24,7 @@ SHLIB_LINK += -lcrypto
 # function-manager interface run into by design.
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare
 ifdef WERROR
-PG_CFLAGS += -Werror
+PG_CFLAGS += -Wshadow -Werror
 endif
 
 # One pair of files for each module, one for each race.
@@ -38,7 +39,7 @@ NO_LOCALE = yes
 EXTRA_CLEAN = src/*.o src/*.bc tenancy--*.sql.tmp
 
 # These work before there is any PostgreSQL to build against: they install it.
-STANDALONE = test test-matrix demo demo-stop bench
+STANDALONE = test test-matrix check-static demo demo-stop bench
 
 ifneq ($(filter-out $(STANDALONE),$(or $(MAKECMDGOALS),all)),)
 PG_CONFIG ?= pg_config
@@ -64,6 +65,9 @@ test:
 
 test-matrix:
 	@test/tools/matrix
+
+check-static:
+	@test/tools/check-static
 
 demo:
 	@test/tools/demo

@@ -462,13 +462,13 @@ compare(const Description *here, const Description *model)
 	for (int i = 0; i < here->count; i++)
 	{
 		const Described *model_row = find_object(model, here->rows[i].object);
-		char	   *text;
+		char	   *found;
 
 		if (model_row == NULL)
 			continue;
-		text = difference(&here->rows[i], here->place, model_row, model->place);
-		if (text != NULL)
-			findings = add_finding(findings, here->rows[i].object, text);
+		found = difference(&here->rows[i], here->place, model_row, model->place);
+		if (found != NULL)
+			findings = add_finding(findings, here->rows[i].object, found);
 	}
 	return findings;
 }

@@ -590,9 +590,9 @@ token_end(const char *p, const char *end)
 }
 
 static bool
-has_text(const char *start, const char *end, const char *text)
+has_text(const char *start, const char *end, const char *word)
 {
-	return end - start == strlen(text) && memcmp(start, text, end - start) == 0;
+	return end - start == strlen(word) && memcmp(start, word, end - start) == 0;
 }
 
 /* Are constants of this type OIDs? */

@@ -140,7 +140,7 @@ file_digest(const char *path, uint64 *size)
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char	   *text = palloc0(2 * sizeof(digest) + 1);
+	char	   *hex = palloc0(2 * sizeof(digest) + 1);
 	uint8	   *buffer = palloc(READ_SIZE);
 	FILE	   *file = AllocateFile(path, PG_BINARY_R);
 	bool		failed = context == NULL || pg_cryptohash_init(context) < 0;
@@ -169,18 +169,18 @@ file_digest(const char *path, uint64 *size)
 	FreeFile(file);
 	pfree(buffer);
 	for (int i = 0; i < sizeof(digest); i++)
-		snprintf(text + 2 * i, 3, "%02x", digest[i]);
-	return text;
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	return hex;
 }
 
 static void
-write_manifest(const char *directory, const char *text)
+write_manifest(const char *directory, const char *manifest)
 {
 	char	   *path = psprintf("%s/%s", directory, MANIFEST_NAME);
 	FILE	   *file = AllocateFile(path, PG_BINARY_W);
 
 	if (file == NULL ||
-		fwrite(text, 1, strlen(text), file) != strlen(text) ||
+		fwrite(manifest, 1, strlen(manifest), file) != strlen(manifest) ||
 		FreeFile(file) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
@@ -560,7 +560,7 @@ read_manifest(const char *directory)
 {
 	char	   *path = psprintf("%s/%s", directory, MANIFEST_NAME);
 	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	StringInfoData text;
+	StringInfoData contents;
 	char		buffer[8192];
 	size_t		len;
 
@@ -568,11 +568,11 @@ read_manifest(const char *directory)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not open file \"%s\": %m", path)));
-	initStringInfo(&text);
+	initStringInfo(&contents);
 	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
-		appendBinaryStringInfo(&text, buffer, len);
+		appendBinaryStringInfo(&contents, buffer, len);
 	FreeFile(file);
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(contents.data));
 }
 
 /* The export itself, of a tenant that stays where it is meanwhile. */

@@ -93,30 +93,30 @@ executor_finish(QueryDesc *query)
 }
 
 static void
-chain_process_utility(PlannedStmt *pstmt, const char *text, bool read_only,
+chain_process_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 					  ProcessUtilityContext context, ParamListInfo params,
 					  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (prev_process_utility)
-		prev_process_utility(pstmt, text, read_only, context, params, environment, dest, qc);
+		prev_process_utility(pstmt, query, read_only, context, params, environment, dest, qc);
 	else
-		standard_ProcessUtility(pstmt, text, read_only, context, params, environment, dest, qc);
+		standard_ProcessUtility(pstmt, query, read_only, context, params, environment, dest, qc);
 }
 
 static void
-process_utility(PlannedStmt *pstmt, const char *text, bool read_only,
+process_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (!tenancy_record_is_on())
 	{
-		chain_process_utility(pstmt, text, read_only, context, params, environment, dest, qc);
+		chain_process_utility(pstmt, query, read_only, context, params, environment, dest, qc);
 		return;
 	}
-	tenancy_record_utility(pstmt, text, params);
+	tenancy_record_utility(pstmt, query, params);
 	PG_TRY();
 	{
-		chain_process_utility(pstmt, text, read_only, context, params, environment, dest, qc);
+		chain_process_utility(pstmt, query, read_only, context, params, environment, dest, qc);
 	}
 	PG_FINALLY();
 	{

@@ -238,7 +238,7 @@ static void
 close_source(const char *sha256)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char		text[2 * PG_SHA256_DIGEST_LENGTH + 1];
+	char		hex[2 * PG_SHA256_DIGEST_LENGTH + 1];
 
 	while (fill_raw())
 		;
@@ -247,13 +247,13 @@ close_source(const char *sha256)
 	pg_cryptohash_free(source.hash);
 	FreeFile(source.file);
 	for (int i = 0; i < sizeof(digest); i++)
-		snprintf(text + 2 * i, 3, "%02x", digest[i]);
-	if (strcmp(text, sha256) != 0)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	if (strcmp(hex, sha256) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("file \"%s\" is not the one that was exported", source.path),
 				 errdetail("Its SHA-256 is %s, that of the manifest %s.",
-						   text, tenancy_ident_clip(sha256))));
+						   hex, tenancy_ident_clip(sha256))));
 }
 
 
@@ -575,21 +575,21 @@ read_manifest(const char *directory)
 {
 	char	   *path = psprintf("%s/manifest.json", directory);
 	FILE	   *file = open_file(path);
-	StringInfoData text;
+	StringInfoData contents;
 	char		buffer[8192];
 	size_t		len;
 
-	initStringInfo(&text);
+	initStringInfo(&contents);
 	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
 	{
-		if (memchr(buffer, '\0', len) != NULL || text.len + len > MANIFEST_MAX)
+		if (memchr(buffer, '\0', len) != NULL || contents.len + len > MANIFEST_MAX)
 			refuse("the manifest is none", path);
-		appendBinaryStringInfo(&text, buffer, len);
+		appendBinaryStringInfo(&contents, buffer, len);
 	}
 	FreeFile(file);
-	(void) pg_verifymbstr(text.data, text.len, false);
-	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
-	return quote_literal_cstr(text.data);
+	(void) pg_verifymbstr(contents.data, contents.len, false);
+	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(contents.data));
+	return quote_literal_cstr(contents.data);
 }
 
 static void
@@ -641,11 +641,11 @@ literal_or_null(const char *value)
 static pg_uuid_t
 choose_id(const char *manifest)
 {
-	char	   *text = member(manifest, "id");
+	char	   *id_text = member(manifest, "id");
 	TenancyTenant other;
 	pg_uuid_t	id;
 
-	if (text == NULL || !tenancy_ident_parse_uuid(text, &id))
+	if (id_text == NULL || !tenancy_ident_parse_uuid(id_text, &id))
 		refuse("the manifest's \"id\" is none", NULL);
 	if (tenancy_registry_by_id(&id, &other))
 		return *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));

@@ -119,7 +119,7 @@ set_database_status(const TenancyTenant *tenant, const char *old, const char *ne
 static bool
 undo(const pg_uuid_t *id)
 {
-	char	   *text = tenancy_ident_uuid_text(id);
+	char	   *id_text = tenancy_ident_uuid_text(id);
 	TenancyTenant tenant;
 	TenancyExec exec;
 	uint64		undone;
@@ -130,9 +130,9 @@ undo(const pg_uuid_t *id)
 		set_database_status(&tenant, "moving", "active");
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	undone = tenancy_exec_format("UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
-								 " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", text);
+								 " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", id_text);
 	undone += tenancy_exec_format("DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-								  " AND phase OPERATOR(pg_catalog.=) 'copying'", text);
+								  " AND phase OPERATOR(pg_catalog.=) 'copying'", id_text);
 	tenancy_exec_end(&exec);
 	return undone > 0;
 }
@@ -166,7 +166,7 @@ delete_rows(const pg_uuid_t *id)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	TenancyModule *module = linitial(tenancy_registry_modules());
-	char	   *text = tenancy_ident_uuid_text(id);
+	char	   *id_text = tenancy_ident_uuid_text(id);
 	ListCell   *lc;
 	List	   *tables = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s FROM ONLY %%s WHERE %%I OPERATOR(pg_catalog.=) %%L', c.relowner,"
@@ -174,7 +174,7 @@ delete_rows(const pg_uuid_t *id)
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND c.relkind OPERATOR(pg_catalog.=) 'r'"
 		" AND " TENANCY_MOVE_TENANT_COLUMN("c.oid") " IS NOT NULL ORDER BY c.oid",
-		text, quote_literal_cstr(module->model_schema)));
+		id_text, quote_literal_cstr(module->model_schema)));
 
 	/*
 	 * Triggers do not fire, for rows that live on; neither do those of foreign

@@ -218,7 +218,6 @@ fill_in_params(const char *sql, ParamListInfo params)
 	core_yy_extra_type extra;
 	core_YYSTYPE value;
 	YYLTYPE		location = 0;
-	int			token;
 	int			copied = 0;
 	TenancyExec exec;
 
@@ -231,7 +230,7 @@ fill_in_params(const char *sql, ParamListInfo params)
 	MemoryContextSwitchTo(exec.caller_context);
 	tenancy_exec_set("extra_float_digits", "3");
 	scanner = scanner_init(sql, &extra, &ScanKeywords, ScanKeywordTokens);
-	while ((token = core_yylex(&value, &location, scanner)) != 0)
+	while (core_yylex(&value, &location, scanner) != 0)
 	{
 		int			len;
 
@@ -254,14 +253,14 @@ fill_in_params(const char *sql, ParamListInfo params)
 static char *
 current_text(void)
 {
-	const char *text = current.text + Max(current.location, 0);
-	int			len = current.len > 0 ? current.len : strlen(text);
+	const char *start = current.text + Max(current.location, 0);
+	int			len = current.len > 0 ? current.len : strlen(start);
 
-	while (len > 0 && (isspace((unsigned char) *text)))
-		text++, len--;
-	while (len > 0 && (isspace((unsigned char) text[len - 1]) || text[len - 1] == ';'))
+	while (len > 0 && (isspace((unsigned char) *start)))
+		start++, len--;
+	while (len > 0 && (isspace((unsigned char) start[len - 1]) || start[len - 1] == ';'))
 		len--;
-	return pnstrdup(text, len);
+	return pnstrdup(start, len);
 }
 
 static void
@@ -306,7 +305,7 @@ record_current(const Recording *recording)
 
 /* Nothing runs: this may be the client's next statement. */
 static void
-begin_statement(const void *key, const char *text, const PlannedStmt *plan, ParamListInfo params)
+begin_statement(const void *key, const char *query, const PlannedStmt *plan, ParamListInfo params)
 {
 	memset(&current, 0, sizeof(current));
 	if (ActivePortal == NULL)
@@ -317,7 +316,7 @@ begin_statement(const void *key, const char *text, const PlannedStmt *plan, Para
 		return;
 	}
 	current.key = key;
-	current.text = text;
+	current.text = query;
 	current.location = plan->stmt_location;
 	current.len = plan->stmt_len;
 	current.params = params;
@@ -428,12 +427,12 @@ changes_model(const Recording *recording, Node *stmt)
 
 /* A utility command begins, the client's or one within. */
 void
-tenancy_record_utility(PlannedStmt *pstmt, const char *text, ParamListInfo params)
+tenancy_record_utility(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 {
 	Node	   *stmt = pstmt->utilityStmt;
 
 	if (depth == 0 && !InSecurityRestrictedOperation())
-		begin_statement(pstmt, text, pstmt, params);
+		begin_statement(pstmt, query, pstmt, params);
 
 	/* The recording shall not end between what the statement does and our note of it. */
 	if (GetCommandLogLevel(stmt) <= LOGSTMT_MOD && !XactReadOnly && IsTransactionState() &&

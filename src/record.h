@@ -25,7 +25,7 @@ tenancy_record_is_on(void)
 /* For hooks.c: */
 extern void tenancy_record_query(QueryDesc *query);
 extern void tenancy_record_enter(QueryDesc *query);
-extern void tenancy_record_utility(PlannedStmt *pstmt, const char *text, ParamListInfo params);
+extern void tenancy_record_utility(PlannedStmt *pstmt, const char *query, ParamListInfo params);
 extern void tenancy_record_leave(void);
 extern void tenancy_record_complete(void);
 extern void tenancy_record_xact(XactEvent event);

@@ -108,15 +108,15 @@ run_as(Oid role, List *statements)
 static char *
 oids_text(List *oids)
 {
-	StringInfoData text;
+	StringInfoData array;
 	ListCell   *lc;
 
-	initStringInfo(&text);
-	appendStringInfoChar(&text, '{');
+	initStringInfo(&array);
+	appendStringInfoChar(&array, '{');
 	foreach(lc, oids)
-		appendStringInfo(&text, "%s%u", text.len > 1 ? "," : "", lfirst_oid(lc));
-	appendStringInfoChar(&text, '}');
-	return text.data;
+		appendStringInfo(&array, "%s%u", array.len > 1 ? "," : "", lfirst_oid(lc));
+	appendStringInfoChar(&array, '}');
+	return array.data;
 }
 
 /*
@@ -130,13 +130,13 @@ tenancy_sibling_complete(Oid schema, Oid owner, const char *column, const pg_uui
 						 List *others)
 {
 	List	   *new_tables = list_difference_oid(tenancy_policy_new_tables(schema), others);
-	char	   *text = oids_text(new_tables);
+	char	   *tables = oids_text(new_tables);
 	ListCell   *lc;
 
 	if (new_tables == NIL)
 		return;
-	run_as(owner, table_grants(schema, text, oids_text(others)));
-	run_as(owner, sequence_grants(text));
+	run_as(owner, table_grants(schema, tables, oids_text(others)));
+	run_as(owner, sequence_grants(tables));
 	foreach(lc, new_tables)
 	{
 		if (tenant != NULL)

@@ -200,10 +200,10 @@ load_secret(TenancyTokenKey *key, const char *secret)
 }
 
 static bool
-load_key(TenancyTokenKey *key, const char *text)
+load_key(TenancyTokenKey *key, const char *key_text)
 {
 	return key->algorithm == TENANCY_HS256 ?
-		load_secret(key, text) : load_public_key(key, text);
+		load_secret(key, key_text) : load_public_key(key, key_text);
 }
 
 /* Is the public key, which may be of any type, one for its algorithm? */
@@ -516,12 +516,12 @@ check_kid(const char *kid)
 }
 
 static void
-check_secret(const char *text)
+check_secret(const char *key_text)
 {
-	if (strstr(text, PEM_BEGIN) != NULL)
+	if (strstr(key_text, PEM_BEGIN) != NULL)
 		refuse_key("An HS256 key is a secret text, not a PEM.",
 				   "For a public key, use the algorithm RS256, ES256 or EdDSA.");
-	if (strlen(text) < MIN_SECRET_SIZE)
+	if (strlen(key_text) < MIN_SECRET_SIZE)
 		refuse_key("An HS256 key must have at least 32 bytes.",
 				   "Use a random one, from \"openssl rand -base64 48\" for example.");
 }
@@ -531,19 +531,19 @@ check_secret(const char *text)
  * private key for example, and we would keep that.
  */
 static void
-check_pem(const char *text)
+check_pem(const char *key_text)
 {
-	size_t		len = strlen(text);
+	size_t		len = strlen(key_text);
 
-	if (strstr(text, "PRIVATE KEY-----") != NULL)
+	if (strstr(key_text, "PRIVATE KEY-----") != NULL)
 		refuse_key("This is a private key, which must not be in the database.",
 				   "Get the public key with \"openssl pkey -pubout\", and regard a private key that was sent here as exposed.");
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
+	while (len > 0 && strchr(" \t\r\n", key_text[len - 1]) != NULL)
 		len--;
-	if (strncmp(text, PEM_BEGIN_PUBLIC, strlen(PEM_BEGIN_PUBLIC)) != 0 ||
-		strstr(text + 1, PEM_BEGIN) != NULL ||
+	if (strncmp(key_text, PEM_BEGIN_PUBLIC, strlen(PEM_BEGIN_PUBLIC)) != 0 ||
+		strstr(key_text + 1, PEM_BEGIN) != NULL ||
 		len < strlen(PEM_END_PUBLIC) ||
-		strncmp(text + len - strlen(PEM_END_PUBLIC), PEM_END_PUBLIC, strlen(PEM_END_PUBLIC)) != 0)
+		strncmp(key_text + len - strlen(PEM_END_PUBLIC), PEM_END_PUBLIC, strlen(PEM_END_PUBLIC)) != 0)
 		refuse_key("The key must be one PEM, from \"" PEM_BEGIN_PUBLIC "\" to \"" PEM_END_PUBLIC "\".",
 				   "Get it with \"openssl pkey -pubout\", or from a certificate with \"openssl x509 -pubkey -noout\".");
 }
@@ -552,38 +552,38 @@ check_pem(const char *text)
 static char *
 public_key_text(const TenancyTokenKey *key)
 {
-	char	   *text = palloc(MAX_KEY_SIZE);
+	char	   *pem = palloc(MAX_KEY_SIZE);
 	BIO		   *bio = BIO_new(BIO_s_mem());
 	int			len = -1;
 
 	if (bio != NULL && PEM_write_bio_PUBKEY(bio, key->public_key) == 1)
-		len = BIO_read(bio, text, MAX_KEY_SIZE - 1);
+		len = BIO_read(bio, pem, MAX_KEY_SIZE - 1);
 	BIO_free(bio);
 	ERR_clear_error();
 	if (len <= 0)
 		elog(ERROR, "could not write a public key");
-	text[len] = '\0';
-	return text;
+	pem[len] = '\0';
+	return pem;
 }
 
 /* Check a new key; returns the text to store. */
 static char *
-check_key(TenancyAlgorithm algorithm, char *text)
+check_key(TenancyAlgorithm algorithm, char *key_text)
 {
 	TenancyTokenKey *key = new_key(CurrentMemoryContext, algorithm);
 
-	if (strlen(text) > MAX_KEY_SIZE)
+	if (strlen(key_text) > MAX_KEY_SIZE)
 		refuse_key("A key must not have more than 8192 bytes.", NULL);
 	if (algorithm == TENANCY_HS256)
 	{
-		check_secret(text);
-		if (!load_secret(key, text))
+		check_secret(key_text);
+		if (!load_secret(key, key_text))
 			refuse_key("OpenSSL does not take it.", NULL);
-		return text;
+		return key_text;
 	}
-	text += strspn(text, " \t\r\n");
-	check_pem(text);
-	if (!load_public_key(key, text))
+	key_text += strspn(key_text, " \t\r\n");
+	check_pem(key_text);
+	if (!load_public_key(key, key_text))
 		refuse_key("OpenSSL cannot read this PEM.", NULL);
 	if (!public_key_is_suitable(key))
 		refuse_key(algorithms[algorithm].requirement, NULL);

@@ -95,8 +95,8 @@ char *
 tenancy_token_encode(const void *data, size_t len)
 {
 	const unsigned char *bytes = data;
-	char	   *text = palloc(len / 3 * 4 + 5);
-	char	   *p = text;
+	char	   *encoded = palloc(len / 3 * 4 + 5);
+	char	   *p = encoded;
 	uint32		bits = 0;
 	int			nbits = 0;
 
@@ -109,7 +109,7 @@ tenancy_token_encode(const void *data, size_t len)
 	if (nbits > 0)
 		*p++ = base64url[(bits << (6 - nbits)) & 63];
 	*p = '\0';
-	return text;
+	return encoded;
 }
 
 /*
@@ -118,7 +118,7 @@ tenancy_token_encode(const void *data, size_t len)
  * has a zero byte after its end.
  */
 char *
-tenancy_token_decode(const char *text, size_t len, size_t *decoded_len)
+tenancy_token_decode(const char *encoded, size_t len, size_t *decoded_len)
 {
 	char	   *data = palloc(len / 4 * 3 + 4);
 	size_t		n = 0;
@@ -127,7 +127,7 @@ tenancy_token_decode(const char *text, size_t len, size_t *decoded_len)
 
 	for (size_t i = 0; i < len; i++)
 	{
-		int			value = base64url_value(text[i]);
+		int			value = base64url_value(encoded[i]);
 
 		if (value < 0)
 			return NULL;
@@ -245,7 +245,7 @@ start_field(void *state, char *name, bool isnull)
 }
 
 static TENANCY_JSON_ACTION
-read_scalar(void *state, char *text, JsonTokenType type)
+read_scalar(void *state, char *token, JsonTokenType type)
 {
 	Document   *doc = state;
 	Member	   *member;
@@ -255,7 +255,7 @@ read_scalar(void *state, char *text, JsonTokenType type)
 	member = &doc->members[doc->nmembers - 1];
 	if (doc->depth == 1)
 	{
-		member->text = text;
+		member->text = token;
 		if (type == JSON_TOKEN_STRING)
 			member->kind = MEMBER_STRING;
 		else if (type == JSON_TOKEN_NUMBER)
@@ -266,7 +266,7 @@ read_scalar(void *state, char *text, JsonTokenType type)
 		if (type == JSON_TOKEN_STRING)
 		{
 			doc->strings = grow(doc->strings, doc->nstrings, sizeof(char *));
-			doc->strings[doc->nstrings++] = text;
+			doc->strings[doc->nstrings++] = token;
 			member->count++;
 		}
 		else

@@ -58,6 +58,6 @@ extern const char *tenancy_token_parse_claims(const char *json, size_t len, int 
 											  TenancyTokenClaims *claims);
 
 extern char *tenancy_token_encode(const void *data, size_t len);
-extern char *tenancy_token_decode(const char *text, size_t len, size_t *decoded_len);
+extern char *tenancy_token_decode(const char *encoded, size_t len, size_t *decoded_len);
 
 #endif							/* TENANCY_TOKEN_PARSE_H */

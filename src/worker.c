@@ -427,7 +427,7 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 	pfree(steps.data);
 
 	space = shm_toc_allocate(toc, strlen(argument) + 1);
-	strcpy(space, argument);
+	memcpy(space, argument, strlen(argument) + 1);
 	shm_toc_insert(toc, WORKER_KEY_ARGUMENT, space);
 
 	queue = shm_mq_create(shm_toc_allocate(toc, WORKER_QUEUE_SIZE), WORKER_QUEUE_SIZE);
