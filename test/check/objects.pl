@@ -80,7 +80,10 @@ for (split /\n/, $order)
 		$line{$file} = $n;
 	}
 }
-is(join(' ', sort keys %line), join(' ', sort keys %global), 'docs/architecture.md, Order: has each file of src/');
+my @unplaced = grep { !$line{$_} } sort keys %global;
+my @gone = grep { !$global{$_} } sort keys %line;
+ok(!@unplaced && !@gone, 'docs/architecture.md, Order: has each file of src/')
+	or diag("docs/architecture.md, Order, lacks: @unplaced\nand has, but there is not: @gone");
 
 my @upward;
 my $calls = 0;
@@ -109,7 +112,10 @@ for my $cell ($files =~ /^\| (`.*?) \|/mg)
 
 	push @named, @here, $cell =~ /and their `\.h`/ ? map { s/\.c$/.h/r } @here : ();
 }
-is(join(' ', sort @named), join(' ', sort map { basename($_) } glob("$top/src/*.{c,h,sql}")),
-	'docs/architecture.md, Files: names each file once');
+my %times;
+$times{$_}++ for @named;
+my %files = map { basename($_) => 1 } glob("$top/src/*.{c,h,sql}");
+my @wrong = grep { ($times{$_} // 0) != 1 || !$files{$_} } sort keys %{ { %times, %files } };
+is("@wrong", '', 'docs/architecture.md, Files: names each file of src/ once, and no other');
 
 done_testing();
