@@ -550,7 +550,7 @@ tenancy_reference_result(const TenancyReferences *references)
 {
 	const char *path = result_path(references);
 	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	StringInfoData text;
+	StringInfoData contents;
 	List	   *lines = NIL;
 	char		buffer[8192];
 	size_t		len;
@@ -562,12 +562,12 @@ tenancy_reference_result(const TenancyReferences *references)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not open file \"%s\": %m", path)));
-	initStringInfo(&text);
+	initStringInfo(&contents);
 	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
-		appendBinaryStringInfo(&text, buffer, len);
+		appendBinaryStringInfo(&contents, buffer, len);
 	FreeFile(file);
 	(void) unlink(path);
-	for (line = strtok(text.data, "\n"); line != NULL; line = strtok(NULL, "\n"))
+	for (line = strtok(contents.data, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		lines = lappend(lines, line);
 	return lines;
 }
