@@ -192,8 +192,8 @@ query_text(const char *format,...)
  * The definitions of all reference tables, as a JSON array; "[]" if there are
  * none.  A table that is none any more, or cannot be one, is refused.
  */
-char *
-tenancy_reference_definitions(void)
+static char *
+get_definitions(void)
 {
 	ListCell   *lc;
 
@@ -362,8 +362,8 @@ tenancy_reference_check(Oid relid)
  * A model whose foreign keys point at a table that tenants' databases will not
  * have cannot be made there.
  */
-void
-tenancy_reference_check_models(void)
+static void
+check_models(void)
 {
 	char	   *table = query_text("SELECT pg_catalog.format('%%s %%s', k.confrelid, k.conname)"
 								   " FROM tenancy.module m"
@@ -489,7 +489,7 @@ tenancy_reference_export_main(const char *argument)
 void
 tenancy_reference_begin(TenancyReferences *references)
 {
-	references->definitions = tenancy_reference_definitions();
+	references->definitions = get_definitions();
 	references->directory = NULL;
 }
 
@@ -578,7 +578,7 @@ tenancy_reference_define(Oid database)
 {
 	TenancyReferences references;
 
-	tenancy_reference_check_models();
+	check_models();
 	tenancy_reference_begin(&references);
 	if (strcmp(references.definitions, "[]") != 0)
 		tenancy_reference_send(&references, database);

@@ -18,9 +18,7 @@ typedef struct TenancyReferences
 } TenancyReferences;
 
 /* The definitions, for one worker's argument. */
-extern char *tenancy_reference_definitions(void);
 extern void tenancy_reference_check(Oid relid);
-extern void tenancy_reference_check_models(void);
 
 extern void tenancy_reference_begin(TenancyReferences *references);
 extern void tenancy_reference_export(TenancyReferences *references);

@@ -62,7 +62,7 @@ is(join(' ', grep { !/$ours|^(?:_PG_init|Pg_magic_func)$/ } sort keys %file_of),
 
 # Nobody else's: should be static, unless PostgreSQL finds it by its name.
 my %needed = map { %$_ } values %needs;
-my $strings = join '', map { slurp($_) } glob("$top/src/*.c"), glob("$top/src/*.sql");
+my $strings = join '', map { slurp($_) } glob("$top/src/*.{c,h,sql}");
 is(join(' ', grep { /^tenancy_/ && !$needed{$_} && !exists $file_of{"pg_finfo_$_"} && $strings !~ /["']\Q$_\E["']/ }
 	sort keys %file_of), '', 'whatever a file exports is used by another one');
 
