@@ -17,9 +17,9 @@ typedef struct TenancyReferences
 	char	   *directory;		/* NULL: without rows */
 } TenancyReferences;
 
-/* The definitions, for one worker's argument. */
 extern void tenancy_reference_check(Oid relid);
 
+/* Definitions and rows, for one worker's argument. */
 extern void tenancy_reference_begin(TenancyReferences *references);
 extern void tenancy_reference_export(TenancyReferences *references);
 extern void tenancy_reference_send(const TenancyReferences *references, Oid database);
