@@ -179,7 +179,11 @@ CALL tenancy.migrate();
 SELECT * FROM tenancy.drift();
 DROP VIEW tenant_b.unpaid;
 SELECT * FROM tenancy.drift();
+-- What is found of one copy is reported of all that are the same.
+DROP VIEW tenant_a.unpaid;
+SELECT * FROM tenancy.drift();
 SET ROLE regress_owner;
+CREATE VIEW tenant_a.unpaid AS SELECT id FROM tenant_a.orders WHERE NOT paid;
 CREATE VIEW tenant_b.unpaid AS SELECT id FROM tenant_b.orders WHERE NOT paid;
 RESET ROLE;
 SELECT * FROM tenancy.drift();

@@ -3,36 +3,35 @@
  * drift.c
  *	  drift(): how tenants' copies differ from their models.
  *
- * The function tenancy.drift_objects() describes a schema by its catalogs.  A copy and
- * its model are described each with its own schemas on the path, so that PostgreSQL
- * itself leaves these names out, and compared row by row.  Copies of a model are
- * mostly the same: a digest (drift_digest.c) tells which ones are, and of these only
- * the first is compared.
+ * A copy and its model are described and compared, see drift_describe.c; what is
+ * in a tenant's database, by a worker there (drift_database.c).  Copies of a model in
+ * schemas are mostly the same: a digest (drift_digest.c) tells which ones are, and
+ * of these only the first is compared.
  *
  * Tenants are taken in batches, in the order of their slugs, so that memory does not
  * grow with their number.
  *
- * Reads committed state, takes no locks, runs nobody's code: the path begins
- * with pg_catalog, and expressions are deparsed, not evaluated.
+ * Reads committed state, takes no locks, runs nobody's code.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "database.h"
 #include "drift.h"
+#include "drift_database.h"
+#include "drift_describe.h"
 #include "drift_digest.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "ident.h"
-#include "mb/pg_wchar.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "policy.h"
 #include "registry.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -48,120 +47,52 @@ PG_FUNCTION_INFO_V1(tenancy_drift);
 /* How many descriptions fill the session's caches before they are dropped. */
 #define DESCRIBED_MAX 20
 
+/* How many findings are kept for other copies that are the same. */
+#define KEPT_MAX 10000
+
 /* How often a copy is compared that is migrated meanwhile. */
 #define MAX_TRIES 3
 
 #define REPORT_MS 1000
 
-/* A setting that is longer than this is not shown. */
-#define SHOWN 200
-
-/* What the catalogs have letters for */
-static const struct
-{
-	const char *property;
-	const char *letter;
-	const char *word;
-}			words[] = {
-	{"command", "*", "ALL"},
-	{"command", "a", "INSERT"},
-	{"command", "d", "DELETE"},
-	{"command", "r", "SELECT"},
-	{"command", "w", "UPDATE"},
-	{"compression", "l", "lz4"},
-	{"compression", "p", "pglz"},
-	{"enabled", "A", "always"},
-	{"enabled", "D", "never"},
-	{"enabled", "O", "but on replicas"},
-	{"enabled", "R", "on replicas only"},
-	{"generated", "s", "stored"},
-	{"generated", "v", "virtual"},
-	{"kind", "p", "partitioned"},
-	{"kind", "r", "plain"},
-	{"parallel", "r", "restricted"},
-	{"parallel", "s", "safe"},
-	{"parallel", "u", "unsafe"},
-	{"persistence", "p", "permanent"},
-	{"persistence", "t", "temporary"},
-	{"persistence", "u", "unlogged"},
-	{"replica identity", "d", "default"},
-	{"replica identity", "f", "full"},
-	{"replica identity", "i", "an index"},
-	{"replica identity", "n", "nothing"},
-	{"storage", "e", "external"},
-	{"storage", "m", "main"},
-	{"storage", "p", "plain"},
-	{"storage", "x", "extended"},
-	{"volatility", "i", "immutable"},
-	{"volatility", "s", "stable"},
-	{"volatility", "v", "volatile"},
-};
-
-/*
- * A schema, the main module's that belongs with it (or itself again), and from
- * which side it is looked at: see drift.sql.
- */
-typedef struct Place
-{
-	Oid			namespace;
-	const char *schema;
-	const char *main_schema;
-	const char *tenant_id;		/* of a copy in a schema; else NULL */
-	const char *side;
-} Place;
-
+/* A copy of a module, in a schema or a database */
 typedef struct Copy
 {
 	const char *tenant;
 	const char *module;
 	int			level;
 	int			model_level;
-	Place		place;
-	Place		model;
-	TenancyDigestSchema schema; /* for its digest */
+	TenancyPlace place;
+	TenancyPlace model;
+	TenancyDigestSchema schema; /* for its digest; of schemas only */
+	Oid			database;		/* of databases only: */
+	bool		is_ours;
 } Copy;
-
-/* A row of tenancy.drift_objects() */
-typedef struct Described
-{
-	char	   *whole;			/* the objects that it is part of, with \x01 between them, or NULL */
-	const char *object;
-	int			nproperties;
-	char	  **properties;
-	char	  **settings;		/* NULL: not set */
-} Described;
-
-typedef struct Description
-{
-	const Place *place;
-	int			count;
-	Described  *rows;			/* in the order of their objects' names */
-} Description;
 
 /* A model as it was at a level */
 typedef struct Model
 {
-	Place		place;
+	TenancyPlace place;
 	int			level;
-	Description *description;
+	TenancyDescription *description;
 } Model;
 
 /* Hash key: no padding */
-typedef struct SameKey
+typedef struct SeenKey
 {
 	TenancyDigest digest;
 	uint32		model;
 	int32		level;
-} SameKey;
+} SeenKey;
 
-StaticAssertDecl(sizeof(SameKey) == sizeof(uint64) * 3, "hash key has padding");
+StaticAssertDecl(sizeof(SeenKey) == sizeof(uint64) * 3, "hash key has padding");
 
-/* A row of the result */
-typedef struct Finding
+/* What was found about copies with this digest */
+typedef struct Seen
 {
-	const char *object;
-	const char *difference;
-} Finding;
+	SeenKey		key;			/* must be first */
+	List	   *findings;
+} Seen;
 
 /* A call */
 typedef struct Drift
@@ -169,13 +100,20 @@ typedef struct Drift
 	ReturnSetInfo *rsinfo;
 	MemoryContext context;		/* lives as long as the call */
 	List	   *models;
-	HTAB	   *same;			/* digests of copies that are as their model */
+	HTAB	   *seen;
+	int			kept;			/* findings in it */
 	int			described;		/* since caches were dropped */
 	int			done;
 	int			total;
 	TimestampTz started_at;
 	TimestampTz reported_at;
 } Drift;
+
+
+/* ----------------------------------------------------------------
+ * Reporting
+ * ----------------------------------------------------------------
+ */
 
 static void
 report(ReturnSetInfo *rsinfo, const char *tenant, const char *module,
@@ -191,32 +129,45 @@ report(ReturnSetInfo *rsinfo, const char *tenant, const char *module,
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+static void
+report_findings(Drift *drift, const Copy *copy, List *findings)
+{
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		TenancyFinding *finding = lfirst(lc);
+
+		report(drift->rsinfo, copy->tenant, copy->module, finding->object, finding->difference);
+	}
+}
+
+/* A tenant is done: tell the caller how far we are, unless all takes hardly any time. */
+static void
+report_progress(Drift *drift)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		rate;
+
+	drift->done++;
+	if (!TimestampDifferenceExceeds(drift->reported_at, now, REPORT_MS))
+		return;
+	drift->reported_at = now;
+	rate = drift->done / ((now - drift->started_at) / (double) USECS_PER_SEC);
+	ereport(NOTICE,
+			(errmsg("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining",
+					drift->done, drift->total, rate, Max(drift->total - drift->done, 0) / rate)));
+}
+
 
 /* ----------------------------------------------------------------
  * Copies
  * ----------------------------------------------------------------
  */
 
-static char *
-column_text(uint64 row, int column)
-{
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
-}
-
-static Oid
-column_oid(uint64 row, int column)
-{
-	char	   *value = column_text(row, column);
-
-	return value == NULL ? InvalidOid : atooid(value);
-}
-
-/*
- * The copies that are schemas of the tenants that a condition selects from
- * tenancy.tenant t.
- */
+/* The copies that are schemas of the tenants that a condition on "t" selects. */
 static List *
-read_copies(const char *condition)
+read_schemas(const char *condition)
 {
 	List	   *copies = NIL;
 	TenancyExec exec;
@@ -237,23 +188,66 @@ read_copies(const char *condition)
 	{
 		Copy	   *copy = palloc0(sizeof(Copy));
 
-		copy->place.tenant_id = column_text(i, 1);
+		copy->place.tenant_id = tenancy_drift_column(i, 1);
 		copy->place.side = "copy";
 		copy->model.side = "model";
 		(void) tenancy_ident_parse_uuid(copy->place.tenant_id, &copy->schema.tenant);
-		copy->tenant = column_text(i, 2);
-		copy->module = column_text(i, 3);
-		copy->level = atoi(column_text(i, 4));
-		copy->model_level = atoi(column_text(i, 5));
-		copy->place.namespace = copy->schema.namespace = column_oid(i, 6);
-		copy->place.schema = column_text(i, 7);
-		copy->schema.main_namespace = column_oid(i, 8);
-		copy->place.main_schema = column_text(i, 9);
-		copy->model.namespace = column_oid(i, 10);
-		copy->model.schema = column_text(i, 11);
-		copy->model.main_schema = column_text(i, 12);
-		copy->schema.position = atoi(column_text(i, 13));
-		copy->schema.privileges = column_text(i, 14);
+		copy->tenant = tenancy_drift_column(i, 2);
+		copy->module = tenancy_drift_column(i, 3);
+		copy->level = atoi(tenancy_drift_column(i, 4));
+		copy->model_level = atoi(tenancy_drift_column(i, 5));
+		copy->place.namespace = copy->schema.namespace = tenancy_drift_column_oid(i, 6);
+		copy->place.schema = tenancy_drift_column(i, 7);
+		copy->schema.main_namespace = tenancy_drift_column_oid(i, 8);
+		copy->place.main_schema = tenancy_drift_column(i, 9);
+		copy->model.namespace = tenancy_drift_column_oid(i, 10);
+		copy->model.schema = tenancy_drift_column(i, 11);
+		copy->model.main_schema = tenancy_drift_column(i, 12);
+		copy->schema.position = atoi(tenancy_drift_column(i, 13));
+		copy->schema.privileges = tenancy_drift_column(i, 14);
+		copies = lappend(copies, copy);
+	}
+	MemoryContextSwitchTo(old);
+	tenancy_exec_end(&exec);
+	return copies;
+}
+
+/* The same for those that are in databases. */
+static List *
+read_databases(const char *condition)
+{
+	List	   *copies = NIL;
+	TenancyExec exec;
+	uint64		nrows;
+	MemoryContext old;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	nrows = tenancy_exec_format("SELECT t.slug, m.name, c.level, m.level, n.oid, m.model_schema,"
+								" (SELECT f.model_schema FROM tenancy.module f WHERE f.position OPERATOR(pg_catalog.=) 1),"
+								" d.oid, " TENANCY_DATABASE_IS_OURS
+								" FROM tenancy.tenant t"
+								" JOIN tenancy.module_copy c ON c.tenant_id OPERATOR(pg_catalog.=) t.id"
+								" JOIN tenancy.module m ON m.name OPERATOR(pg_catalog.=) c.module"
+								" LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
+								" LEFT JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) t.database_name"
+								" WHERE t.mode OPERATOR(pg_catalog.=) 'database'"
+								" AND t.status OPERATOR(pg_catalog.<>) 'dropping' AND %s ORDER BY t.slug, m.position",
+								MyDatabaseId, condition);
+	old = MemoryContextSwitchTo(exec.caller_context);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		Copy	   *copy = palloc0(sizeof(Copy));
+
+		copy->tenant = tenancy_drift_column(i, 1);
+		copy->module = tenancy_drift_column(i, 2);
+		copy->level = atoi(tenancy_drift_column(i, 3));
+		copy->model_level = atoi(tenancy_drift_column(i, 4));
+		copy->model.namespace = tenancy_drift_column_oid(i, 5);
+		copy->model.schema = tenancy_drift_column(i, 6);
+		copy->model.main_schema = tenancy_drift_column(i, 7);
+		copy->model.side = "template";
+		copy->database = tenancy_drift_column_oid(i, 8);
+		copy->is_ours = strcmp(tenancy_drift_column(i, 9), "t") == 0;
 		copies = lappend(copies, copy);
 	}
 	MemoryContextSwitchTo(old);
@@ -262,281 +256,12 @@ read_copies(const char *condition)
 }
 
 static char *
-prefix_of(const char *schema)
+slug_is(const char *slug)
 {
-	return quote_literal_cstr(psprintf("%s.", quote_identifier(schema)));
+	return psprintf("t.slug OPERATOR(pg_catalog.=) %s", quote_literal_cstr(slug));
 }
 
-
-/* ----------------------------------------------------------------
- * Describing
- * ----------------------------------------------------------------
- */
-
-/* An array of texts, whose elements may be null. */
-static char **
-text_array(Datum array, int *count)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	char	  **texts;
-
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
-					  &values, &nulls, count);
-	texts = palloc(sizeof(char *) * Max(*count, 1));
-	for (int i = 0; i < *count; i++)
-		texts[i] = nulls[i] ? NULL : TextDatumGetCString(values[i]);
-	return texts;
-}
-
-/* In the order of strcmp() */
-static Description *
-describe(const Place *place)
-{
-	Description *description = palloc(sizeof(Description));
-	TenancyExec exec;
-	uint64		nrows;
-	MemoryContext old;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(),
-					   psprintf("%s, %s, pg_temp", quote_identifier(place->schema),
-								quote_identifier(place->main_schema)));
-	nrows = tenancy_exec_format("SELECT whole, pg_catalog.replace(pg_catalog.replace(object, %s, ''), %s, '') COLLATE pg_catalog.\"C\","
-								" properties, settings FROM tenancy.drift_objects(%u, %s, '%s') ORDER BY 2",
-								prefix_of(place->schema), prefix_of(place->main_schema), place->namespace,
-								place->tenant_id ? quote_literal_cstr(place->tenant_id) : "NULL", place->side);
-	old = MemoryContextSwitchTo(exec.caller_context);
-	description->place = place;
-	description->count = nrows;
-	description->rows = palloc0(sizeof(Described) * Max(nrows, 1));
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		Described  *row = &description->rows[i];
-		bool		isnull;
-		Datum		properties = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull);
-
-		row->whole = column_text(i, 1);
-		row->object = column_text(i, 2);
-		if (isnull)
-			continue;
-		row->properties = text_array(properties, &row->nproperties);
-		row->settings = text_array(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 4, &isnull),
-								   &row->nproperties);
-	}
-	MemoryContextSwitchTo(old);
-	tenancy_exec_end(&exec);
-	return description;
-}
-
-static int
-compare_objects(const void *a, const void *b)
-{
-	return strcmp(((const Described *) a)->object, ((const Described *) b)->object);
-}
-
-static const Described *
-find_object(const Description *description, const char *object)
-{
-	Described	key = {0};
-
-	key.object = object;
-	return bsearch(&key, description->rows, description->count, sizeof(Described), compare_objects);
-}
-
-/*
- * What names a schema although it is on the path: the object has the name of
- * one of PostgreSQL's.
- */
-static char *
-without_prefixes(const char *setting, const Place *place)
-{
-	const char *schemas[2] = {place->schema, place->main_schema};
-	Datum		value = CStringGetTextDatum(setting);
-
-	for (int i = 0; i < lengthof(schemas); i++)
-		value = DirectFunctionCall3Coll(replace_text, DEFAULT_COLLATION_OID, value,
-										CStringGetTextDatum(psprintf("%s.", quote_identifier(schemas[i]))),
-										CStringGetTextDatum(""));
-	return TextDatumGetCString(value);
-}
-
-static bool
-is_same(const char *setting, const Place *place, const char *model_setting, const Place *model)
-{
-	if (setting == NULL || model_setting == NULL)
-		return setting == model_setting;
-	return strcmp(setting, model_setting) == 0 ||
-		strcmp(without_prefixes(setting, place), without_prefixes(model_setting, model)) == 0;
-}
-
-/* A setting as it is shown: NULL if it is too long for that. */
-static const char *
-shown(const char *property, const char *setting)
-{
-	if (setting == NULL || setting[0] == '\0')
-		return "none";
-	for (int i = 0; i < lengthof(words); i++)
-	{
-		if (strcmp(words[i].property, property) == 0 && strcmp(words[i].letter, setting) == 0)
-			return words[i].word;
-	}
-	return strlen(setting) > SHOWN || strchr(setting, '\n') ? NULL : setting;
-}
-
-/* What is different, in words; NULL if nothing is. */
-static char *
-difference(const Described *object, const Place *place, const Described *model_object, const Place *model)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < object->nproperties; i++)
-	{
-		const char *setting = object->settings[i];
-		const char *model_setting = model_object->settings[i];
-
-		if (is_same(setting, place, model_setting, model))
-			continue;
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? "; " : "different: ", object->properties[i]);
-		setting = shown(object->properties[i], setting);
-		model_setting = shown(object->properties[i], model_setting);
-		if (setting != NULL && model_setting != NULL)
-			appendStringInfo(&buf, " is %s, in the model %s", setting, model_setting);
-	}
-	return buf.len > 0 ? buf.data : NULL;
-}
-
-/* Is there all that an object is part of? */
-static bool
-has_wholes(const Description *description, const Described *object)
-{
-	char	   *line = object->whole ? pstrdup(object->whole) : NULL;
-
-	while (line != NULL)
-	{
-		char	   *end = strchr(line, '\x01');
-
-		if (end != NULL)
-			*end++ = '\0';
-		if (find_object(description, line) == NULL)
-			return false;
-		line = end;
-	}
-	return true;
-}
-
-static List *
-add_finding(List *findings, const char *object, const char *difference)
-{
-	Finding    *finding = palloc(sizeof(Finding));
-
-	finding->object = object;
-	finding->difference = difference;
-	return lappend(findings, finding);
-}
-
-/*
- * Find what one has and the other lacks.  What is part of something that lacks as
- * a whole goes without saying.
- */
-static List *
-find_lacking(List *findings, const Description *one, const Description *other,
-			 const char *verdict)
-{
-	for (int i = 0; i < one->count; i++)
-	{
-		const Described *row = &one->rows[i];
-
-		if (find_object(other, row->object) == NULL && has_wholes(other, row))
-			findings = add_finding(findings, row->object, verdict);
-	}
-	return findings;
-}
-
-static List *
-compare(const Description *here, const Description *model)
-{
-	List	   *findings = find_lacking(NIL, model, here, "missing");
-
-	findings = find_lacking(findings, here, model, "extra");
-	for (int i = 0; i < here->count; i++)
-	{
-		const Described *model_row = find_object(model, here->rows[i].object);
-		char	   *found;
-
-		if (model_row == NULL)
-			continue;
-		found = difference(&here->rows[i], here->place, model_row, model->place);
-		if (found != NULL)
-			findings = add_finding(findings, here->rows[i].object, found);
-	}
-	return findings;
-}
-
-
-/* ----------------------------------------------------------------
- * All of it
- * ----------------------------------------------------------------
- */
-
-/* Report what makes a comparison pointless. */
-static bool
-is_comparable(Drift *drift, const Copy *copy)
-{
-	int			behind = copy->model_level - copy->level;
-
-	if (!OidIsValid(copy->place.namespace))
-		report(drift->rsinfo, copy->tenant, copy->module, "the schema", "missing");
-	else if (behind != 0)
-		report(drift->rsinfo, copy->tenant, copy->module, "the schema",
-			   psprintf(behind > 0 ? "behind its model by %d migrations: call migrate()"
-						: "ahead of its model by %d migrations: call migrate() or rollback()",
-						abs(behind)));
-	else
-		return OidIsValid(copy->model.namespace);
-	return false;
-}
-
-/* The description of a copy's model, made when it is first needed. */
-static const Description *
-describe_model(Drift *drift, const Copy *copy)
-{
-	MemoryContext old;
-	Model	   *model;
-	ListCell   *lc;
-
-	foreach(lc, drift->models)
-	{
-		model = lfirst(lc);
-		if (model->place.namespace == copy->model.namespace && model->level == copy->model_level)
-			return model->description;
-	}
-	old = MemoryContextSwitchTo(drift->context);
-	model = palloc(sizeof(Model));
-	model->place = copy->model;
-	model->place.schema = pstrdup(copy->model.schema);
-	model->place.main_schema = pstrdup(copy->model.main_schema);
-	model->level = copy->model_level;
-	model->description = describe(&model->place);
-	drift->models = lappend(drift->models, model);
-	MemoryContextSwitchTo(old);
-	return model->description;
-}
-
-static List *
-compare_with_model(Drift *drift, const Copy *copy)
-{
-	const Description *model = describe_model(drift, copy);
-
-	if (drift->described++ >= DESCRIBED_MAX)
-	{
-		InvalidateSystemCaches();
-		drift->described = 0;
-	}
-	return compare(describe(&copy->place), model);
-}
-
-/* A copy of the same tenant as it is now, or NULL if there is none any more. */
+/* A module's copy, of those of one tenant; NULL if there is none. */
 static Copy *
 find_copy(List *copies, const char *module)
 {
@@ -554,125 +279,312 @@ find_copy(List *copies, const char *module)
 static bool
 is_as_before(const Copy *copy, const Copy *now)
 {
-	return now != NULL &&
-		now->place.namespace == copy->place.namespace && now->level == copy->level &&
-		now->model.namespace == copy->model.namespace && now->model_level == copy->model_level;
+	return now != NULL && now->level == copy->level && now->model_level == copy->model_level &&
+		now->place.namespace == copy->place.namespace && now->database == copy->database &&
+		now->model.namespace == copy->model.namespace;
+}
+
+
+/* ----------------------------------------------------------------
+ * Comparing
+ * ----------------------------------------------------------------
+ */
+
+/* What is to be said of the copy as a whole, and makes a comparison pointless. */
+static List *
+find_obstacle(const Copy *copy, bool is_there)
+{
+	int			behind = copy->model_level - copy->level;
+
+	if (!is_there)
+		return tenancy_drift_add(NIL, "the schema", "missing");
+	if (behind > 0)
+		return tenancy_drift_add(NIL, "the schema",
+								 psprintf(ngettext("behind its model by %d migration: call migrate()",
+												   "behind its model by %d migrations: call migrate()", behind), behind));
+	if (behind < 0)
+		return tenancy_drift_add(NIL, "the schema",
+								 psprintf(ngettext("ahead of its model by %d migration: call migrate() or rollback()",
+												   "ahead of its model by %d migrations: call migrate() or rollback()", -behind), -behind));
+	return NIL;
+}
+
+/* The description of a copy's model, made when it is first needed. */
+static const TenancyDescription *
+describe_model(Drift *drift, const Copy *copy)
+{
+	MemoryContext old;
+	Model	   *model;
+	ListCell   *lc;
+
+	foreach(lc, drift->models)
+	{
+		model = lfirst(lc);
+		if (model->place.namespace == copy->model.namespace && model->level == copy->model_level &&
+			strcmp(model->place.side, copy->model.side) == 0)
+			return model->description;
+	}
+	old = MemoryContextSwitchTo(drift->context);
+	model = palloc(sizeof(Model));
+	model->place = copy->model;
+	model->place.schema = pstrdup(copy->model.schema);
+	model->place.main_schema = pstrdup(copy->model.main_schema);
+	model->level = copy->model_level;
+	model->description = tenancy_drift_describe(&model->place);
+	drift->models = lappend(drift->models, model);
+	MemoryContextSwitchTo(old);
+	return model->description;
+}
+
+static List *
+compare_with_model(Drift *drift, const Copy *copy, const TenancyDescription *here)
+{
+	return tenancy_drift_compare(here, describe_model(drift, copy));
+}
+
+
+/* ----------------------------------------------------------------
+ * Schemas
+ * ----------------------------------------------------------------
+ */
+
+static const TenancyDescription *
+describe_schema(Drift *drift, const Copy *copy)
+{
+	if (drift->described++ >= DESCRIBED_MAX)
+	{
+		InvalidateSystemCaches();
+		drift->described = 0;
+	}
+	return tenancy_drift_describe(&copy->place);
+}
+
+/* Keep what was found of copies with a digest. */
+static void
+keep_findings(Drift *drift, const SeenKey *key, List *findings)
+{
+	MemoryContext old = MemoryContextSwitchTo(drift->context);
+	Seen	   *seen = hash_search(drift->seen, key, HASH_ENTER, NULL);
+	ListCell   *lc;
+
+	seen->findings = NIL;
+	foreach(lc, findings)
+	{
+		TenancyFinding *finding = lfirst(lc);
+
+		seen->findings = tenancy_drift_add(seen->findings, pstrdup(finding->object), pstrdup(finding->difference));
+	}
+	drift->kept += list_length(findings);
+	MemoryContextSwitchTo(old);
+}
+
+/* Is what was found of a copy true of others with the same digest, word for word? */
+static bool
+is_true_of_others(const Copy *copy, List *findings)
+{
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		TenancyFinding *finding = lfirst(lc);
+
+		if (strstr(finding->object, copy->place.main_schema) || strstr(finding->difference, copy->place.main_schema) ||
+			strstr(finding->object, copy->place.tenant_id) || strstr(finding->difference, copy->place.tenant_id))
+			return false;
+	}
+	return true;
 }
 
 /*
  * Compare a copy and report.  One that is migrated while we look at it would seem
- * to differ: then look again.  Returns whether it is as it was when its digest
- * was made, and the same as its model.
+ * to differ: then look again.
  */
-static bool
-compare_copy(Drift *drift, const Copy *copy)
+static void
+compare_schema(Drift *drift, const SeenKey *key, const Copy *copy)
 {
-	List	   *findings = NIL;
-	ListCell   *lc;
+	List	   *findings;
+	bool		as_before = false;
 
-	for (int tries = 0; copy != NULL && tries < MAX_TRIES; tries++)
+	for (int tries = 0;; tries++)
 	{
 		Copy	   *now;
 
-		if (!is_comparable(drift, copy))
-			return false;
-		findings = compare_with_model(drift, copy);
+		findings = find_obstacle(copy, OidIsValid(copy->place.namespace));
 		if (findings == NIL)
-			return tries == 0;
-		now = find_copy(read_copies(psprintf("t.slug OPERATOR(pg_catalog.=) %s",
-											 quote_literal_cstr(copy->tenant))), copy->module);
-		if (is_as_before(copy, now))
+			findings = compare_with_model(drift, copy, describe_schema(drift, copy));
+		now = find_copy(read_schemas(slug_is(copy->tenant)), copy->module);
+		as_before = tries == 0 && is_as_before(copy, now);
+		if (now == NULL)
+			return;				/* dropped meanwhile */
+		if (is_as_before(copy, now) || tries >= MAX_TRIES)
 			break;
 		copy = now;
 	}
-	if (copy == NULL)
-		return false;			/* dropped meanwhile */
-	foreach(lc, findings)
-	{
-		Finding    *finding = lfirst(lc);
-
-		report(drift->rsinfo, copy->tenant, copy->module, finding->object, finding->difference);
-	}
-	return false;
+	report_findings(drift, copy, findings);
+	if (as_before && drift->kept + list_length(findings) <= KEPT_MAX && is_true_of_others(copy, findings))
+		keep_findings(drift, key, findings);
 }
-/* Compare a copy, unless another with the same digest was the same as the model. */
+
+/* Compare a copy, unless another with the same digest has been. */
 static void
-look_at(Drift *drift, TenancyDigester *digester, const Copy *copy)
+look_at_schema(Drift *drift, TenancyDigester *digester, const Copy *copy)
 {
-	SameKey		key;
+	List	   *obstacle = find_obstacle(copy, OidIsValid(copy->place.namespace));
+	SeenKey		key;
+	Seen	   *seen;
 	MemoryContext context;
 	MemoryContext old;
 
-	if (!is_comparable(drift, copy))
+	if (obstacle != NIL || !OidIsValid(copy->model.namespace))
+	{
+		report_findings(drift, copy, obstacle);
 		return;
+	}
 	key.digest = tenancy_digest_schema(digester, &copy->schema);
 	key.model = copy->model.namespace;
 	key.level = copy->model_level;
-	if (hash_search(drift->same, &key, HASH_FIND, NULL) != NULL)
+	seen = hash_search(drift->seen, &key, HASH_FIND, NULL);
+	if (seen != NULL)
+	{
+		report_findings(drift, copy, seen->findings);
 		return;
-
+	}
 	context = AllocSetContextCreate(CurrentMemoryContext, "tenancy drift of a copy", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	if (compare_copy(drift, copy))
-		(void) hash_search(drift->same, &key, HASH_ENTER, NULL);
+	compare_schema(drift, &key, copy);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
-/* Tell the caller how far we are, unless that takes hardly any time. */
-static void
-report_progress(Drift *drift)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	double		rate;
-
-	if (!TimestampDifferenceExceeds(drift->reported_at, now, REPORT_MS) || drift->done == 0)
-		return;
-	drift->reported_at = now;
-	rate = drift->done / ((now - drift->started_at) / (double) USECS_PER_SEC);
-	ereport(NOTICE,
-			(errmsg("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining",
-					drift->done, drift->total, rate, Max(drift->total - drift->done, 0) / rate)));
-}
-
 /* Compare the copies of some tenants. */
 static void
-compare_batch(Drift *drift, List *slugs)
+compare_schemas(Drift *drift, List *slugs)
 {
-	TenancyDigester *digester;
-	StringInfoData condition;
+	TenancyDigester *digester = tenancy_digest_open();
+	StringInfoData list;
 	const char *tenant = NULL;
 	ListCell   *lc;
 
-	initStringInfo(&condition);
+	initStringInfo(&list);
 	foreach(lc, slugs)
-		appendStringInfo(&condition, "%s%s", condition.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
-	digester = tenancy_digest_open();
-	foreach(lc, read_copies(psprintf("t.slug OPERATOR(pg_catalog.=) ANY (ARRAY[%s])", condition.data)))
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
+	foreach(lc, read_schemas(psprintf("t.slug OPERATOR(pg_catalog.=) ANY (ARRAY[%s])", list.data)))
 	{
 		Copy	   *copy = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
 		if (tenant != NULL && strcmp(copy->tenant, tenant) != 0)
-		{
-			drift->done++;
 			report_progress(drift);
-		}
 		tenant = copy->tenant;
-		look_at(drift, digester, copy);
+		look_at_schema(drift, digester, copy);
 	}
 	if (tenant != NULL)
-		drift->done++;
+		report_progress(drift);
 	tenancy_digest_close(digester);
 }
 
+
+/* ----------------------------------------------------------------
+ * Databases
+ * ----------------------------------------------------------------
+ */
+
+/* The findings of a tenant's copies, each list in the place of its copy. */
+static List *
+find_in_database(Drift *drift, List *copies)
+{
+	List	   *results = NIL;
+	List	   *descriptions = tenancy_drift_describe_database(((Copy *) linitial(copies))->database);
+	ListCell   *lc;
+
+	foreach(lc, copies)
+	{
+		Copy	   *copy = lfirst(lc);
+		const TenancyDescription *here = tenancy_drift_find_description(descriptions, copy->model.schema);
+		List	   *findings = find_obstacle(copy, here != NULL);
+
+		if (findings == NIL && OidIsValid(copy->model.namespace))
+			findings = compare_with_model(drift, copy, here);
+		results = lappend(results, findings);
+	}
+	return results;
+}
+
+/* Are all copies where they were? */
+static bool
+are_as_before(List *copies, List *now)
+{
+	ListCell   *lc;
+
+	foreach(lc, copies)
+	{
+		Copy	   *copy = lfirst(lc);
+
+		if (!is_as_before(copy, find_copy(now, copy->module)))
+			return false;
+	}
+	return true;
+}
+
+/* Compare what is in a tenant's database; see compare_schema(). */
+static void
+compare_database(Drift *drift, const char *slug)
+{
+	List	   *copies = read_databases(slug_is(slug));
+	List	   *results;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	for (int tries = 0;; tries++)
+	{
+		Copy	   *copy = copies == NIL ? NULL : linitial(copies);
+		List	   *now;
+
+		if (copy == NULL)
+			return;				/* dropped meanwhile */
+		if (!copy->is_ours)
+		{
+			report(drift->rsinfo, slug, copy->module, "the database",
+				   OidIsValid(copy->database) ? "another application's: see repair()" : "missing");
+			return;
+		}
+		results = find_in_database(drift, copies);
+		now = read_databases(slug_is(slug));
+		if (are_as_before(copies, now) || tries >= MAX_TRIES)
+			break;
+		copies = now;
+	}
+	forboth(lc, copies, lc2, results)
+		report_findings(drift, lfirst(lc), lfirst(lc2));
+}
+
+static void
+compare_databases(Drift *drift, List *slugs)
+{
+	ListCell   *lc;
+
+	foreach(lc, slugs)
+	{
+		CHECK_FOR_INTERRUPTS();
+		compare_database(drift, lfirst(lc));
+		report_progress(drift);
+	}
+}
+
+
+/* ----------------------------------------------------------------
+ * All of it
+ * ----------------------------------------------------------------
+ */
+
 static HTAB *
-create_same(void)
+create_seen(void)
 {
 	HASHCTL		ctl;
 
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = ctl.entrysize = sizeof(SameKey);
+	ctl.keysize = sizeof(SeenKey);
+	ctl.entrysize = sizeof(Seen);
 	ctl.hcxt = CurrentMemoryContext;
 	return hash_create("tenancy drift", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
@@ -688,43 +600,33 @@ count_tenants(const char *mode)
 	return atoi(linitial(count));
 }
 
-/* The slugs of the schema tenants that come after one. */
+/* The slugs of the tenants that come after one. */
 static List *
-next_tenants(const char *after)
+next_tenants(const char *mode, const char *after)
 {
 	return tenancy_exec_list_as(tenancy_registry_owner(),
-								psprintf("SELECT slug FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'schema'"
+								psprintf("SELECT slug FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) '%s'"
 										 " AND status NOT IN ('dropping', 'spare') AND slug OPERATOR(pg_catalog.>) %s"
-										 " ORDER BY slug LIMIT %d", quote_literal_cstr(after), BATCH));
+										 " ORDER BY slug LIMIT %d", mode, quote_literal_cstr(after), BATCH));
 }
 
-/* Compare the schemas of one tenant, or (NULL) of all. */
+/* Compare the copies of all tenants of a mode, in batches. */
 static void
-compare_schemas(ReturnSetInfo *rsinfo, const char *slug)
+compare_all(Drift *drift, const char *mode, void (*compare) (Drift *drift, List *slugs))
 {
-	Drift		drift = {.rsinfo = rsinfo, .context = CurrentMemoryContext};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy drift",
 												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	char		after[NAMEDATALEN] = "";
 	List	   *slugs;
 
-	drift.same = create_same();
-	drift.total = slug ? 1 : count_tenants("schema");
-	drift.started_at = drift.reported_at = GetCurrentTimestamp();
-	MemoryContextSwitchTo(context);
-	if (slug != NULL)
-		compare_batch(&drift, list_make1(unconstify(char *, slug)));
-	else
+	while ((slugs = next_tenants(mode, after)) != NIL)
 	{
-		char		after[NAMEDATALEN] = "";
-
-		while ((slugs = next_tenants(after)) != NIL)
-		{
-			strlcpy(after, llast(slugs), NAMEDATALEN);
-			compare_batch(&drift, slugs);
-			MemoryContextReset(context);
-		}
+		strlcpy(after, llast(slugs), NAMEDATALEN);
+		compare(drift, slugs);
+		MemoryContextReset(context);
 	}
-	MemoryContextSwitchTo(drift.context);
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
@@ -751,54 +653,89 @@ report_unprotected(ReturnSetInfo *rsinfo, const TenancyTenant *tenant)
 	}
 }
 
+static void
+begin(Drift *drift)
+{
+	drift->context = CurrentMemoryContext;
+	drift->seen = create_seen();
+	drift->started_at = drift->reported_at = GetCurrentTimestamp();
+}
+
+static void
+drift_of_all(Drift *drift)
+{
+	int			databases = count_tenants("database");
+
+	if (count_tenants("shared") > 0)
+		report_unprotected(drift->rsinfo, NULL);
+	if (databases > 0 && RecoveryInProgress())
+	{
+		ereport(NOTICE,
+				(errmsg("tenants' databases are not compared on a standby")));
+		databases = 0;
+	}
+	drift->total = databases + count_tenants("schema");
+	compare_all(drift, "schema", compare_schemas);
+	if (databases > 0)
+		compare_all(drift, "database", compare_databases);
+}
+
+static void
+drift_of_tenant(Drift *drift, const TenancyTenant *tenant)
+{
+	List	   *slugs = list_make1(pstrdup(tenant->slug));
+
+	drift->total = 1;
+	if (tenant->mode == TENANCY_SHARED)
+		report_unprotected(drift->rsinfo, tenant);
+	else if (tenant->mode == TENANCY_SCHEMA)
+		compare_schemas(drift, slugs);
+	else
+	{
+		tenancy_registry_refuse_on_standby();	/* there are no workers */
+		compare_databases(drift, slugs);
+	}
+}
 
 /* drift(tenant text) */
 Datum
 tenancy_drift(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Drift		drift = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
 	TenancyTenant tenant;
 
 	InitMaterializedSRF(fcinfo, 0);
 	tenancy_registry_refuse_home();
+	begin(&drift);
 	if (PG_ARGISNULL(0))
-	{
-		if (count_tenants("shared") > 0)
-			report_unprotected(rsinfo, NULL);
-		if (count_tenants("database") > 0)
-			ereport(NOTICE,
-					(errmsg("tenants' databases are not compared")));
-		compare_schemas(rsinfo, NULL);
-		return (Datum) 0;
-	}
-
-	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
-	if (tenant.mode == TENANCY_DATABASE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("tenant \"%s\" has a database of its own, which cannot be compared",
-						tenant.slug)));
-	if (tenant.mode == TENANCY_SHARED)
-		report_unprotected(rsinfo, &tenant);
+		drift_of_all(&drift);
 	else
-		compare_schemas(rsinfo, tenant.slug);
+	{
+		tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
+		drift_of_tenant(&drift, &tenant);
+	}
 	return (Datum) 0;
 }
 
-/* Does a tenant's or a spare's copy differ from its model? */
+/*
+ * Does a tenant's or a spare's copy differ from its model?  Of a database it is not
+ * known: nobody looks here for what else than definitions is in it.
+ */
 bool
 tenancy_drift_finds(const TenancyTenant *tenant)
 {
 	ReturnSetInfo rsinfo = {0};
+	Drift		drift = {.rsinfo = &rsinfo};
 	bool		found;
 
 	if (tenant->mode != TENANCY_SCHEMA)
-		return true;			/* not to be compared, and so not known to be equal */
+		return true;
 	rsinfo.setDesc = CreateTemplateTupleDesc(4);
 	for (int i = 1; i <= 4; i++)
 		TupleDescInitEntry(rsinfo.setDesc, i, NULL, TEXTOID, -1, 0);
 	rsinfo.setResult = tuplestore_begin_heap(false, false, work_mem);
-	compare_schemas(&rsinfo, tenant->slug);
+	begin(&drift);
+	drift_of_tenant(&drift, tenant);
 	found = tuplestore_tuple_count(rsinfo.setResult) > 0;
 	tuplestore_end(rsinfo.setResult);
 	return found;

@@ -92,6 +92,14 @@ CREATE VIEW tenancy.drift_sequence AS
 		'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END) AS parameters
 	FROM pg_catalog.pg_sequence s;
 
+/* Policies as texts */
+CREATE VIEW tenancy.drift_policy AS
+	SELECT p.polrelid, p.polname, pg_catalog.concat(CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END,
+		CASE WHEN p.polcmd <> '*' THEN ' for one command only' END, CASE WHEN p.polroles <> '{0}' THEN ' for some roles only' END,
+		' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
+		' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')') AS text
+	FROM pg_catalog.pg_policy p;
+
 /*
  * Every object of a schema, with the objects that it is part of (with \x01 between
  * them), the names of its properties and their settings.
@@ -124,8 +132,9 @@ UNION ALL
 						 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid) END,
 		   CASE c.relkind WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || c.relname,
 		   ARRAY['kind', 'persistence', 'owner', 'access method', 'tablespace', 'storage options', 'replica identity',
-				 'type', 'parents', 'partition key', 'partition bounds', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END, 'isolation''s check',
-				 'access policy', 'privileges', 'comment', 'security labels'],
+				 'type', 'parents', 'partition key', 'partition bounds', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END,
+				 CASE WHEN side IN ('copy', 'model') THEN 'isolation''s check' ELSE 'policy tenant_isolation' END,
+				 CASE WHEN side IN ('copy', 'model') THEN 'access policy' ELSE 'policy tenant_access' END, 'privileges', 'comment', 'security labels'],
 		   ARRAY[c.relkind::text, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
 				 (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = c.relam),
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace),
@@ -138,10 +147,7 @@ UNION ALL
 				 pg_catalog.pg_get_expr(c.relpartbound, c.oid),
 				 CASE WHEN side = 'model' THEN 'in force'
 				 WHEN side <> 'copy' THEN
-				 (SELECT pg_catalog.concat_ws(', ', CASE WHEN c.relrowsecurity THEN 'on' ELSE 'off' END, CASE WHEN c.relforcerowsecurity THEN 'forced' END,
-				  pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.polname, p.polpermissive, p.polcmd, p.polroles, pg_catalog.pg_get_expr(p.polqual, p.polrelid),
-				   'check', pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)), ', ' ORDER BY p.polname))
-				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname IN ('tenant_isolation', 'tenant_access'))
+				 CASE WHEN c.relrowsecurity THEN 'on' ELSE 'off' END || CASE WHEN c.relforcerowsecurity THEN ', forced' ELSE '' END
 				 WHEN c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
 					SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
 					AND NOT p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'
@@ -153,7 +159,8 @@ UNION ALL
 				  FROM up JOIN tenancy.protected_table t ON t.relation = up.relation LIMIT 1)
 				 WHEN 'copy' THEN
 				 (SELECT pg_catalog.replace(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), tenant::text, '(own id)')
-				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation') END,
+				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation')
+				 ELSE (SELECT p.text FROM tenancy.drift_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation') END,
 				 CASE side WHEN 'model' THEN
 				 CASE WHEN (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'))
 				 AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polname <> 'tenant_access')
@@ -161,7 +168,8 @@ UNION ALL
 				 WHEN 'copy' THEN COALESCE(
 				 (SELECT CASE WHEN p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}' AND p.polwithcheck IS NULL
 				  AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'tenancy.policy_allow(tableoid)' THEN 'lets through' ELSE 'not what it should be' END
-				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'), 'none') END,
+				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'), 'none')
+				 ELSE (SELECT p.text FROM tenancy.drift_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access') END,
 				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, side),
 				 pg_catalog.obj_description(c.oid, 'pg_class'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
@@ -385,9 +393,10 @@ REVOKE ALL ON FUNCTION tenancy.drift_objects(oid, uuid, text) FROM PUBLIC;
 
 COMMENT ON VIEW tenancy.drift_copy IS 'For drift(): the copies of modules that are schemas of this database';
 COMMENT ON VIEW tenancy.drift_member IS 'For drift(): what is in schemas';
+COMMENT ON VIEW tenancy.drift_policy IS 'For drift(): policies as texts';
 COMMENT ON VIEW tenancy.drift_sequence IS 'For drift(): the parameters of sequences';
 
-REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_sequence FROM PUBLIC;
+REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_policy, tenancy.drift_sequence FROM PUBLIC;
 
 CREATE FUNCTION tenancy.drift(tenant text DEFAULT NULL,
 							  OUT tenant text, OUT module text, OUT object text, OUT difference text)

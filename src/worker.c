@@ -7,8 +7,8 @@
  * like CREATE DATABASE, work in another database, and work that must commit
  * whatever becomes of the caller.  It is handed a job, a list of steps of
  * SQL or a function to call, in a dynamic shared memory segment, and sends notices, its error or
- * its success back through a queue in the same segment, in the form of the
- * frontend protocol's messages, as parallel workers do.
+ * its success, and what else a function has to say, back through a queue in the same
+ * segment, in the form of the frontend protocol's messages, as parallel workers do.
  *
  * Invariants:
  *
@@ -63,8 +63,9 @@
 #define WORKER_KEY_QUEUE	4
 #define WORKER_QUEUE_SIZE	((Size) 65536)
 
-/* The type of the message that reports success; 'E' and 'N' are the protocol's. */
-#define MESSAGE_DONE		'X'
+/* The types of our own messages; 'E' and 'N' are the protocol's. */
+#define MESSAGE_DONE		'X'		/* success */
+#define MESSAGE_DATA		'D'		/* for the job's receive function */
 
 /* How deep to follow who waits for whom before giving up. */
 #define MAX_WAIT_CHAIN		16
@@ -309,6 +310,18 @@ call_function(const char *name, const char *argument)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* Send something to the caller, from a job's function. */
+void
+tenancy_worker_send(const char *data, int len)
+{
+	StringInfoData message;
+
+	pq_beginmessage(&message, MESSAGE_DATA);
+	pq_sendbytes(&message, data, len);
+	pq_endmessage(&message);
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* A worker's entry point; its argument is the segment with the job. */
 void
 tenancy_worker_main(Datum main_arg)
@@ -492,7 +505,7 @@ check_deadlock(BackgroundWorkerHandle *handle)
 
 /* Handle a message; returns true if it is the last one. */
 static bool
-handle_message(char *data, Size size, uint64 *processed)
+handle_message(const TenancyJob *job, char *data, Size size, uint64 *processed)
 {
 	StringInfoData message;
 	char		type;
@@ -515,13 +528,15 @@ handle_message(char *data, Size size, uint64 *processed)
 		*processed = (uint64) pq_getmsgint64(&message);
 		return true;
 	}
+	else if (type == MESSAGE_DATA && job->receive != NULL)
+		job->receive(&message, job->receive_arg);
 	pfree(message.data);
 	return false;
 }
 
 /* Pass on what the worker sends until it has done its job. */
 static uint64
-wait_for_worker(BackgroundWorkerHandle *handle, shm_mq_handle *mqh)
+wait_for_worker(const TenancyJob *job, BackgroundWorkerHandle *handle, shm_mq_handle *mqh)
 {
 	uint64		processed = 0;
 
@@ -533,7 +548,7 @@ wait_for_worker(BackgroundWorkerHandle *handle, shm_mq_handle *mqh)
 
 		if (result == SHM_MQ_SUCCESS)
 		{
-			if (handle_message(data, size, &processed))
+			if (handle_message(job, data, size, &processed))
 				return processed;
 			continue;
 		}
@@ -585,7 +600,7 @@ tenancy_worker_run(TenancyJob *job)
 
 	PG_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
 	{
-		processed = wait_for_worker(handle, mqh);
+		processed = wait_for_worker(job, handle, mqh);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
 

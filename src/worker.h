@@ -8,6 +8,7 @@
 #ifndef TENANCY_WORKER_H
 #define TENANCY_WORKER_H
 
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 
@@ -36,6 +37,8 @@ typedef struct TenancyJob
 	bool		commit_next;	/* the next step begins a new transaction */
 	const char *function;		/* NULL if there is none */
 	const char *argument;
+	void		(*receive) (StringInfo message, void *arg); /* called with what it sends, or NULL */
+	void	   *receive_arg;
 } TenancyJob;
 
 typedef void (*TenancyWorkerFunction) (const char *argument);
@@ -52,6 +55,7 @@ extern BackgroundWorkerHandle *tenancy_worker_launch(const char *function,
 extern void tenancy_worker_linger(BackgroundWorkerHandle *handle, int timeout_ms);
 
 /* For workers themselves. */
+extern void tenancy_worker_send(const char *data, int len);
 extern void tenancy_worker_connect(Oid database, Oid role);
 extern void tenancy_worker_toplevel(const char *sql);
 extern void tenancy_worker_toplevel_node(Node *stmt, const char *sql);

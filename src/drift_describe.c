@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * drift_describe.c
+ *	  What is in a schema, and how it differs from what is in another.
+ *
+ * The function tenancy.drift_objects() describes a schema by its catalogs, with
+ * its own schemas on the path, so that PostgreSQL itself leaves these names out of
+ * what it deparses.  Two such descriptions are compared row by row.
+ *
+ * It runs nobody's code: the path begins with pg_catalog, and expressions are
+ * deparsed, not evaluated.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "drift_describe.h"
+#include "exec.h"
+#include "executor/spi.h"
+#include "registry.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+/* A setting that is longer than this is not shown. */
+#define SHOWN 200
+
+/* What the catalogs have letters for */
+static const struct
+{
+	const char *property;
+	const char *letter;
+	const char *word;
+}			words[] = {
+	{"command", "*", "ALL"},
+	{"command", "a", "INSERT"},
+	{"command", "d", "DELETE"},
+	{"command", "r", "SELECT"},
+	{"command", "w", "UPDATE"},
+	{"compression", "l", "lz4"},
+	{"compression", "p", "pglz"},
+	{"enabled", "A", "always"},
+	{"enabled", "D", "never"},
+	{"enabled", "O", "but on replicas"},
+	{"enabled", "R", "on replicas only"},
+	{"generated", "s", "stored"},
+	{"generated", "v", "virtual"},
+	{"kind", "p", "partitioned"},
+	{"kind", "r", "plain"},
+	{"parallel", "r", "restricted"},
+	{"parallel", "s", "safe"},
+	{"parallel", "u", "unsafe"},
+	{"persistence", "p", "permanent"},
+	{"persistence", "t", "temporary"},
+	{"persistence", "u", "unlogged"},
+	{"replica identity", "d", "default"},
+	{"replica identity", "f", "full"},
+	{"replica identity", "i", "an index"},
+	{"replica identity", "n", "nothing"},
+	{"storage", "e", "external"},
+	{"storage", "m", "main"},
+	{"storage", "p", "plain"},
+	{"storage", "x", "extended"},
+	{"volatility", "i", "immutable"},
+	{"volatility", "s", "stable"},
+	{"volatility", "v", "volatile"},
+};
+
+
+/* ----------------------------------------------------------------
+ * Describing
+ * ----------------------------------------------------------------
+ */
+
+/* A column of a row of the current result, as text; NULL if it is null. */
+char *
+tenancy_drift_column(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+Oid
+tenancy_drift_column_oid(uint64 row, int column)
+{
+	char	   *value = tenancy_drift_column(row, column);
+
+	return value == NULL ? InvalidOid : atooid(value);
+}
+
+static char *
+prefix_of(const char *schema)
+{
+	return quote_literal_cstr(psprintf("%s.", quote_identifier(schema)));
+}
+
+
+/* An array of texts, whose elements may be null. */
+static char **
+text_array(Datum array, int *count)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	char	  **texts;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &values, &nulls, count);
+	texts = palloc(sizeof(char *) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		texts[i] = nulls[i] ? NULL : TextDatumGetCString(values[i]);
+	return texts;
+}
+
+/* In the order of strcmp() */
+TenancyDescription *
+tenancy_drift_describe(const TenancyPlace *place)
+{
+	TenancyDescription *description = palloc(sizeof(TenancyDescription));
+	TenancyExec exec;
+	uint64		nrows;
+	MemoryContext old;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(),
+					   psprintf("%s, %s, pg_temp", quote_identifier(place->schema),
+								quote_identifier(place->main_schema)));
+	nrows = tenancy_exec_format("SELECT whole, pg_catalog.replace(pg_catalog.replace(object, %s, ''), %s, '') COLLATE pg_catalog.\"C\","
+								" properties, settings FROM tenancy.drift_objects(%u, %s, '%s') ORDER BY 2",
+								prefix_of(place->schema), prefix_of(place->main_schema), place->namespace,
+								place->tenant_id ? quote_literal_cstr(place->tenant_id) : "NULL", place->side);
+	old = MemoryContextSwitchTo(exec.caller_context);
+	description->place = place;
+	description->count = nrows;
+	description->rows = palloc0(sizeof(TenancyDescribed) * Max(nrows, 1));
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		TenancyDescribed *row = &description->rows[i];
+		bool		isnull;
+		Datum		properties = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull);
+
+		row->whole = tenancy_drift_column(i, 1);
+		row->object = tenancy_drift_column(i, 2);
+		if (isnull)
+			continue;
+		row->properties = text_array(properties, &row->nproperties);
+		row->settings = text_array(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 4, &isnull),
+								   &row->nproperties);
+	}
+	MemoryContextSwitchTo(old);
+	tenancy_exec_end(&exec);
+	return description;
+}
+
+static int
+compare_objects(const void *a, const void *b)
+{
+	return strcmp(((const TenancyDescribed *) a)->object, ((const TenancyDescribed *) b)->object);
+}
+
+static const TenancyDescribed *
+find_object(const TenancyDescription *description, const char *object)
+{
+	TenancyDescribed	key = {0};
+
+	key.object = object;
+	return bsearch(&key, description->rows, description->count, sizeof(TenancyDescribed), compare_objects);
+}
+
+/*
+ * What names a schema although it is on the path: the object has the name of
+ * one of PostgreSQL's.
+ */
+static char *
+without_prefixes(const char *setting, const TenancyPlace *place)
+{
+	const char *schemas[2] = {place->schema, place->main_schema};
+	Datum		value = CStringGetTextDatum(setting);
+
+	for (int i = 0; i < lengthof(schemas); i++)
+		value = DirectFunctionCall3Coll(replace_text, DEFAULT_COLLATION_OID, value,
+										CStringGetTextDatum(psprintf("%s.", quote_identifier(schemas[i]))),
+										CStringGetTextDatum(""));
+	return TextDatumGetCString(value);
+}
+
+static bool
+is_same(const char *setting, const TenancyPlace *place, const char *model_setting, const TenancyPlace *model)
+{
+	if (setting == NULL || model_setting == NULL)
+		return setting == model_setting;
+	return strcmp(setting, model_setting) == 0 ||
+		strcmp(without_prefixes(setting, place), without_prefixes(model_setting, model)) == 0;
+}
+
+/* A setting as it is shown: NULL if it is too long for that. */
+static const char *
+shown(const char *property, const char *setting)
+{
+	if (setting == NULL || setting[0] == '\0')
+		return "none";
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		if (strcmp(words[i].property, property) == 0 && strcmp(words[i].letter, setting) == 0)
+			return words[i].word;
+	}
+	return strlen(setting) > SHOWN || strchr(setting, '\n') ? NULL : setting;
+}
+
+/* What is different, in words; NULL if nothing is. */
+static char *
+difference(const TenancyDescribed *object, const TenancyPlace *place, const TenancyDescribed *model_object, const TenancyPlace *model)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < object->nproperties; i++)
+	{
+		const char *setting = object->settings[i];
+		const char *model_setting = model_object->settings[i];
+
+		if (is_same(setting, place, model_setting, model))
+			continue;
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? "; " : "different: ", object->properties[i]);
+		setting = shown(object->properties[i], setting);
+		model_setting = shown(object->properties[i], model_setting);
+		if (setting != NULL && model_setting != NULL)
+			appendStringInfo(&buf, " is %s, in the model %s", setting, model_setting);
+	}
+	return buf.len > 0 ? buf.data : NULL;
+}
+
+/* Is there all that an object is part of? */
+static bool
+has_wholes(const TenancyDescription *description, const TenancyDescribed *object)
+{
+	char	   *line = object->whole ? pstrdup(object->whole) : NULL;
+
+	while (line != NULL)
+	{
+		char	   *end = strchr(line, '\x01');
+
+		if (end != NULL)
+			*end++ = '\0';
+		if (find_object(description, line) == NULL)
+			return false;
+		line = end;
+	}
+	return true;
+}
+
+/* Add a finding to a list. */
+List *
+tenancy_drift_add(List *findings, const char *object, const char *difference)
+{
+	TenancyFinding *finding = palloc(sizeof(TenancyFinding));
+
+	finding->object = object;
+	finding->difference = difference;
+	return lappend(findings, finding);
+}
+
+/*
+ * Find what one has and the other lacks.  What is part of something that lacks as
+ * a whole goes without saying.
+ */
+static List *
+find_lacking(List *findings, const TenancyDescription *one, const TenancyDescription *other,
+			 const char *verdict)
+{
+	for (int i = 0; i < one->count; i++)
+	{
+		const TenancyDescribed *row = &one->rows[i];
+
+		if (find_object(other, row->object) == NULL && has_wholes(other, row))
+			findings = tenancy_drift_add(findings, row->object, verdict);
+	}
+	return findings;
+}
+
+List *
+tenancy_drift_compare(const TenancyDescription *here, const TenancyDescription *model)
+{
+	List	   *findings = find_lacking(NIL, model, here, "missing");
+
+	findings = find_lacking(findings, here, model, "extra");
+	for (int i = 0; i < here->count; i++)
+	{
+		const TenancyDescribed *model_row = find_object(model, here->rows[i].object);
+		char	   *found;
+
+		if (model_row == NULL)
+			continue;
+		found = difference(&here->rows[i], here->place, model_row, model->place);
+		if (found != NULL)
+			findings = tenancy_drift_add(findings, here->rows[i].object, found);
+	}
+	return findings;
+}
