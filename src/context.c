@@ -36,6 +36,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "cache.h"
 #include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "compat.h"
@@ -525,6 +526,8 @@ context_set(FunctionCallInfo fcinfo, const TenancyTenant *tenant)
 	check_snapshot(tenant);
 	check_pin(tenant);
 	check_portals(tenant);
+	if (tenant->mode == TENANCY_SCHEMA)
+		tenancy_cache_trim(&tenant->id);
 	path = tenant_search_path(tenant);
 	warn_if_lost(fcinfo, is_local);
 

@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "compat.h"
 #include "guc.h"
 #include "ident.h"
@@ -27,6 +29,7 @@ int			tenancy_guc_missing_tenant = TENANCY_MISSING_ERROR;
 char	   *tenancy_guc_search_path = NULL;
 bool		tenancy_guc_require_token = false;
 int			tenancy_guc_token_leeway = 0;
+int			tenancy_guc_cache_limit = 64 * 1024;
 int			tenancy_guc_workers = 0;
 bool		tenancy_guc_recording = false;
 
@@ -176,6 +179,23 @@ define_token_settings(void)
 }
 
 static void
+define_cache_settings(void)
+{
+	DefineCustomIntVariable("tenancy.cache_limit",
+							"How large a session's catalog caches may become before a change of tenant empties them.",
+							"0 is no limit.",
+							&tenancy_guc_cache_limit,
+							64 * 1024,
+							0,
+							MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB | GUC_NOT_IN_SAMPLE,
+							NULL,
+							NULL,
+							NULL);
+}
+
+static void
 define_migration_settings(void)
 {
 	DefineCustomIntVariable("tenancy.workers",
@@ -209,6 +229,7 @@ tenancy_guc_init(void)
 {
 	define_context_settings();
 	define_token_settings();
+	define_cache_settings();
 	define_migration_settings();
 	MarkGUCPrefixReserved("tenancy");
 }

@@ -40,6 +40,7 @@ extern int	tenancy_guc_missing_tenant;
 extern char *tenancy_guc_search_path;
 extern bool tenancy_guc_require_token;
 extern int	tenancy_guc_token_leeway;	/* in seconds */
+extern int	tenancy_guc_cache_limit;	/* in kB; 0 is no limit */
 extern int	tenancy_guc_workers;	/* 0: as many as there are processors */
 extern bool tenancy_guc_recording;
 

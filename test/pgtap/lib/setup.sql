@@ -26,7 +26,9 @@ SET client_min_messages = warning;
 
 -- What an earlier run in this database left behind.
 SELECT pg_catalog.format('SELECT tenancy.drop_tenant(%L, true)', slug)
-FROM tenancy.tenant \gexec
+FROM tenancy.tenants \gexec
+SELECT pg_catalog.format('DROP SCHEMA %I CASCADE', nspname)
+FROM pg_catalog.pg_namespace WHERE nspname LIKE 'tenant\_\_spare\_%' \gexec
 DROP EXTENSION IF EXISTS tenancy CASCADE;
 DROP SCHEMA IF EXISTS t CASCADE;
 DROP SCHEMA IF EXISTS shop CASCADE;
