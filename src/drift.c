@@ -717,10 +717,7 @@ tenancy_drift(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/*
- * Does a tenant's or a spare's copy differ from its model?  Of a database it is not
- * known: nobody looks here for what else than definitions is in it.
- */
+/* Does a tenant's or a spare's copy differ from its model? */
 bool
 tenancy_drift_finds(const TenancyTenant *tenant)
 {
@@ -728,8 +725,6 @@ tenancy_drift_finds(const TenancyTenant *tenant)
 	Drift		drift = {.rsinfo = &rsinfo};
 	bool		found;
 
-	if (tenant->mode != TENANCY_SCHEMA)
-		return true;
 	rsinfo.setDesc = CreateTemplateTupleDesc(4);
 	for (int i = 1; i <= 4; i++)
 		TupleDescInitEntry(rsinfo.setDesc, i, NULL, TEXTOID, -1, 0);

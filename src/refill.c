@@ -127,9 +127,13 @@ lock_spare(const char *id, TenancyTenant *spare)
 	return found && tenancy_ident_parse_uuid(id, &uuid) && tenancy_registry_find(&uuid, spare);
 }
 
-/* Does a schema that its module has just been cloned to look like this one: without a row? */
+/* SQL: is relation c one that a copy just made does not have, with rows in it, or drawn from? */
+#define IS_USED \
+	"CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.>) 0" \
+	" WHEN 'S' THEN pg_catalog.pg_sequence_last_value(c.oid) IS NOT NULL END"
+
 static bool
-is_unused(const TenancyTenant *spare)
+is_unused_schema(const TenancyTenant *spare)
 {
 	TenancyExec exec;
 	bool		used;
@@ -139,12 +143,23 @@ is_unused(const TenancyTenant *spare)
 									   " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
 									   " WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
 									   " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
-									   " AND d.refobjid OPERATOR(pg_catalog.=) %u"
-									   " AND CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.>) 0"
-									   " WHEN 'S' THEN pg_catalog.pg_sequence_last_value(c.oid) IS NOT NULL END LIMIT 1",
+									   " AND d.refobjid OPERATOR(pg_catalog.=) %u AND " IS_USED " LIMIT 1",
 									   get_namespace_oid(spare->schema_name, false)));
 	tenancy_exec_end(&exec);
 	return !used;
+}
+
+/* The same in a database, where its registry names the models' schemas. */
+static bool
+is_unused_database(const TenancyTenant *spare)
+{
+	TenancyJob *job = tenancy_worker_job(tenancy_database_oid(spare));
+
+	tenancy_worker_add(job, "SELECT FROM tenancy.module m"
+					   " JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
+					   " JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+					   " WHERE " IS_USED " LIMIT 1");
+	return tenancy_worker_run(job) == 0;
 }
 
 /* Is the spare what a clone would be? */
@@ -152,10 +167,10 @@ static bool
 is_good(const TenancyTenant *spare)
 {
 	if (spare->mode == TENANCY_DATABASE)
-		return tenancy_database_is_ours(spare) && !tenancy_drift_finds(spare);
+		return tenancy_database_is_ours(spare) && !tenancy_drift_finds(spare) && is_unused_database(spare);
 	return OidIsValid(get_namespace_oid(spare->schema_name, true)) &&
 		!tenancy_registry_is_foreign_schema(spare->schema_name) &&
-		!tenancy_drift_finds(spare) && is_unused(spare);
+		!tenancy_drift_finds(spare) && is_unused_schema(spare);
 }
 
 /* The spare is a copy of the models of which this is the fingerprint. */

@@ -136,10 +136,14 @@ is($node->safe_psql($db, 'SELECT * FROM tenancy.repair()'), '', 'nothing to repa
 sound('after rollbacks');
 
 # Migrated, in step with their tenants
+$node->safe_psql($db, 'CALL tenancy.refill_spares()');
+my $ids = q{SELECT string_agg(tenant_id::text, ' ' ORDER BY tenant_id) FROM tenancy.spare};
+my $before = $node->safe_psql($db, $ids);
 $node->safe_psql($db, q{SELECT tenancy.add_migration(1, 'ALTER TABLE notes ADD COLUMN day date')});
 $node->safe_psql($db, 'CALL tenancy.migrate()');
-$node->safe_psql($db, 'CALL tenancy.refill_spares()');
 is($node->safe_psql($db, $counts), 'schema 2/2/0, database 3/3/0', 'after a migration');
+$node->safe_psql($db, 'CALL tenancy.refill_spares()');
+is($node->safe_psql($db, $ids), $before, 'they are the same');
 $node->safe_psql($db, q{SELECT tenancy.create_tenant('eight', 'database'), tenancy.create_tenant('nine', 'schema')});
 is($node->safe_psql('tenant_eight', q{SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'shop.notes'::regclass AND attnum > 0}),
 	$node->safe_psql($db, q{SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'shop.notes'::regclass AND attnum > 0}), 'has been migrated');
@@ -147,6 +151,19 @@ is($node->safe_psql($db, q{SELECT string_agg(DISTINCT state, ' ') FROM tenancy.m
 $node->safe_psql($db, q{SELECT tenancy.add_migration(2, 'ALTER TABLE notes ADD COLUMN hour int')});
 $node->safe_psql($db, 'CALL tenancy.migrate()');
 is($node->safe_psql('tenant_eight', q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'shop.notes'::regclass AND attname = 'hour'}), '1', 'goes on to be migrated');
+
+# One that has rows, or that somebody has changed, is none.
+my $with_rows = $node->safe_psql($db, q{SELECT database_name FROM tenancy.tenant WHERE status = 'spare' AND mode = 'database' ORDER BY id LIMIT 1});
+my $changed = $node->safe_psql($db, q{SELECT database_name FROM tenancy.tenant WHERE status = 'spare' AND mode = 'database' ORDER BY id DESC LIMIT 1});
+for my $name ($with_rows, $changed)
+{
+	$node->safe_psql('postgres', "ALTER DATABASE $name ALLOW_CONNECTIONS true");
+	$node->safe_psql($name, $name eq $changed ? 'ALTER TABLE shop.notes ADD COLUMN planted text' :
+		'ALTER TABLE shop.notes NO FORCE ROW LEVEL SECURITY; SET row_security = off; INSERT INTO shop.notes (tenant_id, note) SELECT id, $$planted$$ FROM tenancy.tenant; ALTER TABLE shop.notes FORCE ROW LEVEL SECURITY');
+	$node->safe_psql('postgres', "ALTER DATABASE $name ALLOW_CONNECTIONS false");
+}
+$node->safe_psql($db, 'CALL tenancy.refill_spares()');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname IN ('$with_rows', '$changed')"), '0', 'rows, or a column: replaced');
 
 # ---------------------------------------------------------------------------
 # Dying
