@@ -53,6 +53,28 @@ CREATE TRIGGER customer_trg BEFORE INSERT ON customer FOR EACH ROW WHEN (new.n >
 ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
 CREATE POLICY cheap ON orders USING (twice(amount::int) < 100);
 COMMENT ON TABLE customer IS 'who buys';
+CREATE COLLATION plain (locale = 'C');
+CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE OPERATOR <<< (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = >>>, NEGATOR = >==, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+CREATE OPERATOR >>> (FUNCTION = int4gt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = <<<);
+CREATE OPERATOR >== (FUNCTION = int4ge, LEFTARG = int, RIGHTARG = int, NEGATOR = <<<);
+CREATE OPERATOR @#@ (FUNCTION = twice, RIGHTARG = int);
+COMMENT ON OPERATOR @#@ (NONE, int) IS 'doubles';
+CREATE FUNCTION to_pair(i int) RETURNS pair LANGUAGE sql IMMUTABLE AS 'SELECT i, i';
+CREATE CAST (int AS pair) WITH FUNCTION to_pair(int) AS ASSIGNMENT;
+CREATE CAST (mood AS pair) WITH INOUT;
+COMMENT ON CAST (mood AS pair) IS 'fails';
+CREATE TEXT SEARCH DICTIONARY stems (TEMPLATE = pg_catalog.simple, STOPWORDS = english, ACCEPT = false);
+CREATE TEXT SEARCH CONFIGURATION search (COPY = pg_catalog.simple);
+ALTER TEXT SEARCH CONFIGURATION search ALTER MAPPING FOR asciiword, word WITH stems, simple;
+COMMENT ON TEXT SEARCH CONFIGURATION search IS 'finds';
+CREATE TABLE words (
+	w text COLLATE loose,
+	found tsvector GENERATED ALWAYS AS (to_tsvector('search', w)) STORED,
+	p pair DEFAULT 5,
+	n int CHECK (n <<< 10)
+);
+CREATE VIEW few AS SELECT @#@ n AS n FROM words WHERE n >>> 1 ORDER BY w COLLATE plain;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA regress_model GRANT SELECT ON TABLES TO regress_app;
 GRANT USAGE ON SCHEMA regress_model, regress_crm TO regress_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA regress_model TO regress_app;
@@ -159,6 +181,11 @@ INSERT INTO public.change (sql) VALUES
 	('INSERT INTO pg_seclabel VALUES (''mood''::regtype, ''pg_type''::regclass, 0, ''regress'', ''secret'')'),
 	('INSERT INTO pg_seclabel VALUES (''tenant_a''::regnamespace, ''pg_namespace''::regclass, 0, ''regress'', ''secret'')'),
 	('ALTER TABLE orders DISABLE TRIGGER ALL'),
+	('COMMENT ON COLLATION plain IS ''x'''), ('ALTER COLLATION loose OWNER TO regress_other'),
+	('ALTER OPERATOR <<< (int, int) SET (RESTRICT = NONE)'), ('COMMENT ON OPERATOR @#@ (NONE, int) IS NULL'), ('DROP OPERATOR >== (int, int)'),
+	('DROP CAST (mood AS pair)'), ('DROP CAST (int AS pair); CREATE CAST (int AS pair) WITH FUNCTION to_pair(int)'), ('COMMENT ON CAST (mood AS pair) IS NULL'),
+	('CREATE CAST (words AS pair) WITH INOUT'),
+	('ALTER TEXT SEARCH DICTIONARY stems (STOPWORDS)'), ('ALTER TEXT SEARCH CONFIGURATION search DROP MAPPING FOR email'), ('CREATE TEXT SEARCH CONFIGURATION own (COPY = pg_catalog.simple)'),
 	('DROP TABLE tenant_a_plugin_crm.lead'), ('ALTER TABLE tenant_a_plugin_crm.lead ADD COLUMN x int'), ('DROP SCHEMA tenant_a_plugin_crm CASCADE'),
 	('SELECT 1');
 -- Everything but the last one is seen, as one row (a rename as two); a text that names the copy where the model's

@@ -21,6 +21,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
@@ -34,6 +35,7 @@
 #include "clone_catalog.h"
 #include "clone_create.h"
 #include "clone_model.h"
+#include "clone_other.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -444,17 +446,6 @@ create_composite(Model *m, Object *object)
 	tenancy_clone_emit(m, buf.data);
 }
 
-/* A function's name alone; its arguments are known where it is called. */
-static const char *
-function_name(Model *m, Oid oid)
-{
-	Oid			namespace = get_func_namespace(oid);
-
-	return quote_qualified_identifier(namespace == m->namespace ? NULL :
-									  get_namespace_name(namespace),
-									  get_func_name(oid));
-}
-
 static void
 create_range(Model *m, Object *object)
 {
@@ -474,7 +465,7 @@ create_range(Model *m, Object *object)
 						 generate_collation_name(range->rngcollation));
 	if (OidIsValid(range->rngsubdiff))
 		appendStringInfo(&buf, ", subtype_diff = %s",
-						 function_name(m, range->rngsubdiff));
+						 tenancy_clone_function_name(m, range->rngsubdiff));
 	appendStringInfo(&buf, ", multirange_type_name = %s)",
 					 format_type_be(range->rngmultitypid));
 	ReleaseSysCache(tuple);
@@ -678,7 +669,7 @@ static void
 append_aggregate_function(Model *m, StringInfo buf, const char *option, Oid oid)
 {
 	if (OidIsValid(oid))
-		appendStringInfo(buf, ", %s = %s", option, function_name(m, oid));
+		appendStringInfo(buf, ", %s = %s", option, tenancy_clone_function_name(m, oid));
 }
 
 /* What a final function does to the state; to leave it alone is the default. */
@@ -737,7 +728,7 @@ create_aggregate(Model *m, Object *object)
 	appendStringInfo(&buf, "CREATE AGGREGATE %s(%s) (SFUNC = %s, STYPE = %s", object->name,
 					 proc->pronargs == 0 ? "*" :
 					 TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, oid)),
-					 function_name(m, agg->aggtransfn), format_type_be(agg->aggtranstype));
+					 tenancy_clone_function_name(m, agg->aggtransfn), format_type_be(agg->aggtranstype));
 	if (agg->aggtransspace != 0)
 		appendStringInfo(&buf, ", SSPACE = %d", agg->aggtransspace);
 	append_aggregate_function(m, &buf, "FINALFUNC", agg->aggfinalfn);
@@ -1220,6 +1211,9 @@ create(Model *m, Object *object)
 		case OBJ_VIEW:
 			create_view(m, (Table *) object);
 			break;
+		case OBJ_OTHER:
+			tenancy_clone_create_other(m, object);
+			break;
 		case OBJ_DEFAULT:
 		case OBJ_CONSTRAINT:
 			add_part(m, object);
@@ -1267,6 +1261,12 @@ tenancy_clone_place_all(Model *m)
 	ListCell   *lc;
 	ListCell   *lc2;
 
+	/* Nothing that uses a cast depends on it. */
+	foreach(lc, m->objects)
+	{
+		if (((Object *) lfirst(lc))->classid == CastRelationId)
+			(void) place(m, lfirst(lc));
+	}
 	foreach(lc, m->objects)
 	{
 		Object	   *object = lfirst(lc);

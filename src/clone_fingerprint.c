@@ -20,7 +20,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/pg_depend.h"
@@ -30,6 +32,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -37,6 +40,9 @@
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_config_map.h"
+#include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "clone.h"
 #include "common/hashfn.h"
@@ -66,7 +72,9 @@ typedef struct Fingerprint
 	OidSet		relations;		/* tables, indexes, views, sequences, composite types */
 	OidSet		toast;			/* their TOAST tables */
 	OidSet		types;
+	OidSet		row_types;		/* of these relations */
 	OidSet		routines;
+	OidSet		others;			/* of whatever catalog */
 	OidSet		triggers;		/* without those of constraints */
 	OidSet		described;		/* all of these and their parts */
 } Fingerprint;
@@ -277,6 +285,8 @@ add_class(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple
 	add_class_column(f, rel, row, Anum_pg_class_relpartbound);
 	if (OidIsValid(class->reltoastrelid))
 		add_oid(&f->toast, class->reltoastrelid);
+	if (OidIsValid(class->reltype))
+		add_oid(&f->row_types, class->reltype);
 }
 
 static void
@@ -402,6 +412,34 @@ static const Source trigger_sources[] = {
 	.key = Anum_pg_depend_objid, .class_key = Anum_pg_depend_classid, .classid = TriggerRelationId},
 };
 
+static const Source other_sources[] = {
+	{.relid = CollationRelationId, .index = CollationOidIndexId, .key = Anum_pg_collation_oid},
+	{.relid = OperatorRelationId, .index = OperatorOidIndexId, .key = Anum_pg_operator_oid},
+	{.relid = TSConfigRelationId, .index = TSConfigOidIndexId, .key = Anum_pg_ts_config_oid},
+	{.relid = TSConfigMapRelationId, .index = TSConfigMapIndexId, .key = Anum_pg_ts_config_map_mapcfg},
+	{.relid = TSDictionaryRelationId, .index = TSDictionaryOidIndexId, .key = Anum_pg_ts_dict_oid},
+};
+
+/* Casts, which are in no schema, depend on their types. */
+static const Source cast_source = {
+	.relid = DependRelationId,
+	.index = DependReferenceIndexId,
+	.key = Anum_pg_depend_refobjid,
+	.class_key = Anum_pg_depend_refclassid,
+	.classid = TypeRelationId,
+};
+
+static void
+add_cast(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
+{
+	Form_pg_depend dep = (Form_pg_depend) GETSTRUCT(row);
+
+	if (dep->classid != CastRelationId)
+		return;
+	add_row(f, source->relid, key, row);
+	add_oid(&f->described, dep->objid);
+}
+
 /* What is found by the OID of anything */
 static const Source described_sources[] = {
 	{.relid = DescriptionRelationId, .index = DescriptionObjIndexId,
@@ -442,6 +480,7 @@ add_member(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTupl
 			add_oid(&f->routines, dep->objid);
 			break;
 		default:
+			add_oid(&f->others, dep->objid);
 			break;
 	}
 }
@@ -491,6 +530,11 @@ add_schemas(Fingerprint *f, OidSet *namespaces)
 	add_relations(f);
 	sort_set(&f->routines);
 	add_sources(f, routine_sources, lengthof(routine_sources), &f->routines);
+	sort_set(&f->others);
+	add_sources(f, other_sources, lengthof(other_sources), &f->others);
+	scan_source(f, &cast_source, &f->types, add_cast);
+	sort_set(&f->row_types);
+	scan_source(f, &cast_source, &f->row_types, add_cast);
 	sort_set(&f->triggers);
 	add_sources(f, trigger_sources, lengthof(trigger_sources), &f->triggers);
 
@@ -498,6 +542,7 @@ add_schemas(Fingerprint *f, OidSet *namespaces)
 	add_to_described(f, &f->relations);
 	add_to_described(f, &f->types);
 	add_to_described(f, &f->routines);
+	add_to_described(f, &f->others);
 	sort_set(&f->described);
 	add_sources(f, described_sources, lengthof(described_sources), &f->described);
 }

@@ -322,6 +322,8 @@ tenancy_clone_copy_object_privileges(Model *m, const Object *object)
 			copy_privileges(m, &target, OBJECT_FUNCTION,
 							ROW(Form_pg_proc, object->row)->proowner, isnull, acl);
 			break;
+		case OBJ_OTHER:
+			break;				/* has none */
 		default:
 			acl = SysCacheGetAttr(TYPEOID, object->row, Anum_pg_type_typacl, &isnull);
 			copy_privileges(m, &target, OBJECT_TYPE,

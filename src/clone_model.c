@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_aggregate.h"
@@ -20,23 +21,29 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_transform.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
 #include "clone_model.h"
 #include "commands/trigger.h"
 #include "ident.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/catcache.h"
 #include "utils/lsyscache.h"
@@ -184,12 +191,24 @@ tenancy_clone_object_keyword(const Object *object)
 			return "TABLE";
 		case OBJ_VIEW:
 			return "VIEW";
+		case OBJ_OTHER:
 		case OBJ_DEFAULT:
 		case OBJ_CONSTRAINT:
 			break;
 	}
 	elog(ERROR, "unexpected kind of object: %d", (int) object->kind);
 	return NULL;				/* keep compiler quiet */
+}
+
+/* A function's name alone; its arguments are known where it is called. */
+const char *
+tenancy_clone_function_name(Model *m, Oid oid)
+{
+	Oid			namespace = get_func_namespace(oid);
+
+	return quote_qualified_identifier(namespace == m->namespace ? NULL :
+									  get_namespace_name(namespace),
+									  get_func_name(oid));
 }
 
 /* The row of a column. */
@@ -296,22 +315,132 @@ find_dependency(List *dependencies, char type)
 	return NULL;
 }
 
+/* Casts are in no cache by their OID. */
+static HeapTuple
+cast_row(Model *m, Oid oid)
+{
+	Relation	rel = table_open(CastRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_cast_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, CastOidIndexId, true, m->catalogs.snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return tuple;
+}
+
+/* The row of an object, NULL if there is none or it is of a kind not known here. */
+static HeapTuple
+other_row(Model *m, Oid classid, Oid oid)
+{
+	switch (classid)
+	{
+		case CastRelationId:
+			return cast_row(m, oid);
+		case CollationRelationId:
+			return SearchSysCacheCopy1(COLLOID, ObjectIdGetDatum(oid));
+		case OperatorRelationId:
+			return SearchSysCacheCopy1(OPEROID, ObjectIdGetDatum(oid));
+		case TSConfigRelationId:
+			return SearchSysCacheCopy1(TSCONFIGOID, ObjectIdGetDatum(oid));
+		case TSDictionaryRelationId:
+			return SearchSysCacheCopy1(TSDICTOID, ObjectIdGetDatum(oid));
+		default:
+			return NULL;
+	}
+}
+
+/* Why the module owner could not create it; NULL if it can. */
+static const char *
+other_obstacle(Oid classid, HeapTuple row)
+{
+	if (classid == CastRelationId && ROW(Form_pg_cast, row)->castmethod == COERCION_METHOD_BINARY)
+		return "without a function";
+	if (classid == OperatorRelationId && !OidIsValid(ROW(Form_pg_operator, row)->oprcode))
+		return "only a shell";
+	return NULL;
+}
+
+/* A cast is nobody's. */
+static Oid
+other_owner(Model *m, Oid classid, HeapTuple row)
+{
+	switch (classid)
+	{
+		case CollationRelationId:
+			return ROW(Form_pg_collation, row)->collowner;
+		case OperatorRelationId:
+			return ROW(Form_pg_operator, row)->oprowner;
+		case TSConfigRelationId:
+			return ROW(Form_pg_ts_config, row)->cfgowner;
+		case TSDictionaryRelationId:
+			return ROW(Form_pg_ts_dict, row)->dictowner;
+		default:
+			return m->owner;
+	}
+}
+
+/* The name as it is in statements; a cast is known by its types. */
+static const char *
+other_name(Oid classid, HeapTuple row)
+{
+	switch (classid)
+	{
+		case CastRelationId:
+			return psprintf("(%s AS %s)", format_type_be(ROW(Form_pg_cast, row)->castsource),
+							format_type_be(ROW(Form_pg_cast, row)->casttarget));
+		case CollationRelationId:
+			return tenancy_clone_identifier(ROW(Form_pg_collation, row)->collname);
+		case OperatorRelationId:
+			return pstrdup(NameStr(ROW(Form_pg_operator, row)->oprname));
+		case TSConfigRelationId:
+			return tenancy_clone_identifier(ROW(Form_pg_ts_config, row)->cfgname);
+		default:
+			return tenancy_clone_identifier(ROW(Form_pg_ts_dict, row)->dictname);
+	}
+}
+
+/* What clone_other.c creates, or is refused. */
+static void
+read_other(Model *m, Oid classid, Oid oid, List *dependencies)
+{
+	HeapTuple	row = other_row(m, classid, oid);
+	const char *obstacle = row ? other_obstacle(classid, row) : NULL;
+	Object	   *object;
+
+	if (row == NULL || obstacle != NULL)
+	{
+		tenancy_clone_refuse(m, classid, oid, obstacle);
+		return;
+	}
+	if (tenancy_clone_find_object(m, classid, oid) != NULL)
+		return;					/* a cast between two types of the model */
+	object = new_object(m, OBJ_OTHER, sizeof(Object), classid, oid, row);
+	object->name = pstrdup(other_name(classid, row));
+	object->dependencies = dependencies;
+	m->objects = lappend(m->objects, object);
+	check_owner(m, classid, oid, other_owner(m, classid, row), false);
+}
+
 /*
  * Does an object come with another one: an extension, or (as a range type's
  * functions and casts) what PostgreSQL has made it along with?
  */
 static bool
-comes_with_other(Model *m, Oid classid, Oid oid)
+comes_with_other(List *dependencies)
 {
-	List	   *dependencies = tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, classid, oid);
-
 	return find_dependency(dependencies, DEPENDENCY_EXTENSION) != NULL ||
 		find_dependency(dependencies, DEPENDENCY_INTERNAL) != NULL;
 }
 
 /* Casts and transforms have no schema, but would be missing from the copy. */
 static void
-check_type_users(Model *m, Oid type)
+read_type_users(Model *m, Oid type)
 {
 	ListCell   *lc;
 
@@ -319,9 +448,13 @@ check_type_users(Model *m, Oid type)
 	{
 		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
 
-		if ((dep->classid == CastRelationId || dep->classid == TransformRelationId) &&
-			!comes_with_other(m, dep->classid, dep->objid))
-			tenancy_clone_refuse(m, dep->classid, dep->objid, NULL);
+		List	   *dependencies;
+
+		if (dep->classid != CastRelationId && dep->classid != TransformRelationId)
+			continue;
+		dependencies = tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, dep->classid, dep->objid);
+		if (!comes_with_other(dependencies))
+			read_other(m, dep->classid, dep->objid, dependencies);
 	}
 }
 
@@ -502,7 +635,7 @@ read_table(Model *m, Oid relid, HeapTuple row, List *dependencies)
 	add_whole(m, &table->object, class->relname, dependencies);
 	set_address(m, TypeRelationId, class->reltype, &table->object);
 	set_address(m, TypeRelationId, get_array_type(class->reltype), &table->object);
-	check_type_users(m, class->reltype);
+	read_type_users(m, class->reltype);
 	read_columns(m, table);
 	read_defaults(m, table);
 	read_constraints(m, table);
@@ -552,7 +685,7 @@ read_view(Model *m, Oid relid, HeapTuple row, List *dependencies)
 	add_whole(m, &view->object, class->relname, dependencies);
 	set_address(m, TypeRelationId, class->reltype, &view->object);
 	set_address(m, TypeRelationId, get_array_type(class->reltype), &view->object);
-	check_type_users(m, class->reltype);
+	read_type_users(m, class->reltype);
 	read_columns(m, view);
 	read_defaults(m, view);
 	foreach(lc, view->object.parts)
@@ -606,6 +739,9 @@ read_relation(Model *m, Oid relid, List *dependencies)
 		case RELKIND_SEQUENCE:
 			read_sequence(m, relid, row, dependencies);
 			break;
+		case RELKIND_MATVIEW:
+			tenancy_clone_refuse(m, RelationRelationId, relid, "row security does not hold its rows");
+			return;
 		default:
 			tenancy_clone_refuse(m, RelationRelationId, relid, NULL);
 			return;
@@ -704,7 +840,7 @@ read_type(Model *m, Oid oid, List *dependencies)
 	add_whole(m, object, type->typname, dependencies);
 	set_address(m, TypeRelationId, type->typarray, object);
 	set_address(m, RelationRelationId, type->typrelid, object);
-	check_type_users(m, oid);
+	read_type_users(m, oid);
 	check_owner(m, TypeRelationId, oid, type->typowner, false);
 	check_labels(m, TypeRelationId, oid);
 	if (type->typtype == TYPTYPE_DOMAIN)
@@ -854,7 +990,7 @@ read_member(Model *m, Oid classid, Oid oid)
 			/* read with its table, which tenancy_clone_read_members() makes sure of */
 			break;
 		default:
-			tenancy_clone_refuse(m, classid, oid, NULL);
+			read_other(m, classid, oid, dependencies);
 			break;
 	}
 }

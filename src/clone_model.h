@@ -20,6 +20,7 @@ typedef enum ObjectKind
 	OBJ_SEQUENCE,
 	OBJ_TABLE,
 	OBJ_VIEW,
+	OBJ_OTHER,					/* of clone_other.c */
 	OBJ_DEFAULT,				/* part of a table or view */
 	OBJ_CONSTRAINT				/* part of a table or domain */
 } ObjectKind;
@@ -133,6 +134,7 @@ extern void tenancy_clone_emit(Model *m, const char *sql);
 extern Object *tenancy_clone_find_object(Model *m, Oid classid, Oid oid);
 extern Table *tenancy_clone_find_table(Model *m, Oid relid);
 extern const char *tenancy_clone_object_keyword(const Object *object);
+extern const char *tenancy_clone_function_name(Model *m, Oid oid);
 extern Form_pg_attribute tenancy_clone_find_column(const Table *table, AttrNumber attno);
 extern Form_pg_attribute tenancy_clone_find_column_by_name(const Table *table,
 														   const char *name);

@@ -28,6 +28,7 @@
 #include "clone_catalog.h"
 #include "clone_create.h"
 #include "clone_model.h"
+#include "clone_other.h"
 #include "clone_part.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -619,6 +620,9 @@ tenancy_clone_comment_object(Model *m, const Object *object)
 		case OBJ_FUNCTION:
 			tenancy_clone_add_comment(m, ProcedureRelationId, object->oid,
 									  psprintf("ROUTINE %s", tenancy_clone_function_signature(object)));
+			break;
+		case OBJ_OTHER:
+			tenancy_clone_add_comment(m, object->classid, object->oid, tenancy_clone_other_label(object));
 			break;
 		default:
 			comment_type(m, object);

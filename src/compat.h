@@ -130,4 +130,14 @@
 #define tenancy_lock_held_by_me(tag, mode) LockHeldByMe((tag), (mode))
 #endif
 
+/* 16 gave collations rules, 17 renamed the column of the locale. */
+#if PG_VERSION_NUM >= 160000
+#define TENANCY_COLLATION_RULES Anum_pg_collation_collicurules
+#endif
+#if PG_VERSION_NUM >= 170000
+#define TENANCY_COLLATION_LOCALE Anum_pg_collation_colllocale
+#else
+#define TENANCY_COLLATION_LOCALE Anum_pg_collation_colliculocale
+#endif
+
 #endif							/* TENANCY_COMPAT_H */

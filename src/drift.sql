@@ -377,13 +377,71 @@ UNION ALL
 	JOIN pg_catalog.pg_type t ON t.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.typtype <> 'm'
 UNION ALL
+	-- Collations
+	SELECT NULL, 'collation ' || l.collname,
+		   ARRAY['provider', 'deterministic', 'locale', 'owner', 'comment'],
+		   ARRAY[l.collprovider::text, l.collisdeterministic::text,
+				 pg_catalog.concat_ws(' ', l.collcollate, l.collctype,
+				  (SELECT pg_catalog.concat_ws(' ', j ->> 'colllocale', j ->> 'colliculocale', j ->> 'collicurules') FROM pg_catalog.to_jsonb(l) j)),
+				 l.collowner::pg_catalog.regrole::text, pg_catalog.obj_description(l.oid, 'pg_collation')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_collation l ON l.oid = m.objid
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_collation'::pg_catalog.regclass
+UNION ALL
+	-- Operators
+	SELECT NULL, 'operator ' || o.oprname || '(' || CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprleft, NULL) END
+		   || ',' || CASE WHEN o.oprright = 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprright, NULL) END || ')',
+		   ARRAY['function', 'result', 'commutator', 'negator', 'estimators', 'hashes', 'merges', 'owner', 'comment'],
+		   ARRAY[o.oprcode::pg_catalog.regprocedure::text, pg_catalog.format_type(o.oprresult, NULL),
+				 CASE WHEN o.oprcom <> 0 THEN o.oprcom::pg_catalog.regoperator::text END,
+				 CASE WHEN o.oprnegate <> 0 THEN o.oprnegate::pg_catalog.regoperator::text END,
+				 pg_catalog.concat_ws(' ', NULLIF(o.oprrest::text, '-'), NULLIF(o.oprjoin::text, '-')),
+				 o.oprcanhash::text, o.oprcanmerge::text, o.oprowner::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_operator')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_operator o ON o.oid = m.objid
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass
+UNION ALL
+	-- Casts from and to its types
+	SELECT DISTINCT NULL, 'cast from ' || pg_catalog.format_type(k.castsource, NULL) || ' to ' || pg_catalog.format_type(k.casttarget, NULL),
+		   ARRAY['function', 'method', 'context', 'comment'],
+		   ARRAY[CASE WHEN k.castfunc <> 0 THEN k.castfunc::pg_catalog.regprocedure::text END, k.castmethod::text, k.castcontext::text,
+				 pg_catalog.obj_description(k.oid, 'pg_cast')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass
+		AND d.refobjid = CASE m.classid WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN m.objid
+		ELSE (SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid = m.objid) END
+	JOIN pg_catalog.pg_cast k ON k.oid = d.objid
+	WHERE m.namespace = schema_oid AND m.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass)
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i'))
+UNION ALL
+	-- Text search dictionaries
+	SELECT NULL, 'text search dictionary ' || t.dictname,
+		   ARRAY['template', 'options', 'owner', 'comment'],
+		   ARRAY[(SELECT p.tmplnamespace::pg_catalog.regnamespace || '.' || p.tmplname FROM pg_catalog.pg_ts_template p WHERE p.oid = t.dicttemplate),
+				 t.dictinitoption, t.dictowner::pg_catalog.regrole::text, pg_catalog.obj_description(t.oid, 'pg_ts_dict')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_ts_dict t ON t.oid = m.objid
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass
+UNION ALL
+	-- Text search configurations
+	SELECT NULL, 'text search configuration ' || t.cfgname,
+		   ARRAY['parser', 'mappings', 'owner', 'comment'],
+		   ARRAY[(SELECT p.prsnamespace::pg_catalog.regnamespace || '.' || p.prsname FROM pg_catalog.pg_ts_parser p WHERE p.oid = t.cfgparser),
+				 (SELECT pg_catalog.string_agg(y.alias || ' ' || k.mapdict::pg_catalog.regdictionary, ', ' ORDER BY k.maptokentype, k.mapseqno)
+				  FROM pg_catalog.pg_ts_config_map k JOIN pg_catalog.ts_token_type(t.cfgparser) y ON y.tokid = k.maptokentype WHERE k.mapcfg = t.oid),
+				 t.cfgowner::pg_catalog.regrole::text, pg_catalog.obj_description(t.oid, 'pg_ts_config')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_ts_config t ON t.oid = m.objid
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_ts_config'::pg_catalog.regclass
+UNION ALL
 	-- What no model has, since it could not be copied
 	SELECT NULL, i.type || ' ' || COALESCE(i.name, i.identity), NULL, NULL
 	FROM tenancy.drift_member m
 	CROSS JOIN LATERAL pg_catalog.pg_identify_object(m.classid, m.objid, 0) i
 	WHERE m.namespace = schema_oid AND m.classid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
 		'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
-		'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass);
+		'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass, 'pg_catalog.pg_collation'::pg_catalog.regclass,
+		'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, 'pg_catalog.pg_ts_config'::pg_catalog.regclass);
 END;
 
 COMMENT ON FUNCTION tenancy.drift_objects(oid, uuid, text) IS

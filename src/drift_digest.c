@@ -28,6 +28,7 @@
 #include "access/transam.h"
 #include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_default_acl.h"
@@ -40,6 +41,8 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_config_map.h"
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
 #include "commands/trigger.h"
@@ -259,24 +262,32 @@ identify_row_types(TenancyDigester *d)
 	}
 }
 
-/* The name of something is the first column of that type. */
+/*
+ * The name of something is the first column of that type; what has none (a cast) is
+ * known by the OIDs in it.
+ */
 static void
 identify_other(TenancyDigester *d, const OtherRow *other)
 {
-	for (int i = 0; i < other->desc->natts; i++)
+	bool		isnull;
+
+	if (strcmp(NameStr(TupleDescAttr(other->desc, 0)->attname), "oid") != 0)
+		return;
+	resetStringInfo(&d->buf);
+	appendBinaryStringInfo(&d->buf, (char *) &other->classid, sizeof(Oid));
+	for (int i = 1; i < other->desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(other->desc, i);
-		bool		isnull;
+		Datum		value = heap_getattr(other->tuple, i + 1, other->desc, &isnull);
 
+		if (att->atttypid == OIDOID)
+			append_oid(d, DatumGetObjectId(value));
 		if (att->atttypid != NAMEOID)
 			continue;
-		resetStringInfo(&d->buf);
-		appendBinaryStringInfo(&d->buf, (char *) &other->classid, sizeof(Oid));
-		appendStringInfoString(&d->buf,
-							   NameStr(*DatumGetName(heap_getattr(other->tuple, att->attnum, other->desc, &isnull))));
-		identify(d, DatumGetObjectId(heap_getattr(other->tuple, 1, other->desc, &isnull)), buffer_hash(d));
-		return;
+		appendStringInfoString(&d->buf, NameStr(*DatumGetName(value)));
+		break;
 	}
+	identify(d, DatumGetObjectId(heap_getattr(other->tuple, 1, other->desc, &isnull)), buffer_hash(d));
 }
 
 static void
@@ -420,6 +431,55 @@ read_table(TenancyDigester *d, Form_pg_class class)
 		read_toast(d, class);
 }
 
+/* Keep the rows of any catalog; rare enough for scans of their own. */
+static void
+read_other_rows(TenancyDigester *d, Oid classid, Oid index, AttrNumber column, Oid oid)
+{
+	Relation	rel = table_open(classid, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, index, true, d->catalogs.snapshot, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		OtherRow   *other = palloc(sizeof(OtherRow));
+
+		other->classid = classid;
+		other->desc = CreateTupleDescCopy(RelationGetDescr(rel));
+		other->tuple = heap_copytuple(tuple);
+		d->others = lappend(d->others, other);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+read_other(TenancyDigester *d, Oid classid, Oid oid)
+{
+	read_other_rows(d, classid, get_object_oid_index(classid), get_object_attnum_oid(classid), oid);
+	if (classid == TSConfigRelationId)
+		read_other_rows(d, TSConfigMapRelationId, TSConfigMapIndexId, Anum_pg_ts_config_map_mapcfg, oid);
+}
+
+/* Casts are in no schema. */
+static void
+read_casts(TenancyDigester *d, Oid type)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows2(&d->catalogs, CAT_REFERENCE, TypeRelationId, type))
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		if (dep->classid != CastRelationId)
+			continue;
+		read_other(d, CastRelationId, dep->objid);
+		read_remarks(d, CastRelationId, dep->objid);
+	}
+}
+
 static void
 read_relation(TenancyDigester *d, Oid relid, List *dependencies)
 {
@@ -443,6 +503,7 @@ read_relation(TenancyDigester *d, Oid relid, List *dependencies)
 	}
 	(void) read_rows(d, CAT_ATTRIBUTE, relid);
 	(void) read_rows(d, CAT_ATTRDEF, relid);
+	read_casts(d, class->reltype);
 	if (class->relhasrules)
 		read_commented(d, CAT_REWRITE, RewriteRelationId, relid);
 	if (class->relhastriggers)
@@ -486,30 +547,6 @@ read_function(TenancyDigester *d, Oid oid)
 	}
 }
 
-/* Rare enough for a scan of its own. */
-static void
-read_other(TenancyDigester *d, Oid classid, Oid oid)
-{
-	Relation	rel = table_open(classid, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, get_object_attnum_oid(classid), BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
-	scan = systable_beginscan(rel, get_object_oid_index(classid), true, d->catalogs.snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		OtherRow   *other = palloc(sizeof(OtherRow));
-
-		other->classid = classid;
-		other->desc = CreateTupleDescCopy(RelationGetDescr(rel));
-		other->tuple = heap_copytuple(tuple);
-		d->others = lappend(d->others, other);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-}
-
 /* Something in the schema, but for what is an extension's. */
 static void
 read_member(TenancyDigester *d, Oid classid, Oid oid)
@@ -530,6 +567,7 @@ read_member(TenancyDigester *d, Oid classid, Oid oid)
 			break;
 		case TypeRelationId:
 			read_type(d, oid);
+			read_casts(d, oid);
 			break;
 		case ProcedureRelationId:
 			read_function(d, oid);
