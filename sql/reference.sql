@@ -240,14 +240,28 @@ CREATE TABLE regress_ref.replica (a int NOT NULL, b int);
 CREATE UNIQUE INDEX replica_a ON regress_ref.replica (a);
 ALTER TABLE regress_ref.replica REPLICA IDENTITY USING INDEX replica_a;
 INSERT INTO regress_ref.replica VALUES (1, 1), (2, 2);
+CREATE TABLE regress_ref.U&"odd\000a %s %I ""$1" (U&"odd\000a %s %1$I ""$1" int, U&"key\000a %s ""'" text UNIQUE, "select" text COLLATE "C",
+	CONSTRAINT U&"pk\000a %s ""'" PRIMARY KEY (U&"odd\000a %s %1$I ""$1"));
+INSERT INTO regress_ref.U&"odd\000a %s %I ""$1" VALUES (1, 'a', 'b'), (2, NULL, NULL);
+COMMENT ON TABLE regress_ref.U&"odd\000a %s %I ""$1" IS '%s '' \';
+GRANT SELECT (U&"odd\000a %s %1$I ""$1") ON regress_ref.U&"odd\000a %s %I ""$1" TO regress_app;
 RESET ROLE;
 SELECT tenancy.add_reference_table('regress_ref.squatted'), tenancy.add_reference_table('regress_ref.replica');
+SELECT tenancy.add_reference_table(oid) FROM pg_class WHERE relname LIKE 'odd%' AND relkind = 'r';
 SELECT * FROM tenancy.sync_reference_tables();
 \c tenant_one
 DROP TABLE regress_ref.squatted;
 \c :application :admin
 SET client_min_messages = warning;
 SELECT * FROM tenancy.sync_reference_tables();
+UPDATE regress_ref.U&"odd\000a %s %I ""$1" SET U&"key\000a %s ""'" = 'c' WHERE "select" = 'b';
+UPDATE regress_ref.U&"odd\000a %s %I ""$1" SET "select" = 'c' WHERE "select" IS NULL;
+ALTER TABLE regress_ref.U&"odd\000a %s %I ""$1" RENAME "select" TO U&"from\000a %s %1$I ""'";
+SELECT * FROM tenancy.sync_reference_tables();
+\c tenant_one
+SELECT * FROM regress_ref.U&"odd\000a %s %I ""$1" ORDER BY 1;
+\c :application :admin
+SET client_min_messages = warning;
 -- what cannot be a reference table any more stops all, before anything is changed
 ALTER TABLE regress_ref.replica REPLICA IDENTITY NOTHING;
 UPDATE regress_ref.plan SET price = 1;
@@ -296,6 +310,18 @@ SELECT id, plan, country FROM account;
 SELECT id FROM account JOIN regress_ref.plan p ON plan = plan_id;
 \c :application :admin
 SET client_min_messages = warning;
+-- and back, though the model's owner may point at the tables and not read them;
+-- that their rows are there is checked all the same
+CALL tenancy.move_tenant('pool', 'schema');
+SELECT has_table_privilege('regress_owner', 'regress_ref.plan', 'SELECT');
+SET session_replication_role = replica;
+UPDATE tenant_pool.account SET plan = 99;
+CALL tenancy.move_tenant('pool', 'shared');
+CALL tenancy.move_tenant('pool', 'database');
+UPDATE tenant_pool.account SET plan = 1;
+RESET session_replication_role;
+CALL tenancy.move_tenant('pool', 'shared');
+SELECT id, plan, country FROM regress_model.account;
 -- who acts for tenants gets nothing of this
 SET ROLE regress_app;
 \set VERBOSITY sqlstate

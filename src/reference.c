@@ -543,7 +543,7 @@ tenancy_reference_send(const TenancyReferences *references, Oid database)
 
 /*
  * What the last worker has committed, even if it failed later, as lines for each
- * table: "altered inserted updated deleted name".  To be asked for once.
+ * table: "OID altered inserted updated deleted".  To be asked for once.
  */
 List *
 tenancy_reference_result(const TenancyReferences *references)

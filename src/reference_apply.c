@@ -883,8 +883,8 @@ write_result(List *copies, const char *directory)
 	{
 		Copy	   *copy = lfirst(lc);
 
-		failed = failed || fprintf(file, "%d " UINT64_FORMAT " " UINT64_FORMAT " " UINT64_FORMAT " %s\n", copy->altered ? 1 : 0,
-								   copy->inserted, copy->updated, copy->deleted, copy->name) < 0;
+		failed = failed || fprintf(file, "%s %d " UINT64_FORMAT " " UINT64_FORMAT " " UINT64_FORMAT "\n", copy->source,
+								   copy->altered ? 1 : 0, copy->inserted, copy->updated, copy->deleted) < 0;
 	}
 	if (failed || FreeFile(file) != 0)
 		ereport(ERROR,

@@ -193,12 +193,12 @@ report_changes(ReturnSetInfo *rsinfo, const char *tenant, List *lines)
 		unsigned long long inserted;
 		unsigned long long updated;
 		unsigned long long deleted;
-		int			offset;
+		Oid			relid;
 
-		if (sscanf(lfirst(lc), "%d %llu %llu %llu %n", &altered, &inserted, &updated, &deleted, &offset) != 4)
+		if (sscanf(lfirst(lc), "%u %d %llu %llu %llu", &relid, &altered, &inserted, &updated, &deleted) != 5)
 			elog(ERROR, "invalid result of a worker: %s", (char *) lfirst(lc));
 		if (altered || inserted > 0 || updated > 0 || deleted > 0)
-			report_row(rsinfo, tenant, (char *) lfirst(lc) + offset, altered, inserted, updated, deleted, NULL);
+			report_row(rsinfo, tenant, table_name(relid), altered, inserted, updated, deleted, NULL);
 	}
 }
 
