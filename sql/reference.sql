@@ -64,6 +64,7 @@ SELECT tenancy.add_reference_table('tenancy.tenant');
 SELECT tenancy.add_reference_table('pg_class');
 SELECT tenancy.remove_reference_table('regress_ref.plan');
 SET ROLE regress_global;
+CREATE TABLE regress_ref.of_tenants (a int PRIMARY KEY, tenant_id uuid);
 CREATE TYPE regress_ref.mood AS ENUM ('sad', 'fine');
 CREATE DOMAIN regress_ref.ints AS int[];
 CREATE COLLATION regress_ref.mine FROM "C";
@@ -87,6 +88,7 @@ CREATE TABLE regress_ref.to_tenants (a int PRIMARY KEY, account int REFERENCES r
 ALTER TABLE regress_ref.to_tenants OWNER TO regress_global;
 SELECT tenancy.add_reference_table('short');
 SELECT tenancy.add_reference_table('regress_ref.own_type');
+SELECT tenancy.add_reference_table('regress_ref.of_tenants');
 SELECT tenancy.add_reference_table('regress_ref.own_collation');
 SELECT tenancy.add_reference_table('regress_ref.no_key');
 SELECT tenancy.add_reference_table('regress_ref.late_key');
@@ -99,7 +101,7 @@ SELECT tenancy.add_reference_table('regress_ref.view');
 SELECT tenancy.add_reference_table('regress_ref.by_superuser');
 SELECT tenancy.add_reference_table('regress_ref.by_app');
 SELECT tenancy.add_reference_table('regress_ref.to_tenants');
-DROP TABLE regress_ref.own_type, regress_ref.own_collation, regress_ref.no_key, regress_ref.late_key, regress_ref.parts,
+DROP TABLE regress_ref.of_tenants, regress_ref.own_type, regress_ref.own_collation, regress_ref.no_key, regress_ref.late_key, regress_ref.parts,
 	regress_ref.child, regress_ref.parent, regress_ref.rls, regress_ref.by_superuser, regress_ref.by_app, regress_ref.to_tenants;
 SELECT relation FROM tenancy.reference_table;
 

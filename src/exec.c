@@ -306,3 +306,21 @@ tenancy_exec_list_as(Oid role, const char *sql)
 	tenancy_exec_end(&exec);
 	return list;
 }
+
+/* The text of the first value that a query by itself gives, or NULL. */
+char *
+tenancy_exec_text_as(Oid role, const char *format,...)
+{
+	TenancyExec exec;
+	va_list		args;
+	char	   *sql;
+	char	   *value;
+
+	va_start(args, format);
+	sql = tenancy_exec_vformat(format, args);
+	va_end(args);
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	value = tenancy_exec_text(&exec, sql);
+	tenancy_exec_end(&exec);
+	return value;
+}

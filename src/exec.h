@@ -42,6 +42,7 @@ extern void tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char 
 
 /* A query by itself, with the rights of role. */
 extern List *tenancy_exec_list_as(Oid role, const char *sql);
+extern char *tenancy_exec_text_as(Oid role, const char *format,...) pg_attribute_printf(2, 3);
 
 extern char *tenancy_exec_vformat(const char *format, va_list args) pg_attribute_printf(1, 0);
 

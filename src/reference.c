@@ -169,46 +169,7 @@ PGDLLEXPORT void tenancy_reference_export_main(const char *argument);
 	" 'foreign_keys', COALESCE(" FOREIGN_KEYS_OF_TABLE ", '[]'))"
 
 /* The text of a query's first value, as the extension's owner. */
-static char *query_text(const char *format,...) pg_attribute_printf(1, 2);
-
-static char *
-query_text(const char *format,...)
-{
-	TenancyExec exec;
-	va_list		args;
-	char	   *sql;
-	char	   *value;
-
-	va_start(args, format);
-	sql = tenancy_exec_vformat(format, args);
-	va_end(args);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	value = tenancy_exec_text(&exec, sql);
-	tenancy_exec_end(&exec);
-	return value;
-}
-
-/*
- * The definitions of all reference tables, as a JSON array; "[]" if there are
- * none.  A table that is none any more, or cannot be one, is refused.
- */
-static char *
-get_definitions(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(),
-									 "SELECT c.oid FROM tenancy.reference_table r"
-									 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation ORDER BY c.oid"))
-	{
-		LockRelationOid(atooid(lfirst(lc)), AccessShareLock);
-		tenancy_reference_check(atooid(lfirst(lc)));
-	}
-	return query_text("SELECT COALESCE(pg_catalog.jsonb_agg(" DEFINITION " ORDER BY c.oid), '[]')"
-					  " FROM tenancy.reference_table r"
-					  " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation"
-					  " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace");
-}
+#define query_text(...) tenancy_exec_text_as(tenancy_registry_owner(), __VA_ARGS__)
 
 
 /* ----------------------------------------------------------------
@@ -338,6 +299,11 @@ check_needs(Oid relid)
 				 errmsg("table \"%s\" cannot be a reference table", table_label(relid)),
 				 errdetail("It has neither a primary key, that is not deferrable, nor a replica identity by an index."),
 				 errhint("Its rows are compared by such a key: use ALTER TABLE ... ADD PRIMARY KEY.")));
+	column = query_text("SELECT a.attname FROM pg_catalog.pg_attribute a JOIN tenancy.protected_table p ON p.tenant_column OPERATOR(pg_catalog.=) a.attname"
+						" WHERE a.attrelid OPERATOR(pg_catalog.=) %u AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.uuid'::pg_catalog.regtype LIMIT 1", relid);
+	if (column != NULL)
+		refuse(relid, psprintf(_("Its column \"%s\" is like those that tell tenants' rows apart; all tenants would get all of its rows."), column),
+			   _("Protect the table, or rename the column."));
 	constraint = query_text("SELECT k.conname FROM pg_catalog.pg_constraint k"
 							" JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid"
 							" WHERE k.conrelid OPERATOR(pg_catalog.=) %u AND k.contype OPERATOR(pg_catalog.=) 'f'"
@@ -485,18 +451,41 @@ tenancy_reference_export_main(const char *argument)
  * ----------------------------------------------------------------
  */
 
-/* Read the definitions. */
+/*
+ * Read the definitions of all reference tables: "[]" if there are none.  A table
+ * that cannot be one any more is refused.
+ */
 void
 tenancy_reference_begin(TenancyReferences *references)
 {
-	references->definitions = get_definitions();
+	ListCell   *lc;
+
+	references->tables = NIL;
 	references->directory = NULL;
+	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(),
+									 "SELECT c.oid FROM tenancy.reference_table r"
+									 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation ORDER BY c.oid"))
+	{
+		Oid			relid = atooid(lfirst(lc));
+
+		LockRelationOid(relid, AccessShareLock);
+		references->tables = lappend_oid(references->tables, relid);
+		tenancy_reference_check(relid);
+	}
+	references->definitions = query_text("SELECT COALESCE(pg_catalog.jsonb_agg(" DEFINITION " ORDER BY c.oid), '[]')"
+										 " FROM tenancy.reference_table r"
+										 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation"
+										 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace");
 }
 
-/* Have the rows written to files, which tenancy_reference_end() removes. */
+/*
+ * Have the rows written to files, which tenancy_reference_end() removes.  The
+ * tables may change when that is done: definitions and rows fit together.
+ */
 void
 tenancy_reference_export(TenancyReferences *references)
 {
+	ListCell   *lc;
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	char	   *directory = psprintf("%s_reference", tenancy_rows_temporary_directory());
 
@@ -510,6 +499,9 @@ tenancy_reference_export(TenancyReferences *references)
 	job->function = "tenancy_reference_export_main";
 	job->argument = psprintf("%s\n%s", directory, references->definitions);
 	(void) tenancy_worker_run(job);
+	foreach(lc, references->tables)
+		UnlockRelationOid(lfirst_oid(lc), AccessShareLock);
+	references->tables = NIL;
 }
 
 /* Remove the files; also for PG_ENSURE_ERROR_CLEANUP(). */

@@ -13,6 +13,7 @@
 /* The reference tables as they are now, and their rows in files. */
 typedef struct TenancyReferences
 {
+	List	   *tables;			/* OIDs, locked */
 	char	   *definitions;	/* JSON, an array */
 	char	   *directory;		/* NULL: without rows */
 } TenancyReferences;

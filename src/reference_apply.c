@@ -107,25 +107,8 @@ typedef struct ForeignKey
  * ----------------------------------------------------------------
  */
 
-static char *query_text(const char *format,...) pg_attribute_printf(1, 2);
-
 /* The text of a query's first value, as the extension's owner. */
-static char *
-query_text(const char *format,...)
-{
-	TenancyExec exec;
-	va_list		args;
-	char	   *sql;
-	char	   *value;
-
-	va_start(args, format);
-	sql = tenancy_exec_vformat(format, args);
-	va_end(args);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	value = tenancy_exec_text(&exec, sql);
-	tenancy_exec_end(&exec);
-	return value;
-}
+#define query_text(...) tenancy_exec_text_as(tenancy_registry_owner(), __VA_ARGS__)
 
 static List *query_list(const char *format,...) pg_attribute_printf(1, 2);
 
@@ -633,6 +616,24 @@ load_rows(const Copy *copy, const char *directory)
 }
 
 /*
+ * Has the copy other rows than it is to have?  If there are as many, and each that
+ * is to be there is, it has not: a key is unique on both sides.
+ */
+static bool
+rows_differ(const Copy *copy)
+{
+	char	   *others = row_of(copy, "distinct", true, "r");
+	char	   *equal = same(copy, "distinct", "r", "s");
+
+	if (others[0] != '\0')
+		equal = psprintf("%s AND %s OPERATOR(pg_catalog.*=) %s", equal, others, row_of(copy, "distinct", true, "s"));
+	return run_as(copy->owner, "SELECT WHERE (SELECT pg_catalog.count(*) FROM ONLY %s)"
+				  " OPERATOR(pg_catalog.<>) (SELECT pg_catalog.count(*) FROM pg_temp.tenancy_source_%d)"
+				  " OR EXISTS (SELECT FROM pg_temp.tenancy_source_%d s WHERE NOT EXISTS (SELECT FROM ONLY %s r WHERE %s))",
+				  copy->name, copy->number, copy->number, copy->name, equal) > 0;
+}
+
+/*
  * Are there rows that keep their key, and not all other values that are
  * unique?  They will be gone for a moment; nobody may look for them then.
  */
@@ -656,6 +657,8 @@ sync_rows(Copy *copy)
 								 "%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'distinct'))", copy->definition, copy->definition);
 	uint64		replaced;
 
+	if (!rows_differ(copy))
+		return;
 	lock_replaced(copy);
 	create_temporary(psprintf("tenancy_gone_%d", n), psprintf("AS SELECT * FROM %s WITH NO DATA", copy->name));
 	copy->gone = change_rows(copy, "WITH gone AS (DELETE FROM ONLY %s r WHERE NOT EXISTS"
