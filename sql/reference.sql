@@ -1,7 +1,7 @@
 --
 -- Reference tables: global tables that tenants' tables point at, and their
 -- copies in tenants' databases.  (Crashes, locks, writers at the same time: see
--- t/017_reference.pl.)
+-- t/018_reference.pl.)
 --
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never

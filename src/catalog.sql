@@ -161,10 +161,12 @@ CREATE TABLE tenancy.spare (
 	tenant_id		uuid PRIMARY KEY,
 	mode			tenancy.isolation_mode NOT NULL,
 	fingerprint		text COLLATE "C" NOT NULL,
-	made_at			timestamptz NOT NULL DEFAULT pg_catalog.now()
+	made_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	reference_digest	text COLLATE "C"
 );
 COMMENT ON TABLE tenancy.spare IS 'Schemas and databases that were cloned ahead of need';
 COMMENT ON COLUMN tenancy.spare.fingerprint IS 'Of the models of which it is known to be a copy';
+COMMENT ON COLUMN tenancy.spare.reference_digest IS 'Of the reference tables with which it is known to be in step; null in mode schema';
 
 CREATE TABLE tenancy.spare_target (
 	mode			tenancy.isolation_mode PRIMARY KEY

@@ -564,6 +564,44 @@ tenancy_reference_result(const TenancyReferences *references)
 	return lines;
 }
 
+/*
+ * What a table's rows hash to, whatever their order, together with their number.
+ * No code of others runs: the types' output functions are PostgreSQL's or an
+ * extension's.
+ */
+static char *
+rows_digest(Oid relid)
+{
+	Oid			owner = atooid(query_text("SELECT relowner FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) %u", relid));
+	char	   *columns = query_text("SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname) OPERATOR(pg_catalog.||) '::pg_catalog.text', ', ' ORDER BY attnum)"
+									 " FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %u"
+									 " AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped", relid);
+
+	return tenancy_exec_text_as(owner, "SELECT pg_catalog.concat(pg_catalog.count(*), '/',"
+								" pg_catalog.sum(pg_catalog.hash_record_extended(ROW(%s), 0))) FROM ONLY %s",
+								columns, table_label(relid));
+}
+
+char *
+tenancy_reference_digest(void)
+{
+	TenancyReferences references;
+	StringInfoData digest;
+	ListCell   *lc;
+
+	tenancy_reference_begin(&references);
+	if (references.tables == NIL)
+		return "";
+	initStringInfo(&digest);
+	appendStringInfoString(&digest, query_text("SELECT pg_catalog.md5(%s)", quote_literal_cstr(references.definitions)));
+	foreach(lc, references.tables)
+	{
+		appendStringInfo(&digest, " %s", rows_digest(lfirst_oid(lc)));
+		UnlockRelationOid(lfirst_oid(lc), AccessShareLock);
+	}
+	return digest.data;
+}
+
 /* Make the copies in a database, without rows: the template. */
 void
 tenancy_reference_define(Oid database)

@@ -27,6 +27,9 @@ extern void tenancy_reference_send(const TenancyReferences *references, Oid data
 extern List *tenancy_reference_result(const TenancyReferences *references);
 extern void tenancy_reference_end(int code, Datum references);
 
+/* Changes when a definition or a row does; "" if there are no reference tables. */
+extern char *tenancy_reference_digest(void);
+
 /* For a database that is being made. */
 extern void tenancy_reference_define(Oid database);
 extern void tenancy_reference_fill(Oid database);

@@ -246,7 +246,8 @@ try_database(const TenancyReferences *references, const TenancyTenant *tenant)
 	return error;
 }
 
-static void
+/* Returns whether the tenant's database is in step. */
+static bool
 sync_tenant(ReturnSetInfo *rsinfo, const TenancyReferences *references, const char *id)
 {
 	TenancyTenant tenant;
@@ -255,10 +256,10 @@ sync_tenant(ReturnSetInfo *rsinfo, const TenancyReferences *references, const ch
 	char	   *error;
 
 	if (!tenancy_ident_parse_uuid(id, &uuid))
-		return;
+		return false;
 	tenant.id = uuid;
 	if (!still_there(&tenant, &now))
-		return;
+		return false;
 	tenant = now;
 	error = try_database(references, &tenant);
 	report_changes(rsinfo, tenant.slug, tenancy_reference_result(references));
@@ -270,6 +271,17 @@ sync_tenant(ReturnSetInfo *rsinfo, const TenancyReferences *references, const ch
 				 errmsg("reference tables of tenant \"%s\" were not synchronized", tenant.slug),
 				 errdetail_internal("%s", error)));
 	}
+	return error == NULL;
+}
+
+/* Spares need not be looked at again when they are taken, unless they are being taken now. */
+static void
+note_spares(const char *ids, const char *digest)
+{
+	(void) change_registry("UPDATE tenancy.spare s SET reference_digest = %s WHERE s.tenant_id OPERATOR(pg_catalog.=) ANY"
+						   " (SELECT x.tenant_id FROM tenancy.spare x WHERE x.mode OPERATOR(pg_catalog.=) 'database'"
+						   "  AND x.tenant_id OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.uuid[]) FOR UPDATE SKIP LOCKED)",
+						   quote_literal_cstr(digest), ids);
 }
 
 static void
@@ -285,7 +297,7 @@ report_progress(int done, int total, TimestampTz *reported_at)
 }
 
 static void
-sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references)
+sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *digest)
 {
 	List	   *tenants = tenancy_exec_list_as(tenancy_registry_owner(),
 											   "SELECT id FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database'"
@@ -293,19 +305,23 @@ sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references)
 	TimestampTz reported_at = GetCurrentTimestamp();
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy reference tables",
 												  ALLOCSET_DEFAULT_SIZES);
+	StringInfoData done;
 	ListCell   *lc;
 
+	initStringInfo(&done);
 	foreach(lc, tenants)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		CHECK_FOR_INTERRUPTS();
-		sync_tenant(rsinfo, references, lfirst(lc));
+		if (sync_tenant(rsinfo, references, lfirst(lc)))
+			appendStringInfo(&done, "%s%s", done.len > 0 ? "," : "", (char *) lfirst(lc));
 		report_progress(foreach_current_index(lc) + 1, list_length(tenants), &reported_at);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
 	MemoryContextDelete(context);
+	note_spares(done.data, digest);
 }
 
 /* A table that was dropped is no reference table. */
@@ -322,6 +338,7 @@ tenancy_reference_sync(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	TenancyReferences *references = palloc0(sizeof(TenancyReferences));
+	char	   *digest;
 
 	InitMaterializedSRF(fcinfo, 0);
 	tenancy_registry_refuse_home();
@@ -330,11 +347,12 @@ tenancy_reference_sync(PG_FUNCTION_ARGS)
 	/* One call at a time: an older state must not follow a newer one. */
 	LockDatabaseObject(RelationRelationId, tenancy_registry_relation("reference_table"), 1, ExclusiveLock);
 	forget_dropped();
+	digest = tenancy_reference_digest();
 	tenancy_reference_begin(references);
 	PG_ENSURE_ERROR_CLEANUP(tenancy_reference_end, PointerGetDatum(references));
 	{
 		tenancy_reference_export(references);
-		sync_all(rsinfo, references);
+		sync_all(rsinfo, references, digest);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(tenancy_reference_end, PointerGetDatum(references));
 	tenancy_reference_end(0, PointerGetDatum(references));

@@ -32,6 +32,7 @@
 #include "fmgr.h"
 #include "ident.h"
 #include "miscadmin.h"
+#include "reference.h"
 #include "registry.h"
 #include "spare.h"
 #include "utils/builtins.h"
@@ -168,6 +169,17 @@ rename_schema(const TenancyTenant *spare, const TenancyTenant *tenant)
 }
 
 /*
+ * Bring the reference tables in a spare's database in step, unless nothing has
+ * changed since that was done last: it takes two workers.
+ */
+static void
+fill_references(const TenancyTenant *spare, const char *known)
+{
+	if (known == NULL || strcmp(known, tenancy_reference_digest()) != 0)
+		tenancy_reference_fill(tenancy_database_oid(spare));
+}
+
+/*
  * Make a spare the tenant that is described, but for its id, which becomes the
  * spare's.  Returns false if there is none to be had; then nothing has
  * changed.
@@ -181,6 +193,7 @@ tenancy_spare_take(TenancyTenant *tenant, const char *display_name, const char *
 	const char *mode = tenancy_mode_text(tenant->mode);
 	TenancyTenant spare;
 	TenancyTenant other;
+	char	   *digest;
 
 	if (tenant->mode == TENANCY_SHARED || IsolationUsesXactSnapshot() || !has_spares(mode))
 		return false;
@@ -191,11 +204,16 @@ tenancy_spare_take(TenancyTenant *tenant, const char *display_name, const char *
 		return false;
 
 	tenant->id = spare.id;
+	digest = tenancy_exec_text_as(tenancy_registry_owner(), "SELECT reference_digest FROM tenancy.spare"
+								  " WHERE tenant_id OPERATOR(pg_catalog.=) '%s'", tenancy_ident_uuid_text(&spare.id));
 	update_row(tenant, display_name, metadata);
 	if (tenant->mode == TENANCY_SCHEMA)
 		rename_schema(&spare, tenant);
 	else
+	{
+		fill_references(&spare, digest);
 		tenancy_database_take(&spare, tenant);
+	}
 	has_taken = true;
 	refill_role = tenancy_registry_owner();
 	return true;
@@ -215,6 +233,7 @@ tenancy_spare_make(TenancyMode mode)
 	TenancyExec exec;
 	List	   *modules = tenancy_registry_modules();
 	char	   *fingerprint;
+	char	   *digest;
 
 	if (modules == NIL)
 		ereport(ERROR,
@@ -235,17 +254,21 @@ tenancy_spare_make(TenancyMode mode)
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_registry_lock_models(ShareLock);
 
-	/* If the model changes from now on, it is not this fingerprint's any more. */
+	/*
+	 * If the model changes from now on, it is not this fingerprint's any more, and
+	 * the rows of reference tables not this digest's.
+	 */
 	fingerprint = tenancy_clone_fingerprint();
+	digest = mode == TENANCY_DATABASE ? quote_literal_cstr(tenancy_reference_digest()) : "NULL";
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_format("INSERT INTO tenancy.tenant (id, slug, mode, status, schema_name, database_name)"
 						" VALUES ('%s', '%s', '%s', 'spare', %s, %s)",
 						tenancy_ident_uuid_text(&spare.id), spare.slug, tenancy_mode_text(mode),
 						mode == TENANCY_SCHEMA ? quote_literal_cstr(spare.schema_name) : "NULL",
 						mode == TENANCY_DATABASE ? quote_literal_cstr(spare.database_name) : "NULL");
-	tenancy_exec_format("INSERT INTO tenancy.spare (tenant_id, mode, fingerprint) VALUES ('%s', '%s', %s)",
+	tenancy_exec_format("INSERT INTO tenancy.spare (tenant_id, mode, fingerprint, reference_digest) VALUES ('%s', '%s', %s, %s)",
 						tenancy_ident_uuid_text(&spare.id), tenancy_mode_text(mode),
-						quote_literal_cstr(fingerprint));
+						quote_literal_cstr(fingerprint), digest);
 	tenancy_exec_end(&exec);
 	if (mode == TENANCY_SCHEMA)
 		tenancy_clone_schema(&spare, linitial(modules));

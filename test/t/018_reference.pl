@@ -258,6 +258,37 @@ is($node->safe_psql("tenant_$_", q{INSERT INTO account (plan) VALUES (2) RETURNI
 is(sqlstate($node, 'tenant_acme', 'app', q{INSERT INTO account (tax) VALUES (2)}), '23503', 'and nowhere else');
 
 # ---------------------------------------------------------------------------
+# Spares: a tenant made of one has the rows of now
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{SELECT tenancy.set_spares('database', 3)});
+$node->safe_psql($db, 'CALL tenancy.refill_spares()');
+my $ready = q{SELECT ready FROM tenancy.spares WHERE mode = 'database'};
+is($node->safe_psql($db, $ready), '3', 'spares are made');
+$node->safe_psql($db, q{UPDATE global.plan SET name = name || '?'});
+is($node->safe_psql($db, "SELECT count(*) FROM tenancy.sync_reference_tables() WHERE updated = 2 AND error IS NULL"), '6', 'they are synchronized like tenants');
+{
+	my $digest = $node->safe_psql($db, q{SELECT DISTINCT reference_digest FROM tenancy.spare});
+
+	isnt($digest, '', 'it is known with what');
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('spare1', 'database')});
+	is(plans('spare1'), source(), 'a tenant of a spare that was in step');
+	$node->safe_psql($db, q{INSERT INTO global.plan VALUES (9, 'newer', NULL)});
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('spare2', 'database')});
+	is(plans('spare2'), source(), 'and of one that was not');
+	is($node->safe_psql($db, q{SELECT DISTINCT reference_digest FROM tenancy.spare}), $digest, 'the last one is as it was');
+	# in a transaction that does not commit, the spare stays one
+	$node->safe_psql($db, q{BEGIN; SELECT tenancy.create_tenant('spare3', 'database'); ROLLBACK});
+	is($node->safe_psql($db, $ready), '1', 'a rollback gives it back');
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('spare3', 'database')});
+	is(plans('spare3'), source(), 'a tenant of that one');
+	is($node->safe_psql($db, $ready), '0', 'no spare is left');
+}
+slow($node, $db, q{SELECT count(*) = 0 FROM tenancy.pending_database});
+$node->safe_psql($db, q{SELECT tenancy.set_spares('database', 0); SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants WHERE slug LIKE 'spare%'; DELETE FROM global.plan WHERE id = 9});
+slow($node, $db, $no_worker);
+$node->safe_psql($db, $sync);
+
+# ---------------------------------------------------------------------------
 # A dump
 # ---------------------------------------------------------------------------
 my $dump = $node->basedir . '/shop.dump';
