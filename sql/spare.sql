@@ -48,7 +48,7 @@ SELECT count(*) FROM tenancy.migration_status;
 SELECT count(*) FROM tenancy.drift();
 SELECT severity, lint, object FROM tenancy.check_isolation();
 SELECT * FROM tenancy.repair();
-SELECT id AS spare, slug, schema_name FROM tenancy.tenant ORDER BY id LIMIT 1 \gset spare_
+SELECT id AS spare, slug, schema_name FROM tenancy.tenant JOIN tenancy.spare ON tenant_id = id ORDER BY made_at LIMIT 1 \gset spare_
 CREATE FUNCTION pg_temp.attempt(call text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE call;
