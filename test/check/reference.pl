@@ -306,6 +306,8 @@ push @{ $impossible{$_->[0]} }, @{ $_->[1] } for (
 	# becomes a row of its result
 	[ repair => [ '2BP01', '3D000', '42704' ] ],
 	[ sync_reference_tables => ['3D000'] ],
+	# is noted as that tenant's error
+	[ migrate => ['3D000'] ], [ rollback => ['3D000'] ],
 	# the text is known to hold a statement
 	[ record_commands => ['22023'] ],
 	[ stop_recording => ['22023'] ],
