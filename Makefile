@@ -3,7 +3,9 @@
 #   make, make install, make installcheck   as for any extension (PG_CONFIG=...)
 #   make test [SUITES="regress tap"] [TESTS=context]
 #   make test-matrix                        on the other versions of PostgreSQL
+#   make test-asan                          with AddressSanitizer and UBSan in the extension
 #   make check-static                       compilers' warnings, cppcheck, clang-tidy
+#   make soak                               many tenants at work, with crashes, for SOAK_SECONDS
 #   make demo, make demo-stop, make bench
 
 EXTENSION = tenancy
@@ -39,7 +41,7 @@ NO_LOCALE = yes
 EXTRA_CLEAN = src/*.o src/*.bc tenancy--*.sql.tmp
 
 # These work before there is any PostgreSQL to build against: they install it.
-STANDALONE = test test-matrix check-static demo demo-stop bench
+STANDALONE = test test-asan test-matrix check-static soak demo demo-stop bench
 
 ifneq ($(filter-out $(STANDALONE),$(or $(MAKECMDGOALS),all)),)
 PG_CONFIG ?= pg_config
@@ -63,11 +65,17 @@ tenancy--1.0.sql: $(SQL_PARTS:%=src/%.sql) Makefile
 test:
 	@test/tools/run-tests
 
+test-asan:
+	@SANITIZE=1 test/tools/run-tests
+
 test-matrix:
 	@test/tools/matrix
 
 check-static:
 	@test/tools/check-static
+
+soak:
+	@test/soak/run
 
 demo:
 	@test/tools/demo
