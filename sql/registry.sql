@@ -26,7 +26,7 @@ SELECT count(*) FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c
 WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind IN ('r', 'v') AND a.grantee = 0;
 SELECT proname FROM pg_proc p
 WHERE p.pronamespace = 'tenancy'::regnamespace
-  AND (obj_description(oid, 'pg_proc') IS NULL OR prosecdef OR (prolang <> 13 AND proconfig IS NULL));
+  AND (obj_description(oid, 'pg_proc') IS NULL OR prosecdef OR (prolang <> 13 AND proconfig IS NULL AND prosqlbody IS NULL));
 SELECT relname FROM pg_class
 WHERE relnamespace = 'tenancy'::regnamespace AND relkind IN ('r', 'v')
   AND obj_description(oid, 'pg_class') IS NULL;
