@@ -1,5 +1,5 @@
 --
--- Plug-ins of schema tenants.
+-- Plug-ins of schema and shared tenants.
 --
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
@@ -34,7 +34,6 @@ SELECT tenancy.install_module('a', 'nothing');
 SELECT tenancy.install_module('a', 'main');
 SELECT tenancy.uninstall_module('a', 'main', true);
 SELECT tenancy.uninstall_module('a', 'crm', true);
-SELECT tenancy.install_module('s', 'crm');
 SELECT tenancy.suspend_tenant('a');
 SELECT tenancy.install_module('a', 'crm');
 SELECT tenancy.resume_tenant('a');
@@ -144,6 +143,77 @@ SELECT to_regclass('public.regress_report'), to_regclass('tenant_a_plugin_crm.le
 SELECT tenancy.install_module('a', 'crm');
 SELECT tenancy.drop_tenant('a', true);
 SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant%plugin%';
+SELECT tenant_id, module FROM tenancy.tenant_module;
+
+-- A shared tenant has the module's shared tables, on its path only if it is installed.
+SELECT tenancy.create_tenant('u', id => '00000000-0000-4000-8000-0000000000c2');
+SELECT tenancy.grant_access('regress_a', 's');
+REVOKE USAGE ON SCHEMA regress_crm FROM regress_app, regress_a;
+CREATE TABLE regress_crm.open (id int);
+SELECT tenancy.install_module('s', 'crm');
+DROP TABLE regress_crm.open;
+SELECT tenancy.install_module('s', 'crm');
+SELECT tenancy.install_module('s', 'crm');
+SELECT has_schema_privilege('regress_app', 'regress_crm', 'USAGE'), has_schema_privilege('regress_a', 'regress_crm', 'USAGE');
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SELECT tenant_id, module FROM tenancy.module_copy WHERE module = 'crm';
+SET ROLE regress_a;
+BEGIN;
+SELECT tenancy.set_tenant('s');
+SELECT current_schemas(false);
+INSERT INTO customer VALUES (1);
+INSERT INTO lead VALUES (10, 1), (11, 1);
+COMMIT;
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('u');
+SELECT current_schemas(false);
+SAVEPOINT s;
+SELECT * FROM lead;
+ROLLBACK TO s;
+SELECT count(*) FROM regress_crm.lead;
+INSERT INTO customer VALUES (2);
+INSERT INTO regress_crm.lead VALUES (20, 2);
+COMMIT;
+RESET ROLE;
+
+-- Taken back, not with rows unless forced, and never with another tenant's.
+SELECT tenancy.uninstall_module('u', 'crm', true);
+SELECT tenancy.uninstall_module('s', 'crm');
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SELECT tenancy.uninstall_module('s', 'crm', true);
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('s');
+SELECT current_schemas(false);
+SELECT (SELECT count(*) FROM regress_crm.lead), (SELECT count(*) FROM customer);
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('u');
+SELECT (SELECT count(*) FROM regress_crm.lead), (SELECT count(*) FROM customer);
+DELETE FROM regress_crm.lead;
+COMMIT;
+RESET ROLE;
+
+-- Without rows, it can be rolled back; with them, a trigger may keep them.
+SELECT tenancy.install_module('s', 'crm');
+BEGIN;
+SELECT tenancy.uninstall_module('s', 'crm');
+ROLLBACK;
+SELECT tenant_id, module FROM tenancy.tenant_module;
+SET ROLE regress_app;
+BEGIN;
+SELECT tenancy.set_tenant('s');
+INSERT INTO lead VALUES (12, 1);
+COMMIT;
+RESET ROLE;
+CREATE FUNCTION regress_crm.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER keep BEFORE DELETE ON regress_crm.lead FOR EACH ROW EXECUTE FUNCTION regress_crm.keep();
+SELECT tenancy.uninstall_module('s', 'crm', true);
+SELECT tenant_id, module FROM tenancy.tenant_module;
+DROP TRIGGER keep ON regress_crm.lead;
+SELECT tenancy.drop_tenant('s', true);
 SELECT tenant_id, module FROM tenancy.tenant_module;
 
 SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants;

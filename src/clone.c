@@ -373,9 +373,12 @@ add_access_roles(List *roles, const pg_uuid_t *tenant)
 	return roles;
 }
 
-/* Let the roles that may act for the tenant into its schema. */
-static void
-grant_usage(const char *schema, const pg_uuid_t *tenant)
+/*
+ * Let the roles that may act for the tenant into its schema, or the model that
+ * it shares.  In a statement's rights that may.
+ */
+void
+tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant)
 {
 	List	   *roles = add_access_roles(add_access_roles(NIL, tenant), NULL);
 	StringInfoData list;
@@ -418,7 +421,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	tenancy_exec_set("client_min_messages", "warning");
 	foreach(lc, m.statements)
 		tenancy_exec_sql(lfirst(lc));
-	grant_usage(schema, &tenant->id);
+	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	list_free_deep(m.statements);
 }

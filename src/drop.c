@@ -58,21 +58,23 @@ typedef struct SharedKey
 	Oid			referred;
 } SharedKey;
 
-/* The protected tables, in order of their owners. */
+/* The protected tables, of one schema or (NULL) of all, in order of their owners. */
 static List *
-shared_tables(void)
+shared_tables(const char *schema)
 {
 	TenancyExec exec;
 	List	   *tables = NIL;
 	uint64		nrows;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	nrows = tenancy_exec_sql("SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),"
-							 " pg_catalog.quote_ident(p.tenant_column), c.relowner, c.oid"
-							 " FROM tenancy.protected_table p"
-							 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
-							 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-							 " ORDER BY c.relowner, c.oid");
+	nrows = tenancy_exec_format("SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
+								" pg_catalog.quote_ident(p.tenant_column), c.relowner, c.oid"
+								" FROM tenancy.protected_table p"
+								" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
+								" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+								" WHERE %s ORDER BY c.relowner, c.oid",
+								schema == NULL ? "true" :
+								psprintf("n.nspname OPERATOR(pg_catalog.=) %s", quote_literal_cstr(schema)));
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
@@ -261,6 +263,34 @@ add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
 	step->expectation = _("a trigger or another session has kept some of the tenant's rows");
 }
 
+/* Add the steps that delete the tenant's rows from all of these tables. */
+static void
+add_removal(TenancyJob *job, List *tables, const char *id)
+{
+	int			next = 0;
+
+	add_ordered_batches(job, tables, id);
+	while (next < list_length(tables))
+		add_deletion(job, tables, &next, id);
+}
+
+/* Has a shared tenant rows in the protected tables of a schema? */
+bool
+tenancy_drop_finds_rows(const TenancyTenant *tenant, const char *schema)
+{
+	return has_rows(shared_tables(schema), tenancy_ident_uuid_text(&tenant->id));
+}
+
+/* Delete a shared tenant's rows from the protected tables of a schema, in a worker. */
+void
+tenancy_drop_rows(const TenancyTenant *tenant, const char *schema)
+{
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+
+	add_removal(job, shared_tables(schema), tenancy_ident_uuid_text(&tenant->id));
+	(void) tenancy_worker_run(job);
+}
+
 /*
  * Delete a shared tenant and its rows, in a worker.  The worker decides by the
  * tenant's state as it then is: we must not hold a lock on its row.
@@ -270,7 +300,6 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	char	   *id = tenancy_ident_uuid_text(&tenant->id);
-	int			next = 0;
 
 	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'dropping', status_at = pg_catalog.now()"
 					   " WHERE id OPERATOR(pg_catalog.=) '%s' AND mode OPERATOR(pg_catalog.=) 'shared'"
@@ -278,9 +307,7 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 					   force ? "" : " AND status OPERATOR(pg_catalog.<>) 'active'")->expectation =
 		_("the tenant has been resumed, moved or dropped by another session");
 	tenancy_worker_commit(job);
-	add_ordered_batches(job, tables, id);
-	while (next < list_length(tables))
-		add_deletion(job, tables, &next, id);
+	add_removal(job, tables, id);
 	tenancy_worker_add(job, "%s", tenancy_registry_removal(&tenant->id));
 	(void) tenancy_worker_run(job);
 }
@@ -418,7 +445,7 @@ delete_tenant(const TenancyTenant *tenant)
 static bool
 drop_shared(const TenancyTenant *tenant, bool force)
 {
-	List	   *tables = shared_tables();
+	List	   *tables = shared_tables(NULL);
 
 	if (!has_rows(tables, tenancy_ident_uuid_text(&tenant->id)))
 		return false;

@@ -5,7 +5,9 @@
  *
  * A schema tenant's plug-in is a schema beside its own.  Like that one, it
  * comes and goes with the caller's transaction, and all of the DDL runs as the
- * owner of the schema.
+ * owner of the schema.  A shared tenant's are the shared tables of the module's
+ * model; what makes it the tenant's is that it comes on its path.  Its rows there
+ * are deleted by a worker, like those of a tenant that is dropped (drop.c).
  *
  * Locks: the tenant's row, so that rename_tenant() and drop_tenant() find the
  * plug-in wholly there or not at all.  Uninstalling locks the row of the copy
@@ -46,7 +48,7 @@ get_arguments(FunctionCallInfo fcinfo, TenancyTenant *tenant, TenancyModule *mod
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("module \"%s\" is the main module", module->name),
 				 errdetail("Every tenant has it, from its creation to its end.")));
-	if (tenant->mode != TENANCY_SCHEMA)
+	if (tenant->mode == TENANCY_DATABASE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("plug-ins of tenants in mode %s are not supported",
@@ -65,13 +67,41 @@ change_row(const char *format, const TenancyTenant *tenant, const TenancyModule 
 	tenancy_exec_end(&exec);
 }
 
+#define INSERT_ROW "INSERT INTO tenancy.tenant_module (tenant_id, module) VALUES ('%s', %s)"
+
+static void
+install_schema(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	char	   *schema = tenancy_ident_schema(tenant->slug, module->name);
+
+	if (OidIsValid(get_namespace_oid(schema, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_SCHEMA),
+				 errmsg("schema \"%s\" already exists", schema),
+				 errdetail("An existing schema is never made a tenant's.")));
+	change_row(INSERT_ROW, tenant, module);
+	tenancy_clone_schema(tenant, module);
+}
+
+/* Whoever may act for the tenant may not have been let into the model yet. */
+static void
+install_shared(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	TenancyExec exec;
+
+	tenancy_provision_check_shared(module);
+	change_row(INSERT_ROW, tenant, module);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_clone_grant_usage(module->model_schema, &tenant->id);
+	tenancy_exec_end(&exec);
+}
+
 /* install_module(tenant text, module text) */
 Datum
 tenancy_plugin_install_module(PG_FUNCTION_ARGS)
 {
 	TenancyTenant tenant;
 	TenancyModule module;
-	char	   *schema;
 
 	get_arguments(fcinfo, &tenant, &module);
 	if (tenant.status != TENANCY_ACTIVE)
@@ -81,16 +111,10 @@ tenancy_plugin_install_module(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("module \"%s\" is already installed for tenant \"%s\"",
 						module.name, tenant.slug)));
-	schema = tenancy_ident_schema(tenant.slug, module.name);
-	if (OidIsValid(get_namespace_oid(schema, true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_SCHEMA),
-				 errmsg("schema \"%s\" already exists", schema),
-				 errdetail("An existing schema is never made a tenant's.")));
-
-	change_row("INSERT INTO tenancy.tenant_module (tenant_id, module) VALUES ('%s', %s)",
-			   &tenant, &module);
-	tenancy_clone_schema(&tenant, &module);
+	if (tenant.mode == TENANCY_SHARED)
+		install_shared(&tenant, &module);
+	else
+		install_schema(&tenant, &module);
 	PG_RETURN_VOID();
 }
 
@@ -135,13 +159,38 @@ refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char
 				 errhint("Delete the rows first, or use force => true to drop them too.")));
 }
 
+static void
+uninstall_schema(const TenancyTenant *tenant, const TenancyModule *module, bool force)
+{
+	char	   *schema = tenancy_ident_schema(tenant->slug, module->name);
+
+	if (!force)
+		refuse_rows(tenant, module, schema);
+	tenancy_drop_schemas(psprintf("module \"%s\" of tenant \"%s\"", module->name, tenant->slug),
+						 list_make1(schema), force);
+}
+
+/* A row that another session writes just now stays, and is the tenant's as before. */
+static void
+uninstall_shared(const TenancyTenant *tenant, const TenancyModule *module, bool force)
+{
+	if (!tenancy_drop_finds_rows(tenant, module->model_schema))
+		return;
+	if (!force)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tables of module \"%s\" hold rows of tenant \"%s\"",
+						module->name, tenant->slug),
+				 errhint("Delete the rows first, or use force => true to delete them too.")));
+	tenancy_drop_rows(tenant, module->model_schema);
+}
+
 /* uninstall_module(tenant text, module text, force boolean) */
 Datum
 tenancy_plugin_uninstall_module(PG_FUNCTION_ARGS)
 {
 	TenancyTenant tenant;
 	TenancyModule module;
-	char	   *schema;
 
 	tenancy_require_arg(fcinfo, 2, "force");
 	get_arguments(fcinfo, &tenant, &module);
@@ -154,14 +203,13 @@ tenancy_plugin_uninstall_module(PG_FUNCTION_ARGS)
 				 errmsg("module \"%s\" is not installed for tenant \"%s\"",
 						module.name, tenant.slug)));
 
-	schema = tenancy_ident_schema(tenant.slug, module.name);
 	change_row("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 			   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
 	change_row("DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 			   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
-	if (!PG_GETARG_BOOL(2))
-		refuse_rows(&tenant, &module, schema);
-	tenancy_drop_schemas(psprintf("module \"%s\" of tenant \"%s\"", module.name, tenant.slug),
-						 list_make1(schema), PG_GETARG_BOOL(2));
+	if (tenant.mode == TENANCY_SHARED)
+		uninstall_shared(&tenant, &module, PG_GETARG_BOOL(2));
+	else
+		uninstall_schema(&tenant, &module, PG_GETARG_BOOL(2));
 	PG_RETURN_VOID();
 }
