@@ -114,6 +114,7 @@ CREATE VIEW pg_temp.state AS
 -- Refused
 CALL tenancy.move_tenant(NULL, 'schema');
 CALL tenancy.move_tenant('a', NULL);
+CALL tenancy.move_tenant('a', 'schema', NULL);
 CALL tenancy.move_tenant('nobody', 'schema');
 CALL tenancy.move_tenant('a', 'elsewhere');
 BEGIN; CALL tenancy.move_tenant('a', 'schema'); ROLLBACK;
@@ -126,6 +127,13 @@ CALL tenancy.move_tenant('a', 'schema');
 SELECT tenancy.move_rows('00000000-0000-4000-8000-0000000000a1');
 SELECT tenancy.move_load('00000000-0000-4000-8000-0000000000a1', '{}', '');
 RESET ROLE;
+-- online: tables without a key, databases
+CALL tenancy.move_tenant('a', 'schema', online => true);
+CALL tenancy.move_tenant('a', 'database', online => true);
+CREATE TABLE pg_temp.fake (n int);
+CREATE TRIGGER fake AFTER INSERT ON pg_temp.fake FOR EACH ROW EXECUTE FUNCTION tenancy.move_note('00000000-0000-4000-8000-0000000000a1', '1', 'n');
+INSERT INTO pg_temp.fake VALUES (1);
+SELECT * FROM pg_temp.state WHERE slug = 'a';
 SELECT tenancy.suspend_tenant('a');
 CALL tenancy.move_tenant('a', 'schema');
 SELECT tenancy.resume_tenant('a');

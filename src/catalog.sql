@@ -139,7 +139,7 @@ COMMENT ON TABLE tenancy.pending_database IS 'Work on tenants'' databases that a
 
 /*
  * A move that is under way, or that was begun and not finished.  Until the
- * switch, the tenant is "moving", and whole where it was; after it, it is whole
+ * switch, the tenant is "moving" (or "active", online), and whole where it was; after it, it is whole
  * where it is to be, and what is left where it was can go: see move.c.
  */
 CREATE TABLE tenancy.move (
@@ -147,10 +147,28 @@ CREATE TABLE tenancy.move (
 	from_mode		tenancy.isolation_mode NOT NULL,
 	to_mode			tenancy.isolation_mode NOT NULL,
 	phase			text COLLATE "C" NOT NULL DEFAULT 'copying'
-					CHECK (phase OPERATOR(pg_catalog.=) ANY (ARRAY['copying', 'switched'])),
-	started_at		timestamptz NOT NULL DEFAULT pg_catalog.now()
+					CHECK (phase OPERATOR(pg_catalog.=) ANY (ARRAY['capturing', 'copying', 'switched'])),
+	online			boolean NOT NULL DEFAULT false,
+	started_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	refused_at		timestamptz
 );
 COMMENT ON TABLE tenancy.move IS 'Moves of tenants to another mode that are not finished';
+COMMENT ON COLUMN tenancy.move.phase IS 'capturing: online, the tenant is active and what is written to it is noted; copying: it is moving; switched: it is elsewhere, and what it left is being removed';
+COMMENT ON COLUMN tenancy.move.refused_at IS 'Since when nobody could write to the tenant';
+
+/*
+ * What was written to tables of tenants that move online, by triggers in the
+ * writers' transactions, past all privileges: see move_log.c.  Not dumped: a
+ * move that was restored from a dump can only be undone.
+ */
+CREATE TABLE tenancy.move_change (
+	tenant_id		uuid NOT NULL,
+	relation		oid NOT NULL,
+	xact			xid8 NOT NULL,
+	key				text[] NOT NULL
+);
+CREATE INDEX move_change_tenant_id_xact_idx ON tenancy.move_change (tenant_id, xact);
+COMMENT ON TABLE tenancy.move_change IS 'Keys of rows that were written while their tenant moved online';
 
 /*
  * Schemas and databases that were cloned ahead of need.  Each has a row of

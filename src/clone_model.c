@@ -556,7 +556,10 @@ read_constraints(Model *m, Table *table)
 	}
 }
 
-/* PostgreSQL's own triggers are made with their constraint, and enabled. */
+/*
+ * PostgreSQL's own triggers are made with their constraint, and enabled.  Those
+ * of an online move belong to no constraint, and not to the model.
+ */
 static void
 read_triggers(Model *m, Table *table)
 {
@@ -568,7 +571,7 @@ read_triggers(Model *m, Table *table)
 
 		if (!trigger->tgisinternal)
 			table->triggers = lappend(table->triggers, lfirst(lc));
-		else if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
+		else if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN && OidIsValid(trigger->tgconstraint))
 			tenancy_clone_refuse(m, ConstraintRelationId, trigger->tgconstraint,
 								 "its triggers are disabled");
 	}

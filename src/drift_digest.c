@@ -351,7 +351,7 @@ read_commented(TenancyDigester *d, CatalogId id, Oid classid, Oid key)
 
 /*
  * PostgreSQL's own triggers are named by number, and come with a constraint: they
- * count if they are not enabled as usual.
+ * count if they are not enabled as usual.  Those of an online move do not.
  */
 static void
 read_triggers(TenancyDigester *d, Oid relid)
@@ -364,7 +364,7 @@ read_triggers(TenancyDigester *d, Oid relid)
 
 		if (trigger->tgisinternal)
 		{
-			if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
+			if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN && OidIsValid(trigger->tgconstraint))
 				d->internal_triggers = lappend(d->internal_triggers, trigger);
 			continue;
 		}

@@ -15,6 +15,10 @@
  *	  own transaction makes it and switches.
  * 4. The rows, the schema or the database that are left where it was are removed.
  *
+ * Online, the tenant stays active while a worker copies its rows, notes what
+ * is written meanwhile and catches up (move_online.c, move_log.c); 1. and 2. come
+ * when little is left to be done.
+ *
  * A move that ends before the switch is undone: the tenant is active again
  * where it was.  An error has a worker do that, because the session that fails
  * cannot.  After a crash, nobody does until repair() or the next call, which
@@ -29,6 +33,7 @@
 #include <unistd.h>
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "compat.h"
@@ -42,6 +47,8 @@
 #include "import.h"
 #include "miscadmin.h"
 #include "move.h"
+#include "move_log.h"
+#include "move_online.h"
 #include "move_rows.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
@@ -58,12 +65,6 @@
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_move_tenant);
-
-/* How long to wait for older writers, unless lock_timeout says so. */
-#define WRITERS_TIMEOUT		"30s"
-
-/* The locks that keep SHARE locks away, but for VACUUM's. */
-#define WRITERS_LOCKS		"'{RowExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'"
 
 /* How long to wait for a failed move to be undone. */
 #define UNDO_TIMEOUT_MS		10000
@@ -115,6 +116,33 @@ set_database_status(const TenancyTenant *tenant, const char *old, const char *ne
 	(void) tenancy_worker_run(job);
 }
 
+/* Is there an online move of the tenant that is not finished? */
+static bool
+is_online(const char *id_text)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT tenant_id FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s' AND online", id_text)) != NIL;
+}
+
+/*
+ * Let nothing of the tenant's be noted any more.  If it has not been switched,
+ * it is active before that: dropping triggers may take time.  Both are done by
+ * a worker, and committed.
+ */
+static void
+stop_noting(const char *id_text)
+{
+	TenancyJob *job = tenancy_move_job();
+
+	tenancy_worker_add(job, "UPDATE tenancy.move SET phase = 'capturing' WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+					   " AND phase OPERATOR(pg_catalog.=) 'copying'", id_text);
+	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
+					   " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", id_text);
+	job->function = "tenancy_move_log_detach_main";
+	job->argument = id_text;
+	(void) tenancy_worker_run(job);
+}
+
 /* Let the tenant be active where it was.  Returns whether there was something to undo. */
 static bool
 undo(const pg_uuid_t *id)
@@ -128,11 +156,13 @@ undo(const pg_uuid_t *id)
 		return false;
 	if (tenant.status == TENANCY_MOVING && tenant.mode == TENANCY_DATABASE)
 		set_database_status(&tenant, "moving", "active");
+	if (is_online(id_text))
+		stop_noting(id_text);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	undone = tenancy_exec_format("UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
 								 " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", id_text);
 	undone += tenancy_exec_format("DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-								  " AND phase OPERATOR(pg_catalog.=) 'copying'", id_text);
+								  " AND phase OPERATOR(pg_catalog.<>) 'switched'", id_text);
 	tenancy_exec_end(&exec);
 	return undone > 0;
 }
@@ -206,7 +236,12 @@ finish(const pg_uuid_t *id, TenancyMode from)
 	tenancy_registry_get(tenancy_ident_uuid_text(id), &tenant);
 	tenancy_move_target(&tenant, from, &old);
 	if (from == TENANCY_SHARED)
+	{
+		/* A schema's triggers go with it. */
+		if (is_online(tenancy_ident_uuid_text(id)))
+			stop_noting(tenancy_ident_uuid_text(id));
 		delete_rows(id);
+	}
 	else if (from == TENANCY_DATABASE)
 		tenancy_database_drop(&old);
 	else
@@ -326,9 +361,24 @@ check_move(const TenancyTenant *tenant, TenancyMode mode)
 	}
 }
 
-/* Write the move down, and let nobody begin to write to the tenant. */
+/* An online move needs to tell rows apart, and tables whose writers it can note. */
 static void
-begin_move(Leader *leader, TenancyMode mode)
+check_online(const TenancyTenant *tenant, TenancyMode mode)
+{
+	TenancyModule *module = linitial(tenancy_registry_modules());
+
+	if (tenant->mode == TENANCY_DATABASE || mode == TENANCY_DATABASE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move tenant \"%s\" online into or out of a database", tenant->slug),
+				 errhint("Use online => false.")));
+	tenancy_move_log_refuse_keyless(get_namespace_oid(tenant->mode == TENANCY_SCHEMA ? tenant->schema_name :
+													  module->model_schema, false));
+}
+
+/* Write the move down, and unless it is online, let nobody begin to write to the tenant. */
+static void
+begin_move(Leader *leader, TenancyMode mode, bool online)
 {
 	TenancyTenant tenant;
 	TenancyExec exec;
@@ -336,11 +386,16 @@ begin_move(Leader *leader, TenancyMode mode)
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_registry_get_locked(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
 	check_move(&tenant, mode);
-	tenancy_provision_set_status(&tenant, "moving", NULL);
+	if (online)
+		check_online(&tenant, mode);
+	else
+		tenancy_provision_set_status(&tenant, "moving", NULL);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO tenancy.move (tenant_id, from_mode, to_mode) VALUES ('%s', '%s', '%s')",
+	tenancy_exec_format("INSERT INTO tenancy.move (tenant_id, from_mode, to_mode, online, phase, refused_at)"
+						" VALUES ('%s', '%s', '%s', %s)",
 						tenancy_ident_uuid_text(&tenant.id),
-						tenancy_mode_text(tenant.mode), tenancy_mode_text(mode));
+						tenancy_mode_text(tenant.mode), tenancy_mode_text(mode),
+						online ? "true, 'capturing', NULL" : "false, 'copying', pg_catalog.clock_timestamp()");
 	tenancy_exec_end(&exec);
 	SPI_commit();
 	leader->is_begun = true;
@@ -348,83 +403,11 @@ begin_move(Leader *leader, TenancyMode mode)
 	AcceptInvalidationMessages();
 }
 
-/*
- * The transactions that are writing to the tenant's tables, as virtual ids.  In
- * a tenant's own database, we know the tables by no more than that they are not
- * PostgreSQL's.
- */
-static List *
-find_writers(const TenancyTenant *tenant)
-{
-	StringInfoData tables;
-	ListCell   *lc;
-
-	if (tenant->mode == TENANCY_DATABASE)
-		return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-			"SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l"
-			" WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.database OPERATOR(pg_catalog.=) %u"
-			" AND l.relation OPERATOR(pg_catalog.>=) %u AND l.granted"
-			" AND l.mode OPERATOR(pg_catalog.=) ANY (" WRITERS_LOCKS ")"
-			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
-			"  WHERE a.pid OPERATOR(pg_catalog.=) l.pid AND a.backend_type OPERATOR(pg_catalog.=) 'autovacuum worker')",
-			tenancy_database_oid(tenant), FirstNormalObjectId));
-	initStringInfo(&tables);
-	foreach(lc, tenancy_registry_tables(tenant))
-		appendStringInfo(&tables, "%s%u", tables.len > 0 ? "," : "", lfirst_oid(lc));
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks"
-		" WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND database OPERATOR(pg_catalog.=) %u"
-		" AND relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[]) AND granted"
-		" AND mode OPERATOR(pg_catalog.=) ANY (" WRITERS_LOCKS ")"
-		" AND pid IS DISTINCT FROM %d",
-		MyDatabaseId, tables.data, MyProcPid));
-}
-
-/*
- * Wait for the transactions that were writing when the tenant became moving.
- * Whoever locks a table later hears of it by that, and is refused.
- *
- * Nobody can tell for which tenant a transaction writes to a shared table, so
- * that it is all of them.
- */
-static void
-wait_for_writers(const TenancyTenant *tenant)
-{
-	List	   *writers = find_writers(tenant);
-	TenancyExec exec;
-	ListCell   *lc;
-
-	commit_here();				/* without a snapshot */
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	if (LockTimeout == 0)
-		tenancy_exec_set("lock_timeout", WRITERS_TIMEOUT);
-	foreach(lc, writers)
-	{
-		VirtualTransactionId id;
-
-		if (sscanf(lfirst(lc), "%d/%u", &tenancy_vxid_process(id), &id.localTransactionId) == 2)
-			(void) VirtualXactLock(id, true);
-	}
-	tenancy_exec_end(&exec);
-}
-
-/* A job whose statements see what is there when they begin. */
-static TenancyJob *
-new_job(void)
-{
-	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
-
-	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'read committed'");
-	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
-	tenancy_worker_commit(job);
-	return job;
-}
-
 /* Have the rows copied and the tenant switched, in a worker. */
 static void
 run_worker(const Leader *leader)
 {
-	TenancyJob *job = new_job();
+	TenancyJob *job = tenancy_move_job();
 
 	tenancy_worker_add(job, "SELECT tenancy.move_rows('%s')", tenancy_ident_uuid_text(&leader->undo.id));
 	(void) tenancy_worker_run(job);
@@ -477,7 +460,7 @@ move_to_database(Leader *leader, const TenancyTenant *tenant)
 static void
 move_from_database(Leader *leader, const TenancyTenant *tenant)
 {
-	TenancyJob *job = new_job();
+	TenancyJob *job = tenancy_move_job();
 	char	   *manifest = write_files(leader, tenant);
 
 	tenancy_worker_add(job, "SELECT tenancy.move_load('%s', %s, %s)", tenancy_ident_uuid_text(&tenant->id),
@@ -485,45 +468,81 @@ move_from_database(Leader *leader, const TenancyTenant *tenant)
 	(void) tenancy_worker_run(job);
 }
 
+/* Refuse and wait for the tenant's writers, have its rows copied, and switch. */
+static void
+move_offline(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
+{
+	List	   *writers;
+
+	if (tenant->mode == TENANCY_DATABASE)
+		set_database_status(tenant, "active", "moving");
+	writers = tenancy_move_find_writers(tenant);
+	commit_here();				/* without a snapshot */
+	tenancy_move_wait_for_writers(writers, LockTimeout);
+	if (mode == TENANCY_DATABASE)
+		move_to_database(leader, tenant);
+	else if (tenant->mode == TENANCY_DATABASE)
+		move_from_database(leader, tenant);
+	else
+		run_worker(leader);
+}
+
+/* Have a worker do all of that, at the end. */
+static void
+move_online(Leader *leader)
+{
+	TenancyJob *job = tenancy_move_job();
+
+	job->function = "tenancy_move_online_main";
+	job->argument = psprintf("%s %d", tenancy_ident_uuid_text(&leader->undo.id), LockTimeout);
+	(void) tenancy_worker_run(job);
+}
+
+/* Tell for how long the tenant's writers were refused. */
+static void
+report_pause(const TenancyTenant *tenant, TenancyMode mode)
+{
+	TenancyExec exec;
+	char	   *ms;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	ms = tenancy_exec_text_format(&exec, "SELECT pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp()"
+								  " OPERATOR(pg_catalog.-) refused_at) OPERATOR(pg_catalog.*) 1000)"
+								  " FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+								  tenancy_ident_uuid_text(&tenant->id));
+	tenancy_exec_end(&exec);
+	ereport(NOTICE,
+			(errmsg("tenant \"%s\" has moved to mode %s", tenant->slug, tenancy_mode_text(mode)),
+			 errdetail("It could not be written to for %s ms.", ms ? ms : "0")));
+}
+
 /* Move the tenant, with the lock on the move. */
 static void
-lead(Leader *leader, TenancyMode mode)
+lead(Leader *leader, TenancyMode mode, bool online)
 {
 	TenancyTenant tenant;
-	TenancyMode from;
-	TimestampTz start;
 
 	(void) settle(&leader->undo.id);
 	commit_here();
 	tenancy_registry_get(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
-	from = tenant.mode;
-	if (from == mode)
+	if (tenant.mode == mode)
 	{
 		ereport(NOTICE,
 				(errmsg("tenant \"%s\" is in mode %s", tenant.slug, tenancy_mode_text(mode))));
 		return;
 	}
-	start = GetCurrentTimestamp();
-	begin_move(leader, mode);
-	if (from == TENANCY_DATABASE)
-		set_database_status(&tenant, "active", "moving");
-	wait_for_writers(&tenant);
-	if (mode == TENANCY_DATABASE)
-		move_to_database(leader, &tenant);
-	else if (from == TENANCY_DATABASE)
-		move_from_database(leader, &tenant);
+	begin_move(leader, mode, online);
+	if (online)
+		move_online(leader);
 	else
-		run_worker(leader);
+		move_offline(leader, &tenant, mode);
 	leader->is_begun = false;
-	ereport(NOTICE,
-			(errmsg("tenant \"%s\" has moved to mode %s", tenant.slug, tenancy_mode_text(mode)),
-			 errdetail("It could not be written to for %.0f ms.",
-					   (GetCurrentTimestamp() - start) / 1000.0)));
-	finish(&tenant.id, from);
+	report_pause(&tenant, mode);
+	finish(&tenant.id, tenant.mode);
 	commit_here();
 }
 
-/* move_tenant(tenant text, mode isolation_mode) */
+/* move_tenant(tenant text, mode isolation_mode, online boolean) */
 Datum
 tenancy_move_tenant(PG_FUNCTION_ARGS)
 {
@@ -533,6 +552,7 @@ tenancy_move_tenant(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_require_arg(fcinfo, 1, "mode");
+	tenancy_require_arg(fcinfo, 2, "online");
 	tenancy_exec_refuse_transaction(fcinfo, "tenancy.move_tenant()", "It commits before and after it copies the tenant's rows.");
 	tenancy_registry_refuse_home();
 	tenancy_registry_refuse_on_standby();
@@ -551,7 +571,7 @@ tenancy_move_tenant(PG_FUNCTION_ARGS)
 	leader->is_locked = true;
 	PG_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(leader));
 	{
-		lead(leader, mode);
+		lead(leader, mode, PG_GETARG_BOOL(2));
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(leader));
 	abandon(0, PointerGetDatum(leader));

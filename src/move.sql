@@ -1,9 +1,9 @@
-/* move.c, move_rows.c: moving tenants to another mode */
+/* move.c, move_online.c, move_log.c, move_rows.c: moving tenants to another mode */
 
-CREATE PROCEDURE tenancy.move_tenant(tenant text, mode tenancy.isolation_mode)
+CREATE PROCEDURE tenancy.move_tenant(tenant text, mode tenancy.isolation_mode, online boolean DEFAULT false)
 AS 'MODULE_PATHNAME', 'tenancy_move_tenant'
 LANGUAGE C;
-COMMENT ON PROCEDURE tenancy.move_tenant(text, tenancy.isolation_mode) IS
+COMMENT ON PROCEDURE tenancy.move_tenant(text, tenancy.isolation_mode, boolean) IS
 'Moves a tenant with all its rows to another isolation mode';
 
 CREATE FUNCTION tenancy.move_rows(id uuid)
@@ -20,5 +20,12 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION tenancy.move_load(uuid, jsonb, text) IS
 'For move_tenant: how its background worker loads the rows of a database tenant';
 
-REVOKE ALL ON PROCEDURE tenancy.move_tenant(text, tenancy.isolation_mode) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tenancy.move_rows(uuid), tenancy.move_load(uuid, jsonb, text) FROM PUBLIC;
+CREATE FUNCTION tenancy.move_note()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'tenancy_move_note'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.move_note() IS
+'For move_tenant: how triggers on a tenant''s tables note what is written while it moves online';
+
+REVOKE ALL ON PROCEDURE tenancy.move_tenant(text, tenancy.isolation_mode, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.move_rows(uuid), tenancy.move_load(uuid, jsonb, text), tenancy.move_note() FROM PUBLIC;

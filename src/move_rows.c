@@ -50,34 +50,6 @@ PG_FUNCTION_INFO_V1(tenancy_move_load);
 /* How long to wait for locks, in milliseconds: the tenant's writers wait, too. */
 #define LOCK_TIMEOUT	"10000"
 
-/* A table on both sides. */
-typedef struct Pair
-{
-	char	   *name;
-	Oid			source;
-	Oid			target;
-	char		source_kind;	/* their relkinds */
-	char		target_kind;
-	Oid			owner;			/* of both */
-	Oid			target_owner;
-	char	   *tenant_column;	/* of the shared table */
-	StringInfoData columns;		/* of the target */
-	StringInfoData values;		/* of the source, for them */
-	StringInfoData hashed;		/* what can be compared, on both sides */
-} Pair;
-
-typedef struct Move
-{
-	TenancyTenant from;
-	TenancyTenant to;
-	TenancyModule module;
-	char	   *id;
-	Oid			source_schema;
-	Oid			target_schema;
-	List	   *pairs;
-} Move;
-
-
 /* ----------------------------------------------------------------
  * What there is to move
  * ----------------------------------------------------------------
@@ -97,16 +69,16 @@ tenancy_move_target(const TenancyTenant *tenant, TenancyMode mode, TenancyTenant
 		strlcpy(moved->database_name, tenancy_ident_database(tenant->slug), NAMEDATALEN);
 }
 
-static const char *
-schema_name(const Move *move, const TenancyTenant *tenant)
+const char *
+tenancy_move_schema(const TenancyMove *move, const TenancyTenant *tenant)
 {
 	return tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : move->module.model_schema;
 }
 
-static void refuse_difference(const Move *move, const char *detail) pg_attribute_noreturn();
+static void refuse_difference(const TenancyMove *move, const char *detail) pg_attribute_noreturn();
 
 static void
-refuse_difference(const Move *move, const char *detail)
+refuse_difference(const TenancyMove *move, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -116,7 +88,7 @@ refuse_difference(const Move *move, const char *detail)
 }
 
 static void
-check_pair(const Move *move, const Pair *pair)
+check_pair(const TenancyMove *move, const TenancyMovePair *pair)
 {
 	if (!OidIsValid(pair->source) || !OidIsValid(pair->target) ||
 		pair->source_kind != pair->target_kind)
@@ -146,7 +118,7 @@ check_pair(const Move *move, const Pair *pair)
 	" AND (NOT relispartition OR relkind OPERATOR(pg_catalog.=) 'f'))"
 
 static void
-find_pairs(Move *move)
+find_pairs(TenancyMove *move)
 {
 	TenancyExec exec;
 	uint64		nrows;
@@ -165,7 +137,7 @@ find_pairs(Move *move)
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Pair	   *pair = palloc0(sizeof(Pair));
+		TenancyMovePair *pair = palloc0(sizeof(TenancyMovePair));
 		char	   *values[8];
 
 		for (int n = 0; n < lengthof(values); n++)
@@ -201,7 +173,7 @@ is_hashable(Oid source_type, Oid target_type)
 
 /* Note a column of the pair, by its name and type on both sides. */
 static void
-add_column(const Move *move, Pair *pair, const char *name, Oid source_type, Oid target_type,
+add_column(const TenancyMove *move, TenancyMovePair *pair, const char *name, Oid source_type, Oid target_type,
 		   const char *type_name)
 {
 	const char *column = quote_identifier(name);
@@ -224,7 +196,7 @@ add_column(const Move *move, Pair *pair, const char *name, Oid source_type, Oid 
 	" AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '')"
 
 static void
-find_columns(const Move *move, Pair *pair)
+find_columns(const TenancyMove *move, TenancyMovePair *pair)
 {
 	TenancyExec exec;
 	uint64		nrows;
@@ -259,11 +231,11 @@ find_columns(const Move *move, Pair *pair)
 }
 
 /* Where the tenant's rows are on a side: what stands behind FROM. */
-static char *
-rows_of(const Move *move, const Pair *pair, const TenancyTenant *side)
+char *
+tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair *pair, const TenancyTenant *side)
 {
 	return psprintf("%s%s%s", pair->source_kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					quote_qualified_identifier(schema_name(move, side), pair->name),
+					quote_qualified_identifier(tenancy_move_schema(move, side), pair->name),
 					side->mode != TENANCY_SHARED ? "" :
 					psprintf(" WHERE %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
 							 quote_identifier(pair->tenant_column), move->id));
@@ -275,18 +247,32 @@ rows_of(const Move *move, const Pair *pair, const TenancyTenant *side)
  * ----------------------------------------------------------------
  */
 
-static void
-copy_rows(const Move *move, const Pair *pair)
+/* The statement that copies what is selected FROM rows. */
+char *
+tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair, const char *rows)
 {
-	TenancyExec exec;
-	const char *schema = schema_name(move, &move->to);
+	return psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
+					quote_qualified_identifier(tenancy_move_schema(move, &move->to), pair->name),
+					pair->columns.data, pair->values.data, rows);
+}
 
-	tenancy_exec_begin(&exec, pair->owner, psprintf("%s, pg_temp", quote_identifier(schema)));
+/* Run statements that write to the target. */
+void
+tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePair *pair, TenancyExec *exec)
+{
+	tenancy_exec_begin(exec, pair->owner,
+					   psprintf("%s, pg_temp", quote_identifier(tenancy_move_schema(move, &move->to))));
 	tenancy_exec_noforce_rls();
 	tenancy_exec_set("session_replication_role", "replica");
-	tenancy_exec_format("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
-						quote_qualified_identifier(schema, pair->name),
-						pair->columns.data, pair->values.data, rows_of(move, pair, &move->from));
+}
+
+static void
+copy_rows(const TenancyMove *move, const TenancyMovePair *pair)
+{
+	TenancyExec exec;
+
+	tenancy_move_exec_begin(move, pair, &exec);
+	tenancy_exec_sql(tenancy_move_copy_statement(move, pair, tenancy_move_rows_of(move, pair, &move->from)));
 	tenancy_exec_end(&exec);
 }
 
@@ -294,8 +280,8 @@ copy_rows(const Move *move, const Pair *pair)
  * Let the sequences go on where those of the source are.  Those of the shared
  * tables are never set back.
  */
-static void
-set_sequences(const Move *move)
+void
+tenancy_move_set_sequences(const TenancyMove *move)
 {
 	ListCell   *lc;
 	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
@@ -327,28 +313,34 @@ set_sequences(const Move *move)
  * ----------------------------------------------------------------
  */
 
-/* The number of the tenant's rows on one side, and the sum of their hashes. */
+/* What tells rows that are selected: their number, and the sum of their hashes. */
+char *
+tenancy_move_description(const TenancyMovePair *pair)
+{
+	return psprintf("pg_catalog.format('%%s rows with checksum %%s', pg_catalog.count(*),"
+					" COALESCE(pg_catalog.sum(pg_catalog.hash_record_extended(ROW(%s), 0)), 0))",
+					pair->hashed.data);
+}
+
+/* The same of the tenant's rows on one side. */
 static char *
-describe_rows(const Move *move, const Pair *pair, const TenancyTenant *side)
+describe_rows(const TenancyMove *move, const TenancyMovePair *pair, const TenancyTenant *side)
 {
 	TenancyExec exec;
 	char	   *description;
 
 	tenancy_exec_begin(&exec, pair->owner, TENANCY_PATH_NONE);
 	tenancy_exec_noforce_rls();
-	description = tenancy_exec_text_format(&exec, "SELECT pg_catalog.format('%%s rows with checksum %%s', pg_catalog.count(*),"
-										   " COALESCE(pg_catalog.sum(pg_catalog.hash_record_extended(ROW(%s), 0)), 0)) FROM %s",
-										   pair->hashed.data, rows_of(move, pair, side));
+	description = tenancy_exec_text_format(&exec, "SELECT %s FROM %s", tenancy_move_description(pair),
+										   tenancy_move_rows_of(move, pair, side));
 	tenancy_exec_end(&exec);
 	return description;
 }
 
-static void
-compare_rows(const Move *move, const Pair *pair)
+/* Compare descriptions of both sides. */
+void
+tenancy_move_compare(const TenancyMovePair *pair, const char *source, const char *target)
 {
-	char	   *source = describe_rows(move, pair, &move->from);
-	char	   *target = describe_rows(move, pair, &move->to);
-
 	if (strcmp(source, target) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -376,8 +368,8 @@ find_flaw(Oid role, const char *query)
  * For each foreign key that allows it, the catalogs write a query; it needs to
  * read both tables, and so they must be of one owner.
  */
-static void
-check_references(const Move *move)
+void
+tenancy_move_check_references(const TenancyMove *move)
 {
 	ListCell   *lc;
 	List	   *queries = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
@@ -430,7 +422,7 @@ check_references(const Move *move)
  * fire.  Where the tenant column is a part of it, the source has seen to it.
  */
 static void
-check_deferrable(const Move *move)
+check_deferrable(const TenancyMove *move)
 {
 	char	   *constraint = find_flaw(tenancy_registry_owner(), psprintf(
 		"SELECT k.conname FROM pg_catalog.pg_constraint k"
@@ -451,7 +443,7 @@ check_deferrable(const Move *move)
 
 /* A copy that has not had all migrations, or too many, is not like the model. */
 static void
-check_level(const Move *move)
+check_level(const TenancyMove *move)
 {
 	TenancyExec exec;
 	uint64		found;
@@ -475,20 +467,27 @@ check_level(const Move *move)
  * ----------------------------------------------------------------
  */
 
-/* What is to be done, as the caller has written it down; locked. */
-static void
-read_move(Move *move)
+/*
+ * What is to be done, as the caller has written it down; locked, once writers
+ * are refused.
+ */
+void
+tenancy_move_read(TenancyMove *move, bool writers_refused)
 {
 	TenancyExec exec;
 	char	   *mode;
 
 	tenancy_registry_lock_access(ShareLock);
-	tenancy_registry_get_locked(move->id, &move->from);
+	if (writers_refused)
+		tenancy_registry_get_locked(move->id, &move->from);
+	else
+		tenancy_registry_get(move->id, &move->from);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	mode = tenancy_exec_text_format(&exec, "SELECT to_mode FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-									" AND phase OPERATOR(pg_catalog.=) 'copying' FOR UPDATE", move->id);
+									" AND phase OPERATOR(pg_catalog.=) %s", move->id,
+									writers_refused ? "'copying' FOR UPDATE" : "'capturing'");
 	tenancy_exec_end(&exec);
-	if (mode == NULL || move->from.status != TENANCY_MOVING)
+	if (mode == NULL || move->from.status != (writers_refused ? TENANCY_MOVING : TENANCY_ACTIVE))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tenant \"%s\" is no longer being moved", move->from.slug)));
@@ -497,11 +496,10 @@ read_move(Move *move)
 	move->module = *(TenancyModule *) linitial(tenancy_registry_modules());
 }
 
-/* Nobody changes the source's tables, and a tenant's own are not written to. */
+/* Lock the source's tables. */
 void
-tenancy_move_lock_source(const TenancyTenant *tenant)
+tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode)
 {
-	LOCKMODE	mode = tenant->mode == TENANCY_SCHEMA ? ShareLock : AccessShareLock;
 	List	   *tables = tenancy_registry_tables(tenant);
 	TenancyExec exec;
 	ListCell   *lc;
@@ -514,9 +512,16 @@ tenancy_move_lock_source(const TenancyTenant *tenant)
 	tenancy_exec_end(&exec);
 }
 
+/* Nobody changes the source's tables, and a tenant's own are not written to. */
+void
+tenancy_move_lock_source(const TenancyTenant *tenant)
+{
+	tenancy_move_lock_tables(tenant, tenant->mode == TENANCY_SCHEMA ? ShareLock : AccessShareLock);
+}
+
 /* Can the source be left? */
-static void
-check_source(const Move *move)
+void
+tenancy_move_check_source(const TenancyMove *move)
 {
 	tenancy_registry_refuse_recording(move->module.name);
 	if (move->from.mode != TENANCY_SHARED)
@@ -531,19 +536,31 @@ check_source(const Move *move)
 
 /* Make ready where the rows go to. */
 static void
-prepare_target(Move *move)
+prepare_target(TenancyMove *move)
 {
 	if (move->to.mode == TENANCY_SCHEMA)
 		tenancy_clone_schema(&move->to, &move->module);
-	move->source_schema = get_namespace_oid(schema_name(move, &move->from), false);
-	move->target_schema = get_namespace_oid(schema_name(move, &move->to), false);
+	move->source_schema = get_namespace_oid(tenancy_move_schema(move, &move->from), false);
+	move->target_schema = get_namespace_oid(tenancy_move_schema(move, &move->to), false);
 	if (move->to.mode == TENANCY_SHARED)
 		check_deferrable(move);
 }
 
+/* The same, and find what is to be copied. */
+void
+tenancy_move_prepare(TenancyMove *move)
+{
+	ListCell   *lc;
+
+	prepare_target(move);
+	find_pairs(move);
+	foreach(lc, move->pairs)
+		find_columns(move, lfirst(lc));
+}
+
 /* Let those who may act for the tenant into the model schema. */
-static void
-grant_model(const Move *move)
+void
+tenancy_move_grant_model(const TenancyMove *move)
 {
 	ListCell   *lc;
 	List	   *roles = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
@@ -593,6 +610,18 @@ tenancy_move_switch(const TenancyTenant *tenant)
 	tenancy_exec_end(&exec);
 }
 
+/* A job whose statements see what is there when they begin. */
+TenancyJob *
+tenancy_move_job(void)
+{
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
+
+	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'read committed'");
+	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
+	tenancy_worker_commit(job);
+	return job;
+}
+
 static void
 check_worker(void)
 {
@@ -605,26 +634,24 @@ check_worker(void)
 
 /* Copy the rows, and check them on both sides. */
 static void
-copy_all(Move *move)
+copy_all(TenancyMove *move)
 {
 	ListCell   *lc;
 
-	prepare_target(move);
-	find_pairs(move);
-	foreach(lc, move->pairs)
-		find_columns(move, lfirst(lc));
+	tenancy_move_prepare(move);
 	foreach(lc, move->pairs)
 		copy_rows(move, lfirst(lc));
-	set_sequences(move);
+	tenancy_move_set_sequences(move);
 	foreach(lc, move->pairs)
 	{
-		Pair	   *pair = lfirst(lc);
+		TenancyMovePair *pair = lfirst(lc);
 
 		tenancy_rows_check_foreign_keys(pair->target, pair->owner,
 										move->to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move->id);
 	}
 	foreach(lc, move->pairs)
-		compare_rows(move, lfirst(lc));
+		tenancy_move_compare(lfirst(lc), describe_rows(move, lfirst(lc), &move->from),
+							 describe_rows(move, lfirst(lc), &move->to));
 }
 
 /*
@@ -635,21 +662,21 @@ copy_all(Move *move)
 Datum
 tenancy_move_rows(PG_FUNCTION_ARGS)
 {
-	Move		move;
+	TenancyMove move;
 
 	check_worker();
 	memset(&move, 0, sizeof(move));
 	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
-	read_move(&move);
+	tenancy_move_read(&move, true);
 	tenancy_move_lock_source(&move.from);
-	check_source(&move);
-	move.source_schema = get_namespace_oid(schema_name(&move, &move.from), false);
+	tenancy_move_check_source(&move);
+	move.source_schema = get_namespace_oid(tenancy_move_schema(&move, &move.from), false);
 	if (move.to.mode != TENANCY_DATABASE)
 		copy_all(&move);
 	if (move.from.mode == TENANCY_SHARED)
-		check_references(&move);
+		tenancy_move_check_references(&move);
 	if (move.to.mode == TENANCY_SHARED)
-		grant_model(&move);
+		tenancy_move_grant_model(&move);
 	if (move.to.mode != TENANCY_DATABASE)
 		tenancy_move_switch(&move.to);
 	PG_RETURN_VOID();
@@ -663,18 +690,18 @@ Datum
 tenancy_move_load(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *manifest = PG_GETARG_JSONB_P(1);
-	Move		move;
+	TenancyMove move;
 
 	check_worker();
 	memset(&move, 0, sizeof(move));
 	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
-	read_move(&move);
-	check_source(&move);
+	tenancy_move_read(&move, true);
+	tenancy_move_check_source(&move);
 	prepare_target(&move);
 	tenancy_import_load(quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest))),
 						text_to_cstring(PG_GETARG_TEXT_PP(2)), &move.to);
 	if (move.to.mode == TENANCY_SHARED)
-		grant_model(&move);
+		tenancy_move_grant_model(&move);
 	tenancy_move_switch(&move.to);
 	PG_RETURN_VOID();
 }

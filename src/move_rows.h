@@ -8,6 +8,7 @@
 #ifndef TENANCY_MOVE_ROWS_H
 #define TENANCY_MOVE_ROWS_H
 
+#include "exec.h"
 #include "registry.h"
 #include "worker.h"
 
@@ -20,6 +21,52 @@
 	" SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid OPERATOR(pg_catalog.=) up.oid)" \
 	" SELECT pt.tenant_column FROM tenancy.protected_table pt JOIN up ON pt.relation OPERATOR(pg_catalog.=) up.oid LIMIT 1)"
 
+/* A table on both sides. */
+typedef struct TenancyMovePair
+{
+	char	   *name;
+	Oid			source;
+	Oid			target;
+	char		source_kind;	/* their relkinds */
+	char		target_kind;
+	Oid			owner;			/* of both */
+	Oid			target_owner;
+	char	   *tenant_column;	/* of the shared table */
+	StringInfoData columns;		/* of the target */
+	StringInfoData values;		/* of the source, for them */
+	StringInfoData hashed;		/* what can be compared, on both sides */
+	List	   *logged;			/* names of the columns that the log has: move_log.c */
+	List	   *operators;		/* of those that tell rows apart, which come first */
+} TenancyMovePair;
+
+typedef struct TenancyMove
+{
+	TenancyTenant from;
+	TenancyTenant to;
+	TenancyModule module;
+	char	   *id;
+	Oid			source_schema;
+	Oid			target_schema;
+	List	   *pairs;
+} TenancyMove;
+
+extern const char *tenancy_move_schema(const TenancyMove *move, const TenancyTenant *tenant);
+extern char *tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair *pair,
+								  const TenancyTenant *side);
+extern char *tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair,
+										 const char *rows);
+extern char *tenancy_move_description(const TenancyMovePair *pair);
+extern void tenancy_move_compare(const TenancyMovePair *pair, const char *source, const char *target);
+extern void tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePair *pair,
+									TenancyExec *exec);
+extern void tenancy_move_read(TenancyMove *move, bool writers_refused);
+extern void tenancy_move_check_source(const TenancyMove *move);
+extern void tenancy_move_prepare(TenancyMove *move);
+extern void tenancy_move_check_references(const TenancyMove *move);
+extern void tenancy_move_set_sequences(const TenancyMove *move);
+extern void tenancy_move_grant_model(const TenancyMove *move);
+extern TenancyJob *tenancy_move_job(void);
+extern void tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode);
 extern void tenancy_move_lock_source(const TenancyTenant *tenant);
 extern void tenancy_move_switch(const TenancyTenant *tenant);
 extern void tenancy_move_target(const TenancyTenant *tenant, TenancyMode mode, TenancyTenant *moved);

@@ -106,6 +106,7 @@ tenancy_plugin_install_module(PG_FUNCTION_ARGS)
 	get_arguments(fcinfo, &tenant, &module);
 	if (tenant.status != TENANCY_ACTIVE)
 		tenancy_provision_refuse_status(&tenant, "Modules are installed for active tenants only.");
+	tenancy_provision_refuse_move(&tenant);
 	if (tenancy_registry_is_installed(&tenant, &module))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

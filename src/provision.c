@@ -231,19 +231,22 @@ void
 tenancy_provision_refuse_move(const TenancyTenant *tenant)
 {
 	TenancyExec exec;
-	uint64		found;
+	char	   *phase;
 
 	if (tenant->status == TENANCY_MOVING)
 		tenancy_provision_refuse_status(tenant, "Wait for tenancy.move_tenant(), or call it again if it has failed.");
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = tenancy_exec_format("SELECT FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
-								tenancy_ident_uuid_text(&tenant->id));
+	phase = tenancy_exec_text_format(&exec, "SELECT phase FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+									 tenancy_ident_uuid_text(&tenant->id));
 	tenancy_exec_end(&exec);
-	if (found > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("tenant \"%s\" has moved, and not all of its old rows are gone", tenant->slug),
-				 errhint("Wait for tenancy.move_tenant(), or call it again if it has failed.")));
+	if (phase == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 strcmp(phase, "switched") == 0 ?
+			 errmsg("tenant \"%s\" has moved, and not all of its old rows are gone", tenant->slug) :
+			 errmsg("tenant \"%s\" is being moved", tenant->slug),
+			 errhint("Wait for tenancy.move_tenant(), or call it again if it has failed.")));
 }
 
 void

@@ -95,18 +95,16 @@ is_broken_apart(Oid constraint, Oid owner, const char *condition)
 }
 
 /*
- * Check the foreign keys of a table by one query for each, which the catalogs
- * write: of the tenant's rows, or of all of them where there is no tenant
- * column.  What refers to the registry is right by itself.  For workers.
+ * What checks the foreign keys of a table, one for each, which the catalogs
+ * write: the constraint's OID, whether the owner can run it, and a query that
+ * finds a row if it is broken.  The condition on the table's rows, f, is a
+ * literal, as text that begins with AND or is empty.  What refers to the
+ * registry is right by itself.
  */
-void
-tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column, const char *id)
+static List *
+foreign_key_checks(Oid table, Oid owner, const char *condition)
 {
-	const char *condition = tenant_column == NULL ? "''" :
-		quote_literal_cstr(psprintf(" AND f.%s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
-									quote_identifier(tenant_column), id));
-	ListCell   *lc;
-	List	   *queries = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s %%s SELECT FROM %%s%%s f WHERE (%%s)%%s AND NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
 		" k.oid, (pg_catalog.has_schema_privilege(%u, pc.relnamespace, 'USAGE')"
 		"  AND pg_catalog.bool_and(pg_catalog.has_column_privilege(%u, pc.oid, u.pk, 'SELECT')))::pg_catalog.int4,"
@@ -119,8 +117,37 @@ tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))"
 		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.oid, pc.relkind, pc.relnamespace",
 		owner, owner, condition, tenancy_registry_relation("tenant"), table, table));
+}
 
-	foreach(lc, queries)
+static char *
+tenant_condition(const char *tenant_column, const char *id)
+{
+	return quote_literal_cstr(tenant_column == NULL ? "" :
+							  psprintf(" AND f.%s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
+									   quote_identifier(tenant_column), id));
+}
+
+/* An error: rows were brought in that break a foreign key. */
+void
+tenancy_rows_refuse_broken(Oid table, const char *constraint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("rows of table \"%s\" violate foreign key constraint \"%s\"",
+					get_rel_name(table), constraint)));
+}
+
+/*
+ * Check the foreign keys of a table: of the tenant's rows, or of all of them
+ * where there is no tenant column.  For workers.
+ */
+void
+tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column, const char *id)
+{
+	const char *condition = tenant_condition(tenant_column, id);
+	ListCell   *lc;
+
+	foreach(lc, foreign_key_checks(table, owner, condition))
 	{
 		char	   *readable;
 		Oid			constraint = strtoul(lfirst(lc), &readable, 10);
@@ -128,11 +155,38 @@ tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 			is_broken_apart(constraint, owner, condition);
 
 		if (broken)
-			ereport(ERROR,
-					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-					 errmsg("rows of table \"%s\" violate foreign key constraint \"%s\"",
-							get_rel_name(table), get_constraint_name(constraint))));
+			tenancy_rows_refuse_broken(table, get_constraint_name(constraint));
 	}
+}
+
+/*
+ * The same for some of the tenant's rows, which a further condition on f
+ * selects: queries for the caller to run as the owner, which return the name of
+ * a constraint that is broken.  What the owner cannot read is checked at once, as
+ * a whole.
+ */
+List *
+tenancy_rows_foreign_key_queries(Oid table, Oid owner, const char *tenant_column, const char *id,
+								 const char *condition)
+{
+	const char *tenant = tenant_condition(tenant_column, id);
+	List	   *queries = NIL;
+	ListCell   *lc;
+
+	foreach(lc, foreign_key_checks(table, owner, psprintf("%s OPERATOR(pg_catalog.||) %s", tenant,
+														  quote_literal_cstr(condition))))
+	{
+		char	   *readable;
+		Oid			constraint = strtoul(lfirst(lc), &readable, 10);
+
+		if (readable[1] == '1')
+			queries = lappend(queries, psprintf("SELECT %s FROM (%s) broken",
+												quote_literal_cstr(get_constraint_name(constraint)),
+												readable + strlen(" 1 ")));
+		else if (is_broken_apart(constraint, owner, tenant))
+			tenancy_rows_refuse_broken(table, get_constraint_name(constraint));
+	}
+	return queries;
 }
 
 /*
