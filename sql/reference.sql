@@ -121,7 +121,11 @@ SELECT * FROM tenancy.sync_reference_tables();
 \c tenant_one
 \d regress_ref.plan
 \d regress_ref.country
-\dp regress_ref.*
+SELECT c.oid::regclass AS table, p.col, p.grantee::regrole, string_agg(p.privilege_type, ' ' ORDER BY p.privilege_type)
+FROM pg_class c CROSS JOIN LATERAL (SELECT NULL AS col, a.* FROM aclexplode(c.relacl) a
+	UNION ALL SELECT t.attname, a.* FROM pg_attribute t, aclexplode(t.attacl) a WHERE t.attrelid = c.oid) p
+WHERE c.relnamespace::regnamespace::text LIKE 'regress\_ref%' AND c.relkind = 'r' AND p.privilege_type <> 'MAINTAIN'
+GROUP BY c.oid, p.col, p.grantee ORDER BY c.oid::regclass::text, p.col NULLS FIRST, p.grantee::regrole::text;
 SELECT obj_description('regress_ref.plan'::regclass), col_description('regress_ref.plan'::regclass, 5);
 SELECT nspowner::regrole, has_schema_privilege('regress_app', 'regress_ref', 'CREATE') AS app, has_schema_privilege('regress_global', 'regress_ref', 'CREATE') AS owner
 FROM pg_namespace WHERE nspname = 'regress_ref';
@@ -229,7 +233,11 @@ SELECT * FROM tenancy.sync_reference_tables();
 \c tenant_one
 \d regress_ref.plan
 \d regress_ref2.land
-\dp regress_ref*.*
+SELECT c.oid::regclass AS table, p.col, p.grantee::regrole, string_agg(p.privilege_type, ' ' ORDER BY p.privilege_type)
+FROM pg_class c CROSS JOIN LATERAL (SELECT NULL AS col, a.* FROM aclexplode(c.relacl) a
+	UNION ALL SELECT t.attname, a.* FROM pg_attribute t, aclexplode(t.attacl) a WHERE t.attrelid = c.oid) p
+WHERE c.relnamespace::regnamespace::text LIKE 'regress\_ref%' AND c.relkind = 'r' AND p.privilege_type <> 'MAINTAIN'
+GROUP BY c.oid, p.col, p.grantee ORDER BY c.oid::regclass::text, p.col NULLS FIRST, p.grantee::regrole::text;
 SELECT * FROM regress_ref.plan ORDER BY 1;
 SELECT obj_description('regress_ref.plan'::regclass);
 -- a table that is none of ours

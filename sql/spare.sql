@@ -15,7 +15,7 @@ CREATE FUNCTION regress_model.notes() RETURNS bigint LANGUAGE sql SET search_pat
 	AS 'SELECT count(*) FROM note';
 GRANT USAGE ON SCHEMA regress_model TO regress_app, regress_late;
 GRANT SELECT, INSERT, UPDATE, DELETE ON regress_model.note TO regress_app;
-GRANT ALL ON regress_model.note TO regress_late;
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON regress_model.note TO regress_late;
 RESET ROLE;
 
 -- Refused
