@@ -16,6 +16,10 @@
  * the limit from where they were, at the rate at which they have been growing,
  * and at least once in MAX_CHANGES changes.
  *
+ * A session that has touched so many tables has grown by more than these caches:
+ * references to statistics, plans, what lies between the pieces.  That is why
+ * three quarters of the limit is where they are emptied.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -48,7 +52,7 @@ changes_until_halfway(Size size, Size limit)
 void
 tenancy_cache_trim(const pg_uuid_t *tenant)
 {
-	Size		limit = (Size) tenancy_guc_cache_limit * 1024;
+	Size		limit = (Size) tenancy_guc_cache_limit * 1024 / 4 * 3;
 	Size		size;
 
 	if (memcmp(&last_tenant, tenant, UUID_LEN) == 0)

@@ -585,20 +585,14 @@ rows_digest(Oid relid)
 char *
 tenancy_reference_digest(void)
 {
-	TenancyReferences references;
 	StringInfoData digest;
 	ListCell   *lc;
 
-	tenancy_reference_begin(&references);
-	if (references.tables == NIL)
-		return "";
 	initStringInfo(&digest);
-	appendStringInfoString(&digest, query_text("SELECT pg_catalog.md5(%s)", quote_literal_cstr(references.definitions)));
-	foreach(lc, references.tables)
-	{
-		appendStringInfo(&digest, " %s", rows_digest(lfirst_oid(lc)));
-		UnlockRelationOid(lfirst_oid(lc), AccessShareLock);
-	}
+	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(),
+									 "SELECT r.relation::pg_catalog.oid FROM tenancy.reference_table r"
+									 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation ORDER BY 1"))
+		appendStringInfo(&digest, " %s/%s", (char *) lfirst(lc), rows_digest(atooid(lfirst(lc))));
 	return digest.data;
 }
 
