@@ -375,7 +375,8 @@ add_access_roles(List *roles, const pg_uuid_t *tenant)
 
 /*
  * Let the roles that may act for the tenant into its schema, or the model that
- * it shares.  In a statement's rights that may.
+ * it shares.  To be called between tenancy_exec_begin() and tenancy_exec_end(),
+ * as a role that may grant it.
  */
 void
 tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant)

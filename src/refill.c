@@ -127,7 +127,7 @@ lock_spare(const char *id, TenancyTenant *spare)
 	return found && tenancy_ident_parse_uuid(id, &uuid) && tenancy_registry_find(&uuid, spare);
 }
 
-/* SQL: is relation c one that a copy just made does not have, with rows in it, or drawn from? */
+/* SQL: has relation c had rows, or been drawn from, as none has in a copy just made? */
 #define IS_USED \
 	"CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.>) 0" \
 	" WHEN 'S' THEN pg_catalog.pg_sequence_last_value(c.oid) IS NOT NULL END"

@@ -25,14 +25,14 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'migrate(text,text[],integer,integer,integer,interval,integer,boolean)', 'rollback(bigint,text,text[],integer,integer,integer,interval,integer,boolean)',
 	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_privileges(aclitem[],"char",oid,text)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
 	'copy_tenant(text,text,tenancy.isolation_mode)', 'start_recording(bigint,text,text,text[])', 'stop_recording(boolean)',
-	'move_tenant(text,tenancy.isolation_mode)', 'add_reference_table(regclass)', 'remove_reference_table(regclass)',
+	'move_tenant(text,tenancy.isolation_mode,boolean)', 'add_reference_table(regclass)', 'remove_reference_table(regclass)',
 	'sync_reference_tables()']), 'administrator';
 -- Called by the server, triggers or our own workers, by nobody else
 INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'policy_support(internal)', 'policy_allow_support(internal)',
-	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'keep_migration()']), 'internal';
+	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'keep_migration()', 'move_note()']), 'internal';
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
-	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'recorded_statement', 'recorded_statement_number_seq',
+	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',
 	'drift_copy', 'drift_member', 'drift_policy', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
 INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'spares']), 'administrator''s view';
