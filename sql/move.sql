@@ -335,16 +335,22 @@ ALTER SCHEMA tenant_a OWNER TO regress_owner;
 -- plug-ins
 CREATE SCHEMA regress_crm AUTHORIZATION regress_owner;
 SELECT tenancy.create_module('crm', 'regress_crm');
+SET ROLE regress_owner;
+CREATE TABLE regress_crm.lead (id int PRIMARY KEY);
+RESET ROLE;
 SELECT tenancy.install_module('a', 'crm');
 CALL tenancy.move_tenant('a', 'shared');
-SELECT tenancy.uninstall_module('a', 'crm');
-SELECT * FROM pg_temp.state ORDER BY slug;
-CALL tenancy.move_tenant('a', 'shared');
-SELECT * FROM pg_temp.state ORDER BY slug;
+SELECT count(*) FROM tenancy.protect_module('crm');
+-- in tables of one that the tenant has not, no rows may be left
+INSERT INTO regress_crm.lead VALUES (1, '00000000-0000-4000-8000-0000000000b1');
+CALL tenancy.move_tenant('b', 'schema');
+SELECT tenancy.export_tenant('b', '/nonexistent/b');
+SELECT tenancy.install_module('b', 'crm');
+SELECT slug, mode FROM pg_temp.state WHERE slug IN ('a', 'b');
 SELECT * FROM tenancy.repair();
 
 SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenant WHERE mode = 'schema';
 DROP EXTENSION tenancy CASCADE;
-DROP SCHEMA regress_model, regress_global, regress_crm CASCADE;
+DROP SCHEMA regress_crm, regress_model, regress_global CASCADE;
 DROP OWNED BY regress_app, regress_a, regress_owner, regress_other;
 DROP ROLE regress_app, regress_a, regress_owner, regress_other;

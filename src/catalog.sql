@@ -130,7 +130,7 @@ COMMENT ON COLUMN tenancy.reference_table.definition IS 'What a copy in a tenant
 CREATE TABLE tenancy.pending_database (
 	tenant_id		uuid NOT NULL,
 	action			text COLLATE "C" NOT NULL
-					CHECK (action OPERATOR(pg_catalog.=) ANY (ARRAY['create', 'drop', 'disconnect', 'rename', 'keys'])),
+					CHECK (action OPERATOR(pg_catalog.=) ANY (ARRAY['create', 'drop', 'disconnect', 'rename', 'keys', 'modules'])),
 	database_oid	oid NOT NULL,
 	xid				xid8 NOT NULL,
 	PRIMARY KEY (tenant_id, action)

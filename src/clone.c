@@ -70,6 +70,7 @@
 #include "clone_model.h"
 #include "clone_part.h"
 #include "clone_policy.h"
+#include "compat.h"
 #include "exec.h"
 #include "ident.h"
 #include "storage/lmgr.h"
@@ -413,6 +414,25 @@ run_statement(const TenancyCloneStatement *statement)
 }
 
 /*
+ * A plug-in whose owner is not the main module's refers to the tenant's tables
+ * as it does to the model's, if it may use that.
+ */
+static void
+grant_plugin_owner(const TenancyTenant *tenant, const TenancyModule *first, Oid owner)
+{
+	char	   *schema = tenancy_registry_schema(tenant, first);
+	Oid			first_owner = tenancy_registry_schema_owner(schema);
+	TenancyExec exec;
+
+	if (first_owner == owner || !OidIsValid(first_owner) ||
+		tenancy_namespace_aclcheck(get_namespace_oid(first->model_schema, false), owner, ACL_USAGE) != ACLCHECK_OK)
+		return;
+	tenancy_exec_begin(&exec, first_owner, TENANCY_PATH_NONE);
+	tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s", quote_identifier(schema), tenancy_clone_role_identifier(owner));
+	tenancy_exec_end(&exec);
+}
+
+/*
  * Create a tenant's copy of a module, in a schema of its own.  Definitions
  * name members of extensions that are in the model schema without a schema, so
  * that it must be on the path then, after the copy's.
@@ -420,7 +440,7 @@ run_statement(const TenancyCloneStatement *statement)
 void
 tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 {
-	char	   *schema = tenant_schema(tenant, module);
+	char	   *schema = tenancy_registry_schema(tenant, module);
 	List	   *schemas = list_make1(schema);
 	TenancyModule *first = main_module(module);
 	TenancyExec exec;
@@ -433,7 +453,10 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	tenancy_registry_add_copy(&tenant->id, module->name);
 
 	if (first != NULL)
-		schemas = lappend(schemas, tenant_schema(tenant, first));
+	{
+		schemas = lappend(schemas, tenancy_registry_schema(tenant, first));
+		grant_plugin_owner(tenant, first, m.owner);
+	}
 	if (m.has_extension_members)
 		schemas = list_concat(schemas, model_schemas(module, true));
 	tenancy_exec_begin(&exec, m.owner, path_of(schemas));

@@ -57,11 +57,6 @@ tenancy_copy_tenant(PG_FUNCTION_ARGS)
 	tenancy_ident_check_slug(slug);
 	mode = tenancy_mode_text(PG_ARGISNULL(2) ? tenant.mode :
 							 tenancy_mode_from_datum(PG_GETARG_DATUM(2)));
-	if (strcmp(mode, "database") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot copy a tenant into a database of its own"),
-				 errhint("Use mode => 'schema' or mode => 'shared'.")));
 	if (tenancy_registry_by_slug(slug, &tenant))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

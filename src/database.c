@@ -24,6 +24,7 @@
  *	 disconnect	 End the sessions that are in the database, and may not be.
  *	 rename		 Tell the registry inside the database its tenant's new name.
  *	 keys		 Give the database the keys of tokens.
+ *	 modules	 Tell the registry inside the database what plug-ins its tenant has.
  *
  * At the end of the transaction its backend launches a worker that settles,
  * and lingers a moment for it, so that whoever looks next sees the result.
@@ -423,6 +424,30 @@ rename_inside(const char *tenant_id, const PendingRow *row)
 	}
 }
 
+/* What enters a tenant's plug-ins in the registry of its own database. */
+static char *
+modules_entry(const char *tenant_id)
+{
+	char	   *modules = tenancy_exec_text_as(tenancy_registry_owner(),
+											   "SELECT COALESCE(pg_catalog.array_agg(module), '{}') FROM tenancy.tenant_module"
+											   " WHERE tenant_id OPERATOR(pg_catalog.=) '%s'", tenant_id);
+
+	return psprintf("DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
+					"INSERT INTO tenancy.tenant_module SELECT '%s', pg_catalog.unnest(%s::pg_catalog.text[])",
+					tenant_id, tenant_id, quote_literal_cstr(modules));
+}
+
+static void
+send_modules(const char *tenant_id, const PendingRow *row)
+{
+	TenancyJob *job = tenancy_worker_job(row->database_oid);
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_worker_add(job, "%s", modules_entry(tenant_id));
+	PopActiveSnapshot();
+	(void) tenancy_worker_run(job);
+}
+
 /* The keys of tokens, for tenancy_database_receive_keys(); NULL if there is none. */
 static char *
 token_keys(void)
@@ -499,6 +524,8 @@ settle_row(const char *tenant_id, const PendingRow *row)
 			rename_inside(tenant_id, row);
 		else if (strcmp(row->action, "keys") == 0)
 			send_keys(row);
+		else if (strcmp(row->action, "modules") == 0)
+			send_modules(tenant_id, row);
 	}
 	delete_pending(tenant_id, row->action);
 	return true;
@@ -795,6 +822,18 @@ add_model(TenancyJob *job, const TenancyModule *module)
 	}
 }
 
+/* What is known of the protection of the module's tables. */
+static void
+add_protection(TenancyJob *job, const TenancyModule *module)
+{
+	add_statements(job, query_list(psprintf("SELECT pg_catalog.format('INSERT INTO tenancy.protected_table VALUES (%%L, %%L, %%L, %%L)',"
+											" p.relation::text, p.tenant_column, p.had_row_security, p.had_force)"
+											" FROM tenancy.protected_table p"
+											" JOIN pg_catalog.pg_class c ON c.oid = p.relation"
+											" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+											" WHERE n.nspname = %s", quote_literal_cstr(module->model_schema))));
+}
+
 /*
  * Fill the template.  In a tenant's database the context functions are open
  * to whoever may connect: CONNECT is the access right there.
@@ -817,12 +856,8 @@ fill_template(const char *fingerprint)
 	job = tenancy_worker_job(job->database);
 	foreach(lc, modules)
 		add_model(job, lfirst(lc));
-	add_statements(job, query_list("SELECT pg_catalog.format('INSERT INTO tenancy.protected_table VALUES (%L, %L, %L, %L)',"
-								   " p.relation::text, p.tenant_column, p.had_row_security, p.had_force)"
-								   " FROM tenancy.protected_table p"
-								   " JOIN pg_catalog.pg_class c ON c.oid = p.relation"
-								   " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-								   " JOIN tenancy.module m ON m.model_schema = n.nspname"));
+	foreach(lc, modules)
+		add_protection(job, lfirst(lc));
 	tenancy_worker_add(job, "COMMENT ON DATABASE %s IS %s",
 					   quote_identifier(template_name()),
 					   quote_literal_cstr(fingerprint));
@@ -989,6 +1024,7 @@ enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
 					   tenancy_ident_uuid_text(&tenant->id),
 					   quote_literal_cstr(tenant->slug),
 					   quote_literal_cstr(tenant->database_name));
+	tenancy_worker_add(job, "%s", modules_entry(tenancy_ident_uuid_text(&tenant->id)));
 	if (is_open)
 		tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
 						   quote_identifier(tenant->database_name));
@@ -1210,4 +1246,76 @@ tenancy_database_take(const TenancyTenant *spare, const TenancyTenant *tenant)
 	alter_database(spare, psprintf("RENAME TO %s", quote_identifier(tenant->database_name)));
 	alter_database(tenant, psprintf("SET search_path = %s", database_search_path(tenant)));
 	alter_database(tenant, "ALLOW_CONNECTIONS true");
+}
+
+
+/* ----------------------------------------------------------------
+ * Plug-ins
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * How many migrations the model in the tenant's database has had, -1 if the
+ * module is not there.
+ */
+static int
+level_inside(Oid database, const TenancyModule *module)
+{
+	TenancyJob *job = tenancy_worker_job(database);
+
+	tenancy_worker_add(job, "SELECT FROM tenancy.module m CROSS JOIN LATERAL pg_catalog.generate_series(0, m.level)"
+					   " WHERE m.name OPERATOR(pg_catalog.=) %s", quote_literal_cstr(module->name));
+	return (int) tenancy_worker_run(job) - 1;
+}
+
+/*
+ * See to it that the module is in the tenant's database, which has those that
+ * there were when it was made.  What a worker commits there stays if the caller
+ * rolls back, and is found by the next call.
+ */
+void
+tenancy_database_define_module(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	Oid			database = tenancy_database_oid(tenant);
+	TenancyExec exec;
+	int			level;
+
+	tenancy_registry_lock_models(ShareLock);
+	if (tenancy_exec_text_as(tenancy_registry_owner(),
+							 "SELECT module FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+							 " AND module OPERATOR(pg_catalog.=) %s", tenancy_ident_uuid_text(&tenant->id),
+							 quote_literal_cstr(module->name)) != NULL)
+		return;
+	tenancy_registry_add_copy(&tenant->id, module->name);
+	level = level_inside(database, module);
+	if (level < 0)
+	{
+		TenancyJob *job;
+
+		tenancy_reference_fill(database);
+		job = tenancy_worker_job(database);
+		add_extensions(job);
+		add_model_schema(job, module);
+		add_model(job, module);
+		add_protection(job, module);
+		(void) tenancy_worker_run(job);
+		return;
+	}
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("UPDATE tenancy.module_copy SET level = %d WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+						" AND module OPERATOR(pg_catalog.=) %s", level,
+						tenancy_ident_uuid_text(&tenant->id), quote_literal_cstr(module->name));
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * The caller has given the tenant a plug-in, or taken it: new sessions have
+ * another path, and when the caller commits, the tenant's own registry is told.
+ */
+void
+tenancy_database_change_modules(const TenancyTenant *tenant)
+{
+	check_ours(tenant);
+	alter_database(tenant, psprintf("SET search_path = %s", database_search_path(tenant)));
+	add_pending(tenant, "modules", false);
 }

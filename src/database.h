@@ -20,6 +20,8 @@ extern void tenancy_database_suspend(const TenancyTenant *tenant);
 extern void tenancy_database_resume(const TenancyTenant *tenant);
 extern void tenancy_database_disconnect(const TenancyTenant *tenant);
 extern void tenancy_database_share_keys(void);
+extern void tenancy_database_define_module(const TenancyTenant *tenant, const TenancyModule *module);
+extern void tenancy_database_change_modules(const TenancyTenant *tenant);
 extern Oid	tenancy_database_oid(const TenancyTenant *tenant);
 extern void tenancy_database_init(void);
 

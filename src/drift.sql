@@ -58,8 +58,8 @@ COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text) IS
 'For drift(): who holds which privileges, as a text';
 
 /*
- * The same for a schema itself.  Whoever may act for a tenant, and nobody else, is
- * to use its schemas; in databases CONNECT is what counts, and all may use the schemas.
+ * The same for a schema itself.  Whoever may act for a tenant, and nobody else but the
+ * owners of plug-ins, is to use its schemas; in databases CONNECT is what counts, and all may use the schemas.
  */
 CREATE FUNCTION tenancy.drift_schema_privileges(schema_oid oid, tenant uuid, side text)
 RETURNS text
@@ -72,7 +72,9 @@ RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 			  WHERE n.oid = schema_oid
 			  AND (a.grantee = n.nspowner
 				   OR side <> 'model' AND (a.privilege_type <> 'USAGE' OR a.is_grantable OR side = 'copy' AND NOT EXISTS (
-					SELECT FROM tenancy.access x WHERE x.role = a.grantee AND (x.tenant_id IS NULL OR x.tenant_id = tenant))))
+					SELECT FROM tenancy.access x WHERE x.role = a.grantee AND (x.tenant_id IS NULL OR x.tenant_id = tenant)
+					UNION ALL SELECT FROM tenancy.module m JOIN pg_namespace p ON p.nspname = m.model_schema
+					WHERE m.position > 1 AND p.nspowner = a.grantee)))
 			  UNION
 			  SELECT r.oid::regrole::text || ' without usage'
 			  FROM pg_namespace n, tenancy.access x JOIN pg_authid r ON r.oid = x.role

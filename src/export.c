@@ -44,9 +44,11 @@
 #include "fmgr.h"
 #include "ident.h"
 #include "mb/pg_wchar.h"
+#include "migration.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
+#include "plugin.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
@@ -287,7 +289,7 @@ check_tables(List *tables, bool shared)
 
 /* The table's columns as a select list, and as JSON for the manifest. */
 static char *
-find_columns(const Source *table, char **json)
+find_columns(const Source *table, const char *main_schema, char **json)
 {
 	TenancyExec exec;
 	char	   *columns;
@@ -295,8 +297,9 @@ find_columns(const Source *table, char **json)
 		" WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
 		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''";
 
-	/* Types of the same schema go without its name, which another copy has not. */
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), quote_identifier(table->schema));
+	/* Types of the same schema go without its name, which another copy has not; and the main module's. */
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), psprintf("%s, %s", quote_identifier(table->schema),
+																 quote_identifier(main_schema)));
 	columns = tenancy_exec_text(&exec, psprintf(psprintf("SELECT pg_catalog.string_agg("
 														 "pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) %s",
 														 from), table->oid));
@@ -331,7 +334,7 @@ copy_query(const char *sql, const char *path)
 
 /* Write a table's file, and add the table to the manifest. */
 static void
-export_table(const Source *table, const char *tenant_id, bool shared,
+export_table(const Source *table, const char *main_schema, const char *tenant_id, bool shared,
 			 int number, const char *directory, StringInfo json)
 {
 	TenancyExec exec;
@@ -343,7 +346,7 @@ export_table(const Source *table, const char *tenant_id, bool shared,
 	uint64		size;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s%s", find_columns(table, &columns_json),
+	appendStringInfo(&sql, "SELECT %s FROM %s%s", find_columns(table, main_schema, &columns_json),
 					 table->kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
 					 quote_qualified_identifier(table->schema, table->name));
 	if (shared)
@@ -388,16 +391,16 @@ export_sequence(const Source *sequence, StringInfo json)
 	appendStringInfo(json, "%s}, ", state);
 }
 
-/* A member of the manifest's head. */
+/* A member of the manifest's head, by its path. */
 static char *
-head_member(const char *head, const char *member)
+head_member(const char *head, const char *path)
 {
 	TenancyExec exec;
 	char	   *value;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	value = tenancy_exec_text_format(&exec, "SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.->>) %s",
-									 quote_literal_cstr(head), quote_literal_cstr(member));
+	value = tenancy_exec_text_format(&exec, "SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.#>>) %s",
+									 quote_literal_cstr(head), quote_literal_cstr(path));
 	tenancy_exec_end(&exec);
 	return value;
 }
@@ -407,8 +410,9 @@ static void
 export_all(const char *head, const char *directory)
 {
 	List	   *tables = find_sources(head, "{r,p,f}");
-	char	   *id = head_member(head, "id");
-	bool		shared = strcmp(head_member(head, "mode"), "shared") == 0;
+	char	   *id = head_member(head, "{id}");
+	char	   *main_schema = head_member(head, "{modules,0,schema}");
+	bool		shared = strcmp(head_member(head, "{mode}"), "shared") == 0;
 	StringInfoData json;
 	TenancyExec exec;
 	char	   *manifest;
@@ -421,7 +425,7 @@ export_all(const char *head, const char *directory)
 	add_text(&json, "encoding", GetDatabaseEncodingName());
 	appendStringInfoString(&json, "\"tables\": [");
 	foreach(lc, tables)
-		export_table(lfirst(lc), id, shared, ++number, directory, &json);
+		export_table(lfirst(lc), main_schema, id, shared, ++number, directory, &json);
 	close_json(&json, ']');
 	appendStringInfoString(&json, ", \"sequences\": [");
 	foreach(lc, find_sources(head, "{S}"))
@@ -510,6 +514,20 @@ check_directory(char *directory)
 	return directory;
 }
 
+/* The last migration that the tenant's tables of a module have had, "null" for none. */
+static char *
+module_version(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	char	   *level = tenant->mode == TENANCY_SHARED ? NULL :
+		tenancy_exec_text_as(tenancy_registry_owner(),
+							 "SELECT level FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+							 " AND module OPERATOR(pg_catalog.=) %s",
+							 tenancy_ident_uuid_text(&tenant->id), quote_literal_cstr(module->name));
+	char	   *version = tenancy_migration_version(module->name, level ? atoi(level) : module->level);
+
+	return version ? version : "null";
+}
+
 /* The manifest's head: what the registry knows of the tenant. */
 static char *
 make_head(const TenancyTenant *tenant)
@@ -521,21 +539,18 @@ make_head(const TenancyTenant *tenant)
 
 	initStringInfo(&modules);
 	appendStringInfoChar(&modules, '[');
-	foreach(lc, tenancy_registry_modules())
+	foreach(lc, tenancy_registry_installed(tenant))
 	{
 		TenancyModule *module = lfirst(lc);
-		const char *schema;
+		char	   *schema = tenancy_registry_schema(tenant, module);
 
-		if (!tenancy_registry_is_installed(tenant, module))
-			continue;
+		if (tenant->mode == TENANCY_SCHEMA)
+			tenancy_registry_refuse_foreign_schema(tenant, schema);
 		appendStringInfoChar(&modules, '{');
 		add_text(&modules, "name", module->name);
 		add_text(&modules, "model_schema", module->model_schema);
-		schema = tenant->mode != TENANCY_SCHEMA ? module->model_schema :
-			tenancy_ident_schema(tenant->slug, module->position == 1 ? NULL : module->name);
-		if (tenant->mode == TENANCY_SCHEMA)
-			tenancy_registry_refuse_foreign_schema(tenant, schema);
 		add_text(&modules, "schema", schema);
+		appendStringInfo(&modules, "\"version\": %s, ", module_version(tenant, module));
 		appendStringInfo(&modules, "\"position\": %d}, ", module->position);
 	}
 	close_json(&modules, ']');
@@ -609,6 +624,7 @@ tenancy_export_run(const char *name, const char *directory)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tenant \"%s\" was created or changed by this transaction", tenant.slug),
 				 errhint("Commit the transaction, then export or copy the tenant.")));
+	tenancy_plugin_refuse_strays(&tenant);
 
 	tenancy_export_rows(&tenant, directory);
 }

@@ -4,7 +4,8 @@
  *	  A tenant from files that export.c wrote.
  *
  * One worker creates the tenant and loads its rows in one transaction of its
- * own: all or nothing.  The caller needs EXECUTE and pg_read_server_files.
+ * own: all or nothing.  For a tenant's database, another one loads them there,
+ * before anybody is let in.  The caller needs EXECUTE and pg_read_server_files.
  *
  * Neither files nor manifest are trusted; whoever can write to the directory
  * may have changed both.
@@ -37,17 +38,20 @@
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "compat.h"
+#include "database.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "import.h"
 #include "mb/pg_wchar.h"
+#include "migration.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "postmaster/bgworker.h"
+#include "provision.h"
 #include "registry.h"
 #include "rows.h"
 #include "storage/fd.h"
@@ -62,14 +66,31 @@
 
 PG_FUNCTION_INFO_V1(tenancy_import_tenant);
 PG_FUNCTION_INFO_V1(tenancy_import_tables);
+PG_FUNCTION_INFO_V1(tenancy_import_database);
 
 #define MANIFEST_FORMAT		"1"
 #define MANIFEST_MAX		(64 * 1024 * 1024)
 #define READ_SIZE			65536
 
+/* SQL: the plug-ins of this database, "o", that a manifest has. */
+#define PLUGINS_OF_MANIFEST \
+	" FROM tenancy.module o" \
+	" JOIN pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') m" \
+	" ON m OPERATOR(pg_catalog.->>) 'name' OPERATOR(pg_catalog.=) o.name" \
+	" WHERE o.position OPERATOR(pg_catalog.>) 1 ORDER BY o.position"
+
+/* A module that the tenant has. */
+typedef struct Part
+{
+	TenancyModule *module;
+	char	   *schema;			/* where the rows go */
+	char	   *path;			/* that, and the main module's, whose types it may use */
+} Part;
+
 /* A table, as the manifest has it, and where its rows go. */
 typedef struct Target
 {
+	const Part *part;
 	char	   *name;
 	char	   *file;
 	char	   *sha256;
@@ -86,10 +107,9 @@ typedef struct Import
 {
 	const char *manifest;		/* as a literal */
 	const char *directory;
-	const char *schema;
-	const char *model_schema;
 	char	   *id;				/* the tenant's */
 	bool		shared;
+	List	   *parts;			/* main module first */
 } Import;
 
 /* The file that COPY reads; it calls back without an argument of ours. */
@@ -294,6 +314,18 @@ member(const char *manifest, const char *name)
 							   manifest, quote_literal_cstr(name)));
 }
 
+/* The names of its modules, in the order of the registry's own. */
+static char *
+manifest_modules(const char *manifest)
+{
+	char	   *modules = query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT pg_catalog.string_agg(e.m OPERATOR(pg_catalog.->>) 'name', ', ' ORDER BY o.position, e.n)"
+		" FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') WITH ORDINALITY e(m, n)"
+		" LEFT JOIN tenancy.module o ON e.m OPERATOR(pg_catalog.->>) 'name' OPERATOR(pg_catalog.=) o.name", manifest));
+
+	return modules == NULL ? "none" : modules;
+}
+
 /* A value that must be as given. */
 static void
 check_member(const char *manifest, const char *name, const char *value)
@@ -316,6 +348,38 @@ check_file_name(const char *name)
 		refuse("a table's file has a name that no export gives", tenancy_ident_clip(name));
 }
 
+/* The modules of the tenant, and their schemas, as what stands behind FROM. */
+static char *
+parts_as_table(const Import *import)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, import->parts)
+	{
+		const Part *part = lfirst(lc);
+
+		appendStringInfo(&sql, "%s (%s, %u::pg_catalog.oid)", sql.len > 0 ? "," : "(VALUES",
+						 quote_literal_cstr(part->module->name), get_namespace_oid(part->schema, false));
+	}
+	appendStringInfoString(&sql, ") p(module, schema)");
+	return sql.data;
+}
+
+static const Part *
+find_part(const Import *import, const char *module)
+{
+	ListCell   *lc;
+
+	foreach(lc, import->parts)
+	{
+		if (strcmp(((Part *) lfirst(lc))->module->name, module) == 0)
+			return lfirst(lc);
+	}
+	refuse("a table is of a module that the tenant has not", tenancy_ident_clip(module));
+}
+
 /* The tables of the manifest. */
 static List *
 read_targets(const Import *import)
@@ -325,9 +389,9 @@ read_targets(const Import *import)
 	uint64		nrows;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	nrows = tenancy_exec_format("SELECT t.\"table\", t.file, t.sha256, t.rows, t.columns"
+	nrows = tenancy_exec_format("SELECT t.\"table\", t.file, t.sha256, t.rows, t.columns, t.module"
 								" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables')"
-								" AS t(\"table\" pg_catalog.text, file pg_catalog.text, sha256 pg_catalog.text,"
+								" AS t(module pg_catalog.text, \"table\" pg_catalog.text, file pg_catalog.text, sha256 pg_catalog.text,"
 								" rows bigint, columns pg_catalog.jsonb)",
 								import->manifest);
 	for (uint64 i = 0; i < nrows; i++)
@@ -336,14 +400,16 @@ read_targets(const Import *import)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		Target	   *target = palloc0(sizeof(Target));
+		char	   *module = SPI_getvalue(tuple, desc, 6);
 
 		target->name = SPI_getvalue(tuple, desc, 1);
 		target->file = SPI_getvalue(tuple, desc, 2);
 		target->sha256 = SPI_getvalue(tuple, desc, 3);
 		target->rows = SPI_getvalue(tuple, desc, 4);
 		target->columns = SPI_getvalue(tuple, desc, 5);
-		if (!target->name || !target->file || !target->sha256 || !target->rows || !target->columns)
+		if (!target->name || !target->file || !target->sha256 || !target->rows || !target->columns || !module)
 			refuse("the manifest is incomplete about a table", NULL);
+		target->part = find_part(import, module);
 		check_file_name(target->file);
 		targets = lappend(targets, target);
 		MemoryContextSwitchTo(old);
@@ -352,7 +418,7 @@ read_targets(const Import *import)
 	return targets;
 }
 
-/* The manifest must have each of the model's tables once, and no other. */
+/* The manifest must have each table of the modules once, and no other. */
 static void
 check_tables(const Import *import)
 {
@@ -360,15 +426,17 @@ check_tables(const Import *import)
 
 	difference = query_text(TENANCY_PATH_NONE, psprintf(
 		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(COALESCE(m.name, c.name)), ', ')"
-		" FROM (SELECT t OPERATOR(pg_catalog.->>) 'table' AS name, pg_catalog.count(*) AS n"
-		"  FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables') t GROUP BY 1) m"
-		" FULL JOIN (SELECT relname::pg_catalog.text AS name FROM pg_catalog.pg_class"
-		"  WHERE relnamespace OPERATOR(pg_catalog.=) %u AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
-		"  AND NOT relispartition) c ON c.name OPERATOR(pg_catalog.=) m.name"
+		" FROM (SELECT t OPERATOR(pg_catalog.->>) 'module' AS module, t OPERATOR(pg_catalog.->>) 'table' AS name,"
+		"  pg_catalog.count(*) AS n"
+		"  FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables') t GROUP BY 1, 2) m"
+		" FULL JOIN (SELECT p.module, relname::pg_catalog.text AS name FROM %s"
+		"  JOIN pg_catalog.pg_class ON relnamespace OPERATOR(pg_catalog.=) p.schema"
+		"  WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
+		"  AND NOT relispartition) c ON c.name OPERATOR(pg_catalog.=) m.name AND c.module OPERATOR(pg_catalog.=) m.module"
 		" WHERE c.name IS NULL OR m.name IS NULL OR m.n OPERATOR(pg_catalog.>) 1",
-		import->manifest, get_namespace_oid(import->schema, false)));
+		import->manifest, parts_as_table(import)));
 	if (difference != NULL)
-		refuse("its tables are not those of the module",
+		refuse("its tables are not those of the modules",
 			   psprintf("Tables on one side only, or twice: %s.", difference));
 }
 
@@ -383,9 +451,9 @@ find_target(const Import *import, Target *target)
 	char	   *theirs;
 	char	   *ours;
 
-	target->oid = get_relname_relid(target->name, get_namespace_oid(import->schema, false));
-	theirs = query_text(quote_identifier(import->schema), psprintf("%s %s", sorted, from));
-	ours = query_text(quote_identifier(import->schema), psprintf(
+	target->oid = get_relname_relid(target->name, get_namespace_oid(target->part->schema, false));
+	theirs = query_text(TENANCY_PATH_NONE, psprintf("%s %s", sorted, from));
+	ours = query_text(target->part->path, psprintf(
 		"%s FROM (SELECT attname::pg_catalog.text AS name, pg_catalog.format_type(atttypid, atttypmod) AS type"
 		" FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
 		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) '') c",
@@ -402,7 +470,7 @@ find_target(const Import *import, Target *target)
 		"SELECT p.tenant_column FROM pg_catalog.pg_class c"
 		" CROSS JOIN LATERAL (" TENANCY_TENANT_COLUMN_OF("c.oid") ") p"
 		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND c.relname OPERATOR(pg_catalog.=) %s",
-		get_namespace_oid(import->model_schema, false), quote_literal_cstr(target->name)));
+		get_namespace_oid(target->part->module->model_schema, false), quote_literal_cstr(target->name)));
 	if (import->shared && target->tenant_column == NULL)
 		refuse(psprintf("table \"%s\" is not protected", target->name), NULL);
 }
@@ -460,7 +528,7 @@ load_table(const Import *import, const Target *target)
 	open_source(psprintf("%s/%s", import->directory, target->file),
 				position_of(target->column_names, target->tenant_column), import->id);
 	tenancy_exec_begin(&exec, target->owner,
-					   psprintf("%s, pg_temp", quote_identifier(import->schema)));
+					   psprintf("%s, pg_temp", target->part->path));
 	tenancy_exec_noforce_rls();
 	tenancy_exec_set("session_replication_role", "replica");
 	rows = psprintf(UINT64_FORMAT, copy_rows(target));
@@ -468,7 +536,7 @@ load_table(const Import *import, const Target *target)
 	if (target->tenant_column != NULL)
 		rows = tenancy_exec_text_format(&exec, "SELECT pg_catalog.count(*) FROM %s"
 										" WHERE %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
-										quote_qualified_identifier(import->schema, target->name),
+										quote_qualified_identifier(target->part->schema, target->name),
 										quote_identifier(target->tenant_column), import->id);
 	else
 		rows = MemoryContextStrdup(exec.caller_context, rows);
@@ -493,12 +561,12 @@ set_sequences(const Import *import)
 		"  pg_catalog.quote_literal(c.oid), m.last_value, m.is_called, n.nspname, c.relname,"
 		"  CASE WHEN %s THEN pg_catalog.format(' WHERE last_value OPERATOR(pg_catalog.<) %%s', m.last_value) ELSE '' END))"
 		" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'sequences')"
-		"  AS m(sequence pg_catalog.text, last_value bigint, is_called boolean)"
-		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) %u"
+		"  AS m(module pg_catalog.text, sequence pg_catalog.text, last_value bigint, is_called boolean)"
+		" JOIN %s ON p.module OPERATOR(pg_catalog.=) m.module"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.schema"
 		" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
 		"  AND c.relname OPERATOR(pg_catalog.=) m.sequence AND c.relkind OPERATOR(pg_catalog.=) 'S'",
-		import->shared ? "true" : "false", import->manifest,
-		get_namespace_oid(import->schema, false)));
+		import->shared ? "true" : "false", import->manifest, parts_as_table(import)));
 
 	foreach(lc, commands)
 	{
@@ -511,14 +579,44 @@ set_sequences(const Import *import)
 	}
 }
 
+/* The modules that the tenant has, which must be those of the manifest. */
+static List *
+find_parts(const char *manifest, const TenancyTenant *tenant)
+{
+	List	   *parts = NIL;
+	char	   *main_schema = NULL;
+	StringInfoData names;
+	char	   *theirs = manifest_modules(manifest);
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, tenancy_registry_installed(tenant))
+	{
+		Part	   *part = palloc(sizeof(Part));
+
+		part->module = lfirst(lc);
+		part->schema = tenancy_registry_schema(tenant, part->module);
+		part->path = pstrdup(quote_identifier(part->schema));
+		if (main_schema != NULL)
+			part->path = psprintf("%s, %s", part->path, quote_identifier(main_schema));
+		else
+			main_schema = part->schema;
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", part->module->name);
+		parts = lappend(parts, part);
+	}
+	if (strcmp(names.data, theirs) != 0)
+		refuse("its modules are not those of the tenant",
+			   psprintf("Exported: %s. The tenant has: %s.", tenancy_ident_clip(theirs), names.data));
+	return parts;
+}
+
 /*
- * Load the files of a directory into the main module's tables, where the tenant
- * has them; the manifest is a literal.  For workers.
+ * Load the files of a directory into the tables of all modules, where the
+ * tenant has them; the manifest is a literal.  For workers.
  */
 void
 tenancy_import_load(const char *manifest, const char *directory, const TenancyTenant *tenant)
 {
-	TenancyModule *module = linitial(tenancy_registry_modules());
 	Import		import;
 	List	   *targets;
 	ListCell   *lc;
@@ -527,9 +625,7 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	import.directory = directory;
 	import.id = tenancy_ident_uuid_text(&tenant->id);
 	import.shared = tenant->mode == TENANCY_SHARED;
-	import.model_schema = module->model_schema;
-	import.schema = tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : module->model_schema;
-
+	import.parts = find_parts(manifest, tenant);
 	targets = read_targets(&import);
 	check_tables(&import);
 	foreach(lc, targets)
@@ -545,21 +641,78 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	set_sequences(&import);
 }
 
-/* import_tables(manifest jsonb, directory text, id uuid): the worker's part */
-Datum
-tenancy_import_tables(PG_FUNCTION_ARGS)
+static void
+check_worker(void)
 {
-	Jsonb	   *manifest = PG_GETARG_JSONB_P(0);
-	TenancyTenant tenant;
-
 	if (MyBgworkerEntry == NULL || !superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("only a background worker can call this function"),
 				 errhint("Call tenancy.import_tenant().")));
+}
+
+static char *
+manifest_literal(Jsonb *manifest)
+{
+	return quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest)));
+}
+
+/* import_tables(manifest jsonb, directory text, id uuid): the worker's part */
+Datum
+tenancy_import_tables(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+
+	check_worker();
 	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
-	tenancy_import_load(quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest))),
-						text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	tenancy_import_load(manifest_literal(PG_GETARG_JSONB_P(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	PG_RETURN_VOID();
+}
+
+/* Enter the plug-ins of the manifest for a tenant whose database is still to be made. */
+static void
+insert_plugins(const char *manifest, const char *id)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("INSERT INTO tenancy.tenant_module (tenant_id, module)"
+						" SELECT '%s', o.name" PLUGINS_OF_MANIFEST, id, manifest);
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * import_database(manifest jsonb, directory text, id uuid, slug text): the
+ * worker's part for a tenant with a database of its own.  Our transaction makes
+ * it, and opens it when another worker has loaded the rows; it is dropped if we
+ * do not commit, and nobody has been in it (database.c).
+ */
+Datum
+tenancy_import_database(PG_FUNCTION_ARGS)
+{
+	char	   *manifest = manifest_literal(PG_GETARG_JSONB_P(0));
+	char	   *metadata;
+	TenancyTenant tenant;
+	TenancyJob *job;
+
+	check_worker();
+	memset(&tenant, 0, sizeof(tenant));
+	tenant.id = *PG_GETARG_UUID_P(2);
+	tenant.mode = TENANCY_DATABASE;
+	strlcpy(tenant.slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant.slug));
+	strlcpy(tenant.database_name, tenancy_ident_database(tenant.slug), NAMEDATALEN);
+	tenancy_registry_lock_access(ShareLock);
+	metadata = member(manifest, "metadata");
+	tenancy_provision_insert(&tenant, member(manifest, "display_name"), metadata ? metadata : "{}");
+	insert_plugins(manifest, tenancy_ident_uuid_text(&tenant.id));
+	tenancy_database_create(&tenant, false);
+
+	job = tenancy_worker_job(tenancy_database_oid(&tenant));
+	tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')", manifest,
+					   quote_literal_cstr(text_to_cstring(PG_GETARG_TEXT_PP(1))),
+					   tenancy_ident_uuid_text(&tenant.id));
+	(void) tenancy_worker_run(job);
+	tenancy_database_resume(&tenant);
 	PG_RETURN_VOID();
 }
 
@@ -592,33 +745,59 @@ read_manifest(const char *directory)
 	return quote_literal_cstr(contents.data);
 }
 
+/* Its modules must be known here, and their models have had the same migrations. */
+static void
+check_modules(const char *manifest)
+{
+	TenancyModule *first = linitial(tenancy_registry_modules());
+	char	   *unknown = query_text(TENANCY_PATH_NONE, psprintf(
+		"SELECT pg_catalog.string_agg(COALESCE(m OPERATOR(pg_catalog.->>) 'name', '?'), ', ')"
+		" FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') m"
+		" WHERE NOT EXISTS (SELECT FROM tenancy.module o WHERE m OPERATOR(pg_catalog.->>) 'name' OPERATOR(pg_catalog.=) o.name)",
+		manifest));
+	ListCell   *lc;
+
+	if (unknown != NULL)
+		refuse("its modules do not fit", psprintf("There is no module here that is called %s.", tenancy_ident_clip(unknown)));
+	if (strstr(psprintf(", %s, ", manifest_modules(manifest)), psprintf(", %s, ", first->name)) == NULL)
+		refuse("its modules do not fit",
+			   psprintf("They are %s. The main module here is %s.",
+						tenancy_ident_clip(manifest_modules(manifest)), first->name));
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+		char	   *ours = tenancy_migration_version(module->name, module->level);
+		char	   *theirs = query_text(TENANCY_PATH_NONE, psprintf(
+			"SELECT COALESCE(m OPERATOR(pg_catalog.->>) 'version', 'none')"
+			" FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') m"
+			" WHERE m OPERATOR(pg_catalog.->>) 'name' OPERATOR(pg_catalog.=) %s",
+			manifest, quote_literal_cstr(module->name)));
+
+		if (theirs != NULL && strcmp(theirs, ours ? ours : "none") != 0)
+			refuse(psprintf("module \"%s\" is of another version", module->name),
+				   psprintf("The last migration that its tables have had is %s where they were exported, and %s here.",
+							tenancy_ident_clip(theirs), ours ? ours : "none"));
+	}
+}
+
 static void
 check_manifest(const char *manifest)
 {
-	List	   *modules = tenancy_registry_modules();
 	char	   *shape = query_text(TENANCY_PATH_NONE, psprintf(
 		"SELECT pg_catalog.jsonb_typeof(m) OPERATOR(pg_catalog.=) 'object'"
 		" AND pg_catalog.jsonb_typeof(m OPERATOR(pg_catalog.->) 'tables') OPERATOR(pg_catalog.=) 'array'"
 		" AND pg_catalog.jsonb_typeof(m OPERATOR(pg_catalog.->) 'sequences') OPERATOR(pg_catalog.=) 'array'"
 		" AND pg_catalog.jsonb_typeof(m OPERATOR(pg_catalog.->) 'modules') OPERATOR(pg_catalog.=) 'array'"
 		" FROM (SELECT %s::pg_catalog.jsonb AS m) x", manifest));
-	char	   *module;
 
 	if (shape == NULL || strcmp(shape, "t") != 0)
 		refuse("the manifest has not the form of one", NULL);
 	check_member(manifest, "format", MANIFEST_FORMAT);
 	check_member(manifest, "tenancy", TENANCY_VERSION);
 	check_member(manifest, "encoding", GetDatabaseEncodingName());
-	if (modules == NIL)
+	if (tenancy_registry_modules() == NIL)
 		refuse("there is no module here", NULL);
-	module = query_text(TENANCY_PATH_NONE, psprintf(
-		"SELECT pg_catalog.string_agg(m OPERATOR(pg_catalog.->>) 'name', ', ')"
-		" FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') m", manifest));
-	if (module == NULL || strcmp(module, ((TenancyModule *) linitial(modules))->name) != 0)
-		refuse("its modules do not fit",
-			   psprintf("They are %s. The main module here is %s, and plug-ins cannot be imported.",
-						module == NULL ? "none" : tenancy_ident_clip(module),
-						((TenancyModule *) linitial(modules))->name));
+	check_modules(manifest);
 }
 
 /* The manifest as a literal of type text; it is that of a tenant of this model. */
@@ -652,6 +831,17 @@ choose_id(const char *manifest)
 	return id;
 }
 
+/* The statements that install the plug-ins of the manifest. */
+static void
+add_plugins(TenancyJob *job, const char *manifest, const char *id)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(),
+									 psprintf("SELECT o.name" PLUGINS_OF_MANIFEST, manifest)))
+		tenancy_worker_add(job, "SELECT tenancy.install_module('%s', %s)", id, quote_literal_cstr(lfirst(lc)));
+}
+
 /*
  * Create a tenant from what is in a directory; without slug or mode, with those
  * of the export.
@@ -671,22 +861,24 @@ tenancy_import_run(const char *directory, const char *slug, const char *mode)
 	if (slug == NULL || mode == NULL)
 		refuse("the manifest has no slug or no mode", NULL);
 	tenancy_ident_check_slug(slug);
-	if (strcmp(mode, "shared") != 0 && strcmp(mode, "schema") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot import a tenant into a database of its own"),
-				 errhint("Use mode => 'schema' or mode => 'shared'.")));
 	metadata = member(manifest, "metadata");
 	*id = choose_id(manifest);
 
 	job = tenancy_worker_job(MyDatabaseId);
-	tenancy_worker_add(job, "SELECT tenancy.create_tenant(%s, %s, '%s', %s, %s)",
-					   quote_literal_cstr(slug), quote_literal_cstr(mode),
-					   tenancy_ident_uuid_text(id),
-					   literal_or_null(member(manifest, "display_name")),
-					   quote_literal_cstr(metadata == NULL ? "{}" : metadata));
-	tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')",
-					   manifest, quote_literal_cstr(directory), tenancy_ident_uuid_text(id));
+	if (strcmp(mode, "database") == 0)
+		tenancy_worker_add(job, "SELECT tenancy.import_database(%s, %s, '%s', %s)", manifest,
+						   quote_literal_cstr(directory), tenancy_ident_uuid_text(id), quote_literal_cstr(slug));
+	else
+	{
+		tenancy_worker_add(job, "SELECT tenancy.create_tenant(%s, %s, '%s', %s, %s)",
+						   quote_literal_cstr(slug), quote_literal_cstr(mode),
+						   tenancy_ident_uuid_text(id),
+						   literal_or_null(member(manifest, "display_name")),
+						   quote_literal_cstr(metadata == NULL ? "{}" : metadata));
+		add_plugins(job, manifest, tenancy_ident_uuid_text(id));
+		tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')",
+						   manifest, quote_literal_cstr(directory), tenancy_ident_uuid_text(id));
+	}
 	(void) tenancy_worker_run(job);
 	return id;
 }

@@ -16,5 +16,13 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION tenancy.import_tables(jsonb, text, uuid) IS
 'For import_tenant: how its background worker loads the tables';
 
+CREATE FUNCTION tenancy.import_database(manifest jsonb, directory text, id uuid, slug text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_import_database'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION tenancy.import_database(jsonb, text, uuid, text) IS
+'For import_tenant: how its background worker makes a tenant with a database of its own';
+
 REVOKE ALL ON FUNCTION tenancy.import_tenant(text, text, tenancy.isolation_mode),
-	tenancy.import_tables(jsonb, text, uuid) FROM PUBLIC;
+	tenancy.import_tables(jsonb, text, uuid),
+	tenancy.import_database(jsonb, text, uuid, text) FROM PUBLIC;

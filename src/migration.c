@@ -972,6 +972,16 @@ tenancy_migration_undo(const TenancyMigration *migration)
 	return undo;
 }
 
+/* The last version of those that make up a level of a module, or NULL. */
+char *
+tenancy_migration_version(const char *module, int level)
+{
+	return tenancy_exec_text_as(tenancy_registry_owner(),
+								"SELECT pg_catalog.max(version) FROM tenancy.migration"
+								" WHERE module OPERATOR(pg_catalog.=) %s AND position OPERATOR(pg_catalog.<=) %d",
+								quote_literal_cstr(module), level);
+}
+
 /* The place of an applied migration in the order of the model. */
 int
 tenancy_migration_position(const TenancyModule *module, int64 version)

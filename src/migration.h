@@ -46,6 +46,7 @@ extern void tenancy_migration_check_new(const TenancyModule *module, int64 versi
 extern char *tenancy_migration_unqualify(int64 version, const char *sql);
 extern void tenancy_migration_add_applied(TenancyModule *module, int64 version,
 										  const char *description, const char *sql);
+extern char *tenancy_migration_version(const char *module, int level);
 extern int	tenancy_migration_position(const TenancyModule *module, int64 version);
 
 #endif							/* TENANCY_MIGRATION_H */

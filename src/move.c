@@ -195,16 +195,17 @@ static void
 delete_rows(const pg_uuid_t *id)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
-	TenancyModule *module = linitial(tenancy_registry_modules());
 	char	   *id_text = tenancy_ident_uuid_text(id);
 	ListCell   *lc;
 	List	   *tables = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s FROM ONLY %%s WHERE %%I OPERATOR(pg_catalog.=) %%L', c.relowner,"
 		" c.oid::pg_catalog.regclass, " TENANCY_MOVE_TENANT_COLUMN("c.oid") ", '%s')"
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND c.relkind OPERATOR(pg_catalog.=) 'r'"
+		" JOIN tenancy.module m ON m.model_schema OPERATOR(pg_catalog.=) n.nspname"
+		" LEFT JOIN tenancy.tenant_module i ON i.module OPERATOR(pg_catalog.=) m.name AND i.tenant_id OPERATOR(pg_catalog.=) '%s'"
+		" WHERE (m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL) AND c.relkind OPERATOR(pg_catalog.=) 'r'"
 		" AND " TENANCY_MOVE_TENANT_COLUMN("c.oid") " IS NOT NULL ORDER BY c.oid",
-		id_text, quote_literal_cstr(module->model_schema)));
+		id_text, id_text));
 
 	/*
 	 * Triggers do not fire, for rows that live on; neither do those of foreign
@@ -246,7 +247,7 @@ finish(const pg_uuid_t *id, TenancyMode from)
 		tenancy_database_drop(&old);
 	else
 	{
-		List	   *schemas = list_make1(old.schema_name);
+		List	   *schemas = tenancy_registry_schemas(&old);
 
 		tenancy_drop_check_dependents(psprintf("the schema that tenant \"%s\" has left", tenant.slug),
 									  schemas, "Drop them, then call tenancy.move_tenant() again.");
@@ -332,7 +333,6 @@ abandon(int code, Datum arg)
 static void
 check_move(const TenancyTenant *tenant, TenancyMode mode)
 {
-	List	   *modules = tenancy_registry_modules();
 	ListCell   *lc;
 
 	if (tenant->status == TENANCY_DROPPING)
@@ -341,39 +341,42 @@ check_move(const TenancyTenant *tenant, TenancyMode mode)
 		tenancy_provision_refuse_status(tenant, "Only an active tenant can be moved.");
 	if (tenant->mode == TENANCY_DATABASE)
 		(void) tenancy_database_oid(tenant);	/* is it there, and ours? */
-	if (modules == NIL)
+	if (tenancy_registry_modules() == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no module whose rows could be moved"),
 				 errhint("Call tenancy.create_module() first.")));
-	tenancy_provision_check_shared(linitial(modules));
-	foreach(lc, modules)
-	{
-		TenancyModule *module = lfirst(lc);
-
-		if (module->position > 1 && tenancy_registry_is_installed(tenant, module))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot move tenant \"%s\" while module \"%s\" is installed for it",
-							tenant->slug, module->name),
-					 errdetail("Plug-ins of tenants in mode %s are not supported.", tenancy_mode_text(mode)),
-					 errhint("Call tenancy.uninstall_module() first.")));
-	}
+	if (tenant->mode != TENANCY_SHARED && mode != TENANCY_SHARED)
+		return;
+	foreach(lc, tenancy_registry_installed(tenant))
+		tenancy_provision_check_shared(lfirst(lc));
 }
 
 /* An online move needs to tell rows apart, and tables whose writers it can note. */
 static void
 check_online(const TenancyTenant *tenant, TenancyMode mode)
 {
-	TenancyModule *module = linitial(tenancy_registry_modules());
+	List	   *modules = tenancy_registry_installed(tenant);
+	Oid			owner = tenancy_registry_module_owner(linitial(modules));
+	ListCell   *lc;
 
 	if (tenant->mode == TENANCY_DATABASE || mode == TENANCY_DATABASE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot move tenant \"%s\" online into or out of a database", tenant->slug),
 				 errhint("Use online => false.")));
-	tenancy_move_log_refuse_keyless(get_namespace_oid(tenant->mode == TENANCY_SCHEMA ? tenant->schema_name :
-													  module->model_schema, false));
+	foreach(lc, modules)
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (tenancy_registry_module_owner(module) != owner)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot move tenant \"%s\" online: module \"%s\" has another owner than the main module",
+							tenant->slug, module->name),
+					 errhint("Use online => false.")));
+		tenancy_move_log_refuse_keyless(get_namespace_oid(tenancy_registry_schema(tenant, module), false));
+	}
 }
 
 /* Write the move down, and unless it is online, let nobody begin to write to the tenant. */
@@ -462,7 +465,6 @@ move_from_database(Leader *leader, const TenancyTenant *tenant)
 {
 	TenancyJob *job = tenancy_move_job();
 	char	   *manifest = write_files(leader, tenant);
-
 	tenancy_worker_add(job, "SELECT tenancy.move_load('%s', %s, %s)", tenancy_ident_uuid_text(&tenant->id),
 					   manifest, quote_literal_cstr(leader->directory));
 	(void) tenancy_worker_run(job);

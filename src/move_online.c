@@ -45,6 +45,7 @@
 #include "move_online.h"
 #include "move_rows.h"
 #include "pgstat.h"
+#include "plugin.h"
 #include "registry.h"
 #include "rows.h"
 #include "storage/lmgr.h"
@@ -108,10 +109,28 @@ logged_tables(const Online *online)
 		" CROSS JOIN LATERAL (SELECT c.oid AS relid WHERE c.relkind OPERATOR(pg_catalog.=) 'r'"
 		"  UNION ALL SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) p"
 		"  WHERE p.isleaf AND c.relkind OPERATOR(pg_catalog.=) 'p') l"
-		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND NOT c.relispartition"
+		" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[]) AND NOT c.relispartition"
 		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) ORDER BY l.relid",
 		online->move.from.mode == TENANCY_SHARED ? TENANCY_MOVE_TENANT_COLUMN("c.oid") : "NULL",
-		online->move.source_schema));
+		online->move.source_schemas));
+}
+
+/* The model schema of a table of the source. */
+static Oid
+model_of(const Online *online, Oid table)
+{
+	Oid			schema = get_rel_namespace(table);
+	ListCell   *lc;
+
+	foreach(lc, online->move.parts)
+	{
+		const TenancyMovePart *part = lfirst(lc);
+
+		if (part->source_schema == schema)
+			return get_namespace_oid(part->module.model_schema, false);
+	}
+	elog(ERROR, "table %u is of no module", table);
+	return InvalidOid;			/* keep compiler quiet */
 }
 
 /* Call attach or is_attached for each of them; returns whether all are. */
@@ -134,7 +153,7 @@ for_logged_tables(const Online *online, List *tables, bool attach)
 			PushActiveSnapshot(GetTransactionSnapshot());
 			MemoryContextSwitchTo(online->context);
 		}
-		columns = tenancy_move_log_columns(root, get_namespace_oid(online->move.module.model_schema, false));
+		columns = tenancy_move_log_columns(root, model_of(online, root));
 		if (!attach)
 		{
 			if (!tenancy_move_log_is_attached(&online->id, table, root, column, columns))
@@ -149,14 +168,6 @@ for_logged_tables(const Online *online, List *tables, bool attach)
 	return true;
 }
 
-/* Read what is to be done, before the long transaction and in it. */
-static void
-read_move(Online *online, bool writers_refused)
-{
-	tenancy_move_read(&online->move, writers_refused);
-	online->move.source_schema = get_namespace_oid(tenancy_move_schema(&online->move, &online->move.from), false);
-}
-
 static void
 attach_triggers(Online *online)
 {
@@ -166,7 +177,7 @@ attach_triggers(Online *online)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(online->context);
-	read_move(online, false);
+	tenancy_move_read(&online->move, false);
 	tables = logged_tables(online);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -330,7 +341,7 @@ copy_all(Online *online)
 	ListCell   *lc;
 
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: copying rows");
-	read_move(online, false);
+	tenancy_move_read(move, false);
 	tenancy_move_lock_tables(&move->from, AccessShareLock);
 	check_triggers(online);
 	tenancy_move_check_source(move);
@@ -339,7 +350,7 @@ copy_all(Online *online)
 	{
 		TenancyMovePair *pair = lfirst(lc);
 
-		pair->logged = tenancy_move_log_columns(pair->source, get_namespace_oid(move->module.model_schema, false));
+		pair->logged = tenancy_move_log_columns(pair->source, model_of(online, pair->source));
 		pair->operators = key_operators(pair->source);
 	}
 
@@ -404,11 +415,11 @@ left_behind_queries(const Online *online, const TenancyMovePair *pair)
 		"  JOIN pg_catalog.pg_operator ppo ON ppo.oid OPERATOR(pg_catalog.=) u.pp"
 		"  JOIN pg_catalog.pg_namespace ppn ON ppn.oid OPERATOR(pg_catalog.=) ppo.oprnamespace"
 		"  WHERE c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0"
-		"  AND c.confrelid OPERATOR(pg_catalog.=) %u AND fc.relnamespace OPERATOR(pg_catalog.=) %u"
+		"  AND c.confrelid OPERATOR(pg_catalog.=) %u AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
 		"  GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, fc.relkind, pc.relkind) q",
 		quote_literal_cstr(keys_as_table(pair, pair->target)),
 		online->move.to.mode == TENANCY_SHARED ? "true" : "false", online->move.id,
-		names.data, pair->target, online->move.target_schema));
+		names.data, pair->target, online->move.target_schemas));
 }
 
 /* Check what a round has done to a table. */
@@ -445,7 +456,7 @@ apply_change(const Online *online, const Change *change, Snapshot snapshot)
 	(void) run_at(online, pair,
 				  psprintf("DELETE FROM %s%s t USING %s WHERE %s%s",
 						   pair->target_kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-						   quote_qualified_identifier(tenancy_move_schema(move, &move->to), pair->name),
+						   quote_qualified_identifier(tenancy_registry_schema(&move->to, &pair->part->module), pair->name),
 						   keys_as_table(pair, pair->target), key_condition(pair, "t"),
 						   tenant_condition(online, pair, "t")),
 				  &change->keys, snapshot);
@@ -593,7 +604,7 @@ switch_tenant(Online *online)
 	TenancyMove *move = &online->move;
 	int			rounds = 0;
 
-	read_move(online, true);
+	tenancy_move_read(move, true);
 	tenancy_move_lock_source(&move->from);
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: catching up for the last time");
 	while (catch_up(online) > 0)
@@ -605,6 +616,7 @@ switch_tenant(Online *online)
 					 errhint("While a tenant is moving, nobody whom row security does not bind may write to its tables.")));
 	}
 	check_triggers(online);
+	tenancy_plugin_refuse_strays(&move->from);
 	tenancy_move_set_sequences(move);
 	if (move->to.mode == TENANCY_SHARED)
 		tenancy_move_grant_model(move);

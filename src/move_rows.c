@@ -33,6 +33,7 @@
 #include "import.h"
 #include "miscadmin.h"
 #include "move_rows.h"
+#include "plugin.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
@@ -69,10 +70,16 @@ tenancy_move_target(const TenancyTenant *tenant, TenancyMode mode, TenancyTenant
 		strlcpy(moved->database_name, tenancy_ident_database(tenant->slug), NAMEDATALEN);
 }
 
-const char *
-tenancy_move_schema(const TenancyMove *move, const TenancyTenant *tenant)
+/* The target's schema of a part, then that of the main module, whose types it may use. */
+static char *
+target_path(const TenancyMovePart *part, const TenancyMove *move)
 {
-	return tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : move->module.model_schema;
+	const TenancyMovePart *first = linitial(move->parts);
+	char	   *path = pstrdup(quote_identifier(tenancy_registry_schema(&move->to, &part->module)));
+
+	if (part != first)
+		path = psprintf("%s, %s", path, quote_identifier(tenancy_registry_schema(&move->to, &first->module)));
+	return psprintf("%s, pg_temp", path);
 }
 
 static void refuse_difference(const TenancyMove *move, const char *detail) pg_attribute_noreturn();
@@ -118,7 +125,7 @@ check_pair(const TenancyMove *move, const TenancyMovePair *pair)
 	" AND (NOT relispartition OR relkind OPERATOR(pg_catalog.=) 'f'))"
 
 static void
-find_pairs(TenancyMove *move)
+find_pairs(TenancyMove *move, TenancyMovePart *part)
 {
 	TenancyExec exec;
 	uint64		nrows;
@@ -131,7 +138,7 @@ find_pairs(TenancyMove *move)
 								" FROM " TABLES_OF_SCHEMA " s FULL JOIN " TABLES_OF_SCHEMA " t"
 								" ON t.relname OPERATOR(pg_catalog.=) s.relname ORDER BY 1",
 								move->from.mode == TENANCY_SHARED ? "true" : "false",
-								move->source_schema, move->target_schema);
+								part->source_schema, part->target_schema);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
@@ -142,6 +149,7 @@ find_pairs(TenancyMove *move)
 
 		for (int n = 0; n < lengthof(values); n++)
 			values[n] = SPI_getvalue(tuple, desc, n + 1);
+		pair->part = part;
 		pair->name = values[0];
 		pair->source = values[1] ? atooid(values[1]) : InvalidOid;
 		pair->target = values[2] ? atooid(values[2]) : InvalidOid;
@@ -210,11 +218,13 @@ find_columns(const TenancyMove *move, TenancyMovePair *pair)
 								" COALESCE(s.atttypmod OPERATOR(pg_catalog.=) t.atttypmod"
 								"  AND (s.atttypid OPERATOR(pg_catalog.=) t.atttypid"
 								"   OR (s.typname OPERATOR(pg_catalog.=) t.typname"
-								"    AND s.typnamespace OPERATOR(pg_catalog.=) %u"
-								"    AND t.typnamespace OPERATOR(pg_catalog.=) %u)), false)"
+								"    AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest('%s'::pg_catalog.oid[]),"
+								"      pg_catalog.unnest('%s'::pg_catalog.oid[])) p(source, target)"
+								"     WHERE p.source OPERATOR(pg_catalog.=) s.typnamespace"
+								"     AND p.target OPERATOR(pg_catalog.=) t.typnamespace))), false)"
 								" FROM " COLUMNS_OF_TABLE " s FULL JOIN " COLUMNS_OF_TABLE " t"
 								" ON t.attname OPERATOR(pg_catalog.=) s.attname ORDER BY t.attnum",
-								move->source_schema, move->target_schema, pair->source, pair->target);
+								move->source_schemas, move->target_schemas, pair->source, pair->target);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -235,7 +245,7 @@ char *
 tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair *pair, const TenancyTenant *side)
 {
 	return psprintf("%s%s%s", pair->source_kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					quote_qualified_identifier(tenancy_move_schema(move, side), pair->name),
+					quote_qualified_identifier(tenancy_registry_schema(side, &pair->part->module), pair->name),
 					side->mode != TENANCY_SHARED ? "" :
 					psprintf(" WHERE %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
 							 quote_identifier(pair->tenant_column), move->id));
@@ -252,7 +262,7 @@ char *
 tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair, const char *rows)
 {
 	return psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
-					quote_qualified_identifier(tenancy_move_schema(move, &move->to), pair->name),
+					quote_qualified_identifier(tenancy_registry_schema(&move->to, &pair->part->module), pair->name),
 					pair->columns.data, pair->values.data, rows);
 }
 
@@ -260,8 +270,7 @@ tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair
 void
 tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePair *pair, TenancyExec *exec)
 {
-	tenancy_exec_begin(exec, pair->owner,
-					   psprintf("%s, pg_temp", quote_identifier(tenancy_move_schema(move, &move->to))));
+	tenancy_exec_begin(exec, pair->owner, target_path(pair->part, move));
 	tenancy_exec_noforce_rls();
 	tenancy_exec_set("session_replication_role", "replica");
 }
@@ -276,12 +285,8 @@ copy_rows(const TenancyMove *move, const TenancyMovePair *pair)
 	tenancy_exec_end(&exec);
 }
 
-/*
- * Let the sequences go on where those of the source are.  Those of the shared
- * tables are never set back.
- */
-void
-tenancy_move_set_sequences(const TenancyMove *move)
+static void
+set_sequences(const TenancyMove *move, const TenancyMovePart *part)
 {
 	ListCell   *lc;
 	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
@@ -295,7 +300,7 @@ tenancy_move_set_sequences(const TenancyMove *move)
 		" WHERE s.relnamespace OPERATOR(pg_catalog.=) %u AND t.relnamespace OPERATOR(pg_catalog.=) %u"
 		" AND s.relkind OPERATOR(pg_catalog.=) 'S' AND t.relkind OPERATOR(pg_catalog.=) 'S'",
 		move->to.mode == TENANCY_SHARED ? "true" : "false",
-		move->source_schema, move->target_schema));
+		part->source_schema, part->target_schema));
 
 	foreach(lc, commands)
 	{
@@ -305,6 +310,19 @@ tenancy_move_set_sequences(const TenancyMove *move)
 		tenancy_exec_sql(lfirst(lc));
 		tenancy_exec_end(&exec);
 	}
+}
+
+/*
+ * Let the sequences go on where those of the source are.  Those of the shared
+ * tables are never set back.
+ */
+void
+tenancy_move_set_sequences(const TenancyMove *move)
+{
+	ListCell   *lc;
+
+	foreach(lc, move->parts)
+		set_sequences(move, lfirst(lc));
 }
 
 
@@ -384,7 +402,7 @@ tenancy_move_check_references(const TenancyMove *move)
 		"  FROM pg_catalog.pg_class pc"
 		"  JOIN pg_catalog.pg_constraint c ON c.confrelid OPERATOR(pg_catalog.=) pc.oid"
 		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
-		"  WHERE pc.relnamespace OPERATOR(pg_catalog.=) %u"
+		"  WHERE pc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
 		"  AND c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0) k"
 		" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop)) AS u(fk, pk, op)"
 		" JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) k.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
@@ -394,7 +412,7 @@ tenancy_move_check_references(const TenancyMove *move)
 		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.fowner, k.powner, k.fcolumn, k.pcolumn"
 		" HAVING NOT pg_catalog.bool_or(fa.attname OPERATOR(pg_catalog.=) k.fcolumn"
 		"  AND pa.attname OPERATOR(pg_catalog.=) k.pcolumn) IS TRUE",
-		move->id, move->id, move->source_schema));
+		move->id, move->id, move->source_schemas));
 
 	foreach(lc, queries)
 	{
@@ -427,12 +445,12 @@ check_deferrable(const TenancyMove *move)
 	char	   *constraint = find_flaw(tenancy_registry_owner(), psprintf(
 		"SELECT k.conname FROM pg_catalog.pg_constraint k"
 		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
-		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND k.condeferrable"
+		" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[]) AND k.condeferrable"
 		" AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
 		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
 		"  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)"
 		"  AND a.attname OPERATOR(pg_catalog.=) " TENANCY_MOVE_TENANT_COLUMN("c.oid") ")"
-		" ORDER BY 1 LIMIT 1", move->target_schema));
+		" ORDER BY 1 LIMIT 1", move->target_schemas));
 
 	if (constraint != NULL)
 		ereport(ERROR,
@@ -443,7 +461,7 @@ check_deferrable(const TenancyMove *move)
 
 /* A copy that has not had all migrations, or too many, is not like the model. */
 static void
-check_level(const TenancyMove *move)
+check_level(const TenancyMove *move, const TenancyModule *module)
 {
 	TenancyExec exec;
 	uint64		found;
@@ -452,7 +470,7 @@ check_level(const TenancyMove *move)
 	found = tenancy_exec_format("SELECT FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 								" AND module OPERATOR(pg_catalog.=) %s AND level OPERATOR(pg_catalog.=) %d"
 								" AND step OPERATOR(pg_catalog.=) 0 AND NOT under_way",
-								move->id, quote_literal_cstr(move->module.name), move->module.level);
+								move->id, quote_literal_cstr(module->name), module->level);
 	tenancy_exec_end(&exec);
 	if (found == 0)
 		ereport(ERROR,
@@ -467,9 +485,43 @@ check_level(const TenancyMove *move)
  * ----------------------------------------------------------------
  */
 
+/* Note what a list of schemas is to SQL. */
+static char *
+as_array(List *oids)
+{
+	StringInfoData array;
+	ListCell   *lc;
+
+	initStringInfo(&array);
+	foreach(lc, oids)
+		appendStringInfo(&array, "%s%u", foreach_current_index(lc) > 0 ? "," : "{", lfirst_oid(lc));
+	appendStringInfoChar(&array, '}');
+	return array.data;
+}
+
+/* Find the modules that are to be moved, and where their rows are. */
+static void
+find_parts(TenancyMove *move)
+{
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	move->parts = NIL;
+	foreach(lc, tenancy_registry_installed(&move->from))
+	{
+		TenancyMovePart *part = palloc0(sizeof(TenancyMovePart));
+
+		part->module = *(TenancyModule *) lfirst(lc);
+		part->source_schema = get_namespace_oid(tenancy_registry_schema(&move->from, &part->module), false);
+		schemas = lappend_oid(schemas, part->source_schema);
+		move->parts = lappend(move->parts, part);
+	}
+	move->source_schemas = as_array(schemas);
+}
+
 /*
  * What is to be done, as the caller has written it down; locked, once writers
- * are refused.
+ * are refused.  While it is written down, no module is installed or taken back.
  */
 void
 tenancy_move_read(TenancyMove *move, bool writers_refused)
@@ -493,7 +545,8 @@ tenancy_move_read(TenancyMove *move, bool writers_refused)
 				 errmsg("tenant \"%s\" is no longer being moved", move->from.slug)));
 	tenancy_move_target(&move->from, tenancy_mode_from_text(mode), &move->to);
 	tenancy_registry_lock_models(ShareLock);
-	move->module = *(TenancyModule *) linitial(tenancy_registry_modules());
+	if (!writers_refused || move->parts == NIL)
+		find_parts(move);
 }
 
 /* Lock the source's tables. */
@@ -523,25 +576,41 @@ tenancy_move_lock_source(const TenancyTenant *tenant)
 void
 tenancy_move_check_source(const TenancyMove *move)
 {
-	tenancy_registry_refuse_recording(move->module.name);
-	if (move->from.mode != TENANCY_SHARED)
-		check_level(move);
-	if (move->from.mode == TENANCY_SCHEMA)
+	ListCell   *lc;
+
+	foreach(lc, move->parts)
 	{
-		tenancy_registry_refuse_foreign_schema(&move->from, move->from.schema_name);
-		tenancy_drop_check_dependents(psprintf("the schema of tenant \"%s\"", move->from.slug),
-									  list_make1(pstrdup(move->from.schema_name)), "Drop them first.");
+		const TenancyModule *module = &((TenancyMovePart *) lfirst(lc))->module;
+
+		tenancy_registry_refuse_recording(module->name);
+		if (move->from.mode != TENANCY_SHARED)
+			check_level(move, module);
+		if (move->from.mode == TENANCY_SCHEMA)
+			tenancy_registry_refuse_foreign_schema(&move->from, tenancy_registry_schema(&move->from, module));
 	}
+	if (move->from.mode == TENANCY_SCHEMA)
+		tenancy_drop_check_dependents(psprintf("the schema of tenant \"%s\"", move->from.slug),
+									  tenancy_registry_schemas(&move->from), "Drop them first.");
+	tenancy_plugin_refuse_strays(&move->from);
 }
 
 /* Make ready where the rows go to. */
 static void
 prepare_target(TenancyMove *move)
 {
-	if (move->to.mode == TENANCY_SCHEMA)
-		tenancy_clone_schema(&move->to, &move->module);
-	move->source_schema = get_namespace_oid(tenancy_move_schema(move, &move->from), false);
-	move->target_schema = get_namespace_oid(tenancy_move_schema(move, &move->to), false);
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	foreach(lc, move->parts)
+	{
+		TenancyMovePart *part = lfirst(lc);
+
+		if (move->to.mode == TENANCY_SCHEMA)
+			tenancy_clone_schema(&move->to, &part->module);
+		part->target_schema = get_namespace_oid(tenancy_registry_schema(&move->to, &part->module), false);
+		schemas = lappend_oid(schemas, part->target_schema);
+	}
+	move->target_schemas = as_array(schemas);
 	if (move->to.mode == TENANCY_SHARED)
 		check_deferrable(move);
 }
@@ -553,12 +622,13 @@ tenancy_move_prepare(TenancyMove *move)
 	ListCell   *lc;
 
 	prepare_target(move);
-	find_pairs(move);
+	foreach(lc, move->parts)
+		find_pairs(move, lfirst(lc));
 	foreach(lc, move->pairs)
 		find_columns(move, lfirst(lc));
 }
 
-/* Let those who may act for the tenant into the model schema. */
+/* Let those who may act for the tenant into the model schemas. */
 void
 tenancy_move_grant_model(const TenancyMove *move)
 {
@@ -573,10 +643,13 @@ tenancy_move_grant_model(const TenancyMove *move)
 	foreach(lc, roles)
 	{
 		TenancyExec exec;
+		ListCell   *lc2;
 
 		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-		tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s",
-							quote_identifier(move->module.model_schema), (char *) lfirst(lc));
+		foreach(lc2, move->parts)
+			tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s",
+								quote_identifier(((TenancyMovePart *) lfirst(lc2))->module.model_schema),
+								(char *) lfirst(lc));
 		tenancy_exec_end(&exec);
 	}
 }
@@ -591,7 +664,6 @@ literal_or_null(const char *name)
 void
 tenancy_move_switch(const TenancyTenant *tenant)
 {
-	TenancyModule *module = linitial(tenancy_registry_modules());
 	char	   *id = tenancy_ident_uuid_text(&tenant->id);
 	TenancyExec exec;
 
@@ -605,7 +677,8 @@ tenancy_move_switch(const TenancyTenant *tenant)
 		tenancy_exec_format("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 							" AND module OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT name FROM tenancy.module%s))", id,
 							tenant->mode == TENANCY_SHARED ? "" :
-							psprintf(" WHERE name OPERATOR(pg_catalog.<>) %s", quote_literal_cstr(module->name)));
+							psprintf(" WHERE position OPERATOR(pg_catalog.>) 1 AND name OPERATOR(pg_catalog.<>) ALL"
+									 " (ARRAY(SELECT module FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s'))", id));
 	tenancy_exec_format("UPDATE tenancy.move SET phase = 'switched' WHERE tenant_id OPERATOR(pg_catalog.=) '%s'", id);
 	tenancy_exec_end(&exec);
 }
@@ -670,7 +743,6 @@ tenancy_move_rows(PG_FUNCTION_ARGS)
 	tenancy_move_read(&move, true);
 	tenancy_move_lock_source(&move.from);
 	tenancy_move_check_source(&move);
-	move.source_schema = get_namespace_oid(tenancy_move_schema(&move, &move.from), false);
 	if (move.to.mode != TENANCY_DATABASE)
 		copy_all(&move);
 	if (move.from.mode == TENANCY_SHARED)

@@ -21,9 +21,18 @@
 	" SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid OPERATOR(pg_catalog.=) up.oid)" \
 	" SELECT pt.tenant_column FROM tenancy.protected_table pt JOIN up ON pt.relation OPERATOR(pg_catalog.=) up.oid LIMIT 1)"
 
+/* A module that the tenant has, on both sides. */
+typedef struct TenancyMovePart
+{
+	TenancyModule module;
+	Oid			source_schema;
+	Oid			target_schema;
+} TenancyMovePart;
+
 /* A table on both sides. */
 typedef struct TenancyMovePair
 {
+	TenancyMovePart *part;
 	char	   *name;
 	Oid			source;
 	Oid			target;
@@ -43,14 +52,13 @@ typedef struct TenancyMove
 {
 	TenancyTenant from;
 	TenancyTenant to;
-	TenancyModule module;
 	char	   *id;
-	Oid			source_schema;
-	Oid			target_schema;
+	List	   *parts;			/* main module first */
+	char	   *source_schemas; /* of all parts, as an array's text, in their order */
+	char	   *target_schemas;
 	List	   *pairs;
 } TenancyMove;
 
-extern const char *tenancy_move_schema(const TenancyMove *move, const TenancyTenant *tenant);
 extern char *tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair *pair,
 								  const TenancyTenant *side);
 extern char *tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair,

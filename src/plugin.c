@@ -7,7 +7,9 @@
  * comes and goes with the caller's transaction, and all of the DDL runs as the
  * owner of the schema.  A shared tenant's are the shared tables of the module's
  * model; what makes it the tenant's is that it comes on its path.  Its rows there
- * are deleted by a worker, like those of a tenant that is dropped (drop.c).
+ * are deleted by a worker, like those of a tenant that is dropped (drop.c).  A
+ * database has the tables of all modules, from its beginning or since one was
+ * first installed there: what makes them the tenant's is its path as well.
  *
  * Locks: the tenant's row, so that rename_tenant() and drop_tenant() find the
  * plug-in wholly there or not at all.  Uninstalling locks the row of the copy
@@ -19,13 +21,16 @@
 
 #include "catalog/namespace.h"
 #include "clone.h"
+#include "database.h"
 #include "drop.h"
 #include "exec.h"
 #include "fmgr.h"
 #include "ident.h"
+#include "plugin.h"
 #include "provision.h"
 #include "registry.h"
 #include "utils/builtins.h"
+#include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_plugin_install_module);
 PG_FUNCTION_INFO_V1(tenancy_plugin_uninstall_module);
@@ -49,10 +54,7 @@ get_arguments(FunctionCallInfo fcinfo, TenancyTenant *tenant, TenancyModule *mod
 				 errmsg("module \"%s\" is the main module", module->name),
 				 errdetail("Every tenant has it, from its creation to its end.")));
 	if (tenant->mode == TENANCY_DATABASE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("plug-ins of tenants in mode %s are not supported",
-						tenancy_mode_text(tenant->mode))));
+		(void) tenancy_database_oid(tenant);	/* is it there, and ours? */
 }
 
 /* Run a statement about this plug-in's row in one of the registry's tables. */
@@ -96,6 +98,15 @@ install_shared(const TenancyTenant *tenant, const TenancyModule *module)
 	tenancy_exec_end(&exec);
 }
 
+/* The tables are in each database: what makes them the tenant's is its path. */
+static void
+install_database(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	change_row(INSERT_ROW, tenant, module);
+	tenancy_database_define_module(tenant, module);
+	tenancy_database_change_modules(tenant);
+}
+
 /* install_module(tenant text, module text) */
 Datum
 tenancy_plugin_install_module(PG_FUNCTION_ARGS)
@@ -114,6 +125,8 @@ tenancy_plugin_install_module(PG_FUNCTION_ARGS)
 						module.name, tenant.slug)));
 	if (tenant.mode == TENANCY_SHARED)
 		install_shared(&tenant, &module);
+	else if (tenant.mode == TENANCY_DATABASE)
+		install_database(&tenant, &module);
 	else
 		install_schema(&tenant, &module);
 	PG_RETURN_VOID();
@@ -186,6 +199,72 @@ uninstall_shared(const TenancyTenant *tenant, const TenancyModule *module, bool 
 	tenancy_drop_rows(tenant, module->model_schema);
 }
 
+/* The ordinary and partitioned tables of a model schema, with its name. */
+static List *
+model_tables(const TenancyModule *module)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)"
+		" FROM pg_catalog.pg_class c"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND NOT c.relispartition"
+		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
+		" ORDER BY c.relname", quote_literal_cstr(module->model_schema)));
+}
+
+/* Have a worker in the tenant's database see that the module's tables there are empty. */
+static void
+add_empty_check(TenancyJob *job, const TenancyModule *module, const char *expectation)
+{
+	StringInfoData sql;
+	TenancyStep *step;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, model_tables(module))
+		appendStringInfo(&sql, "%s NOT EXISTS (SELECT FROM %s)",
+						 sql.len > 0 ? " AND" : "SELECT WHERE", (char *) lfirst(lc));
+	if (sql.len == 0)
+		return;
+	step = tenancy_worker_add(job, "%s", sql.data);
+	step->role = tenancy_registry_module_owner(module);
+	step->noforce_rls = true;
+	step->expectation = expectation;
+}
+
+/* Have it empty them.  What refers to them from other tables is an error. */
+static void
+add_truncation(TenancyJob *job, const TenancyModule *module)
+{
+	StringInfoData sql;
+	TenancyStep *step;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, model_tables(module))
+		appendStringInfo(&sql, "%s%s", sql.len > 0 ? ", " : "TRUNCATE ", (char *) lfirst(lc));
+	if (sql.len == 0)
+		return;
+	step = tenancy_worker_add(job, "%s", sql.data);
+	step->role = tenancy_registry_module_owner(module);
+}
+
+/* The tables stay in the database, empty, and get the module's migrations. */
+static void
+uninstall_database(const TenancyTenant *tenant, const TenancyModule *module, bool force)
+{
+	TenancyJob *job = tenancy_worker_job(tenancy_database_oid(tenant));
+
+	if (force)
+		add_truncation(job, module);
+	else
+		add_empty_check(job, module,
+						psprintf(_("tables of module \"%s\" hold rows of tenant \"%s\""),
+								 module->name, tenant->slug));
+	(void) tenancy_worker_run(job);
+	tenancy_database_change_modules(tenant);
+}
+
 /* uninstall_module(tenant text, module text, force boolean) */
 Datum
 tenancy_plugin_uninstall_module(PG_FUNCTION_ARGS)
@@ -204,13 +283,72 @@ tenancy_plugin_uninstall_module(PG_FUNCTION_ARGS)
 				 errmsg("module \"%s\" is not installed for tenant \"%s\"",
 						module.name, tenant.slug)));
 
-	change_row("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-			   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
+	if (tenant.mode != TENANCY_DATABASE)
+		change_row("DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+				   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
 	change_row("DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 			   " AND module OPERATOR(pg_catalog.=) %s", &tenant, &module);
 	if (tenant.mode == TENANCY_SHARED)
 		uninstall_shared(&tenant, &module, PG_GETARG_BOOL(2));
+	else if (tenant.mode == TENANCY_DATABASE)
+		uninstall_database(&tenant, &module, PG_GETARG_BOOL(2));
 	else
 		uninstall_schema(&tenant, &module, PG_GETARG_BOOL(2));
 	PG_RETURN_VOID();
+}
+
+
+/* ----------------------------------------------------------------
+ * Rows of plug-ins that a tenant has not
+ * ----------------------------------------------------------------
+ */
+
+/* Is there a copy of the module in the tenant's database? */
+static bool
+has_copy(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT module FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+		" AND module OPERATOR(pg_catalog.=) %s",
+		tenancy_ident_uuid_text(&tenant->id), quote_literal_cstr(module->name))) != NIL;
+}
+
+/*
+ * Refuse to leave rows behind: in shared tables and in a database, a tenant can
+ * write to those of a plug-in that it has not, by their qualified names.
+ */
+void
+tenancy_plugin_refuse_strays(const TenancyTenant *tenant)
+{
+	TenancyJob *job = NULL;
+	ListCell   *lc;
+
+	if (tenant->mode == TENANCY_SCHEMA)
+		return;
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (tenancy_registry_is_installed(tenant, module))
+			continue;
+		if (tenant->mode == TENANCY_SHARED)
+		{
+			if (tenancy_drop_finds_rows(tenant, module->model_schema))
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("tables of module \"%s\", which tenant \"%s\" has not, hold rows of the tenant",
+								module->name, tenant->slug),
+						 errhint("Call tenancy.install_module(), or delete the rows.")));
+		}
+		else if (has_copy(tenant, module))
+		{
+			if (job == NULL)
+				job = tenancy_worker_job(tenancy_database_oid(tenant));
+			add_empty_check(job, module,
+							psprintf(_("tables of module \"%s\", which tenant \"%s\" has not, hold rows of the tenant"),
+									 module->name, tenant->slug));
+		}
+	}
+	if (job != NULL)
+		(void) tenancy_worker_run(job);
 }

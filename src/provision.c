@@ -103,9 +103,9 @@ literal_or_null(const char *value)
 }
 
 /* Insert the tenant's row; its keys decide between concurrent calls. */
-static void
-insert_tenant(const TenancyTenant *tenant, const char *display_name,
-			  const char *metadata)
+void
+tenancy_provision_insert(const TenancyTenant *tenant, const char *display_name,
+						 const char *metadata)
 {
 	TenancyTenant other;
 	TenancyExec exec;
@@ -179,7 +179,7 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
 		PG_RETURN_UUID_P(result);
 	}
 
-	insert_tenant(&tenant, display_name, metadata_text);
+	tenancy_provision_insert(&tenant, display_name, metadata_text);
 	if (tenant.mode == TENANCY_SCHEMA)
 		tenancy_clone_schema(&tenant, &module);
 	else if (tenant.mode == TENANCY_DATABASE)

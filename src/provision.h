@@ -15,6 +15,8 @@ extern void tenancy_provision_get_tenant(FunctionCallInfo fcinfo, TenancyTenant 
 extern void tenancy_provision_refuse_status(const TenancyTenant *tenant, const char *hint);
 extern void tenancy_provision_refuse_move(const TenancyTenant *tenant);
 extern void tenancy_provision_check_shared(const TenancyModule *module);
+extern void tenancy_provision_insert(const TenancyTenant *tenant, const char *display_name,
+									const char *metadata);
 extern void tenancy_provision_set_status(const TenancyTenant *tenant, const char *status,
 										 const char *reason);
 

@@ -821,29 +821,41 @@ tenancy_registry_is_installed(const TenancyTenant *tenant,
 	return found;
 }
 
-/*
- * The schemas that hold the tenant's tables, main module first, as a List of
- * char *: the model schemas, or the tenant's copies of them.
- */
+/* The modules that the tenant has, main module first, as a List of TenancyModule *. */
+List *
+tenancy_registry_installed(const TenancyTenant *tenant)
+{
+	List	   *installed = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tenancy_registry_modules())
+	{
+		if (tenancy_registry_is_installed(tenant, lfirst(lc)))
+			installed = lappend(installed, lfirst(lc));
+	}
+	return installed;
+}
+
+/* The schema of a module that holds the tenant's tables: the model, or the tenant's copy of it. */
+char *
+tenancy_registry_schema(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	if (tenant->mode != TENANCY_SCHEMA)
+		return pstrdup(module->model_schema);
+	if (module->position == 1)
+		return pstrdup(tenant->schema_name);
+	return tenancy_ident_schema(tenant->slug, module->name);
+}
+
+/* These schemas of all modules that the tenant has, main module first, as a List of char *. */
 List *
 tenancy_registry_schemas(const TenancyTenant *tenant)
 {
 	List	   *schemas = NIL;
 	ListCell   *lc;
 
-	foreach(lc, tenancy_registry_modules())
-	{
-		TenancyModule *module = lfirst(lc);
-
-		if (!tenancy_registry_is_installed(tenant, module))
-			continue;
-		if (tenant->mode != TENANCY_SCHEMA)
-			schemas = lappend(schemas, module->model_schema);
-		else if (module->position == 1)
-			schemas = lappend(schemas, pstrdup(tenant->schema_name));
-		else
-			schemas = lappend(schemas, tenancy_ident_schema(tenant->slug, module->name));
-	}
+	foreach(lc, tenancy_registry_installed(tenant))
+		schemas = lappend(schemas, tenancy_registry_schema(tenant, lfirst(lc)));
 	return schemas;
 }
 
@@ -879,17 +891,20 @@ add_tables(List *tables, Oid schema)
 
 /*
  * The tables where the tenant's rows are, others' rows beside them if it is a
- * shared one, as a list of OIDs.
+ * shared one, as a list of OIDs.  In model schemas it can write to the tables of
+ * plug-ins that it has not, by their qualified names.
  */
 List *
 tenancy_registry_tables(const TenancyTenant *tenant)
 {
+	List	   *modules = tenant->mode == TENANCY_SCHEMA ? tenancy_registry_installed(tenant) :
+		tenancy_registry_modules();
 	List	   *tables = NIL;
 	ListCell   *lc;
 
-	foreach(lc, tenancy_registry_schemas(tenant))
+	foreach(lc, modules)
 	{
-		Oid			schema = get_namespace_oid(lfirst(lc), true);
+		Oid			schema = get_namespace_oid(tenancy_registry_schema(tenant, lfirst(lc)), true);
 
 		if (OidIsValid(schema))
 			tables = add_tables(tables, schema);

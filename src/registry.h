@@ -78,6 +78,8 @@ extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
 										  const TenancyModule *module);
 extern Oid	tenancy_registry_schema_owner(const char *schema);
+extern List *tenancy_registry_installed(const TenancyTenant *tenant);
+extern char *tenancy_registry_schema(const TenancyTenant *tenant, const TenancyModule *module);
 extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
 extern bool tenancy_registry_is_foreign_schema(const char *schema);
 extern void tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant,

@@ -97,7 +97,7 @@ is_broken_apart(Oid constraint, Oid owner, const char *condition)
 /*
  * What checks the foreign keys of a table, one for each, which the catalogs
  * write: the constraint's OID, whether the owner can run it, and a query that
- * finds a row if it is broken.  The condition on the table's rows, f, is a
+ * finds a row if it is broken.  Row security would hide another owner's rows.  The condition on the table's rows, f, is a
  * literal, as text that begins with AND or is empty.  What refers to the
  * registry is right by itself.
  */
@@ -107,7 +107,8 @@ foreign_key_checks(Oid table, Oid owner, const char *condition)
 	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s %%s SELECT FROM %%s%%s f WHERE (%%s)%%s AND NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
 		" k.oid, (pg_catalog.has_schema_privilege(%u, pc.relnamespace, 'USAGE')"
-		"  AND pg_catalog.bool_and(pg_catalog.has_column_privilege(%u, pc.oid, u.pk, 'SELECT')))::pg_catalog.int4,"
+		"  AND pg_catalog.bool_and(pg_catalog.has_column_privilege(%u, pc.oid, u.pk, 'SELECT'))"
+		"  AND (pc.relowner OPERATOR(pg_catalog.=) %u OR NOT pc.relrowsecurity))::pg_catalog.int4,"
 		" " ROWS_WITH_KEY ", CASE pc.relkind WHEN 'r' THEN 'ONLY ' END, k.confrelid::pg_catalog.regclass,"
 		" pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.%%I', pa.attname, opn.nspname, o.oprname, fa.attname), ' AND '))"
 		FOREIGN_KEY
@@ -115,8 +116,8 @@ foreign_key_checks(Oid table, Oid owner, const char *condition)
 		" AND k.conparentid OPERATOR(pg_catalog.=) 0"	/* not again for partitions */
 		" AND (k.conrelid OPERATOR(pg_catalog.=) %u OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%u)"
 		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))"
-		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.oid, pc.relkind, pc.relnamespace",
-		owner, owner, condition, tenancy_registry_relation("tenant"), table, table));
+		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.oid, pc.relkind, pc.relnamespace, pc.relowner, pc.relrowsecurity",
+		owner, owner, owner, condition, tenancy_registry_relation("tenant"), table, table));
 }
 
 static char *
