@@ -104,7 +104,7 @@ check_pair(const TenancyMove *move, const TenancyMovePair *pair)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot move the rows of foreign table \"%s\"", pair->name)));
-	if (pair->owner != pair->target_owner)
+	if (pair->owner != pair->target_owner || superuser_arg(pair->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot move the rows of table \"%s\", whose owner is not that of the model schema",
@@ -285,13 +285,17 @@ copy_rows(const TenancyMove *move, const TenancyMovePair *pair)
 	tenancy_exec_end(&exec);
 }
 
+/*
+ * Each is read and set as its owner, by name: whoever owns it can put something
+ * else under that name before we look, a view with a function of his own, say.
+ */
 static void
 set_sequences(const TenancyMove *move, const TenancyMovePart *part)
 {
 	ListCell   *lc;
 	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.format('SELECT pg_catalog.setval(%%s::pg_catalog.regclass, s.last_value, s.is_called) FROM %%s s, %%s t%%s',"
-		" pg_catalog.quote_literal(t.oid), s.oid::pg_catalog.regclass, t.oid::pg_catalog.regclass,"
+		"SELECT pg_catalog.format('%%s %%s SELECT pg_catalog.setval(%%s::pg_catalog.regclass, s.last_value, s.is_called) FROM %%s s, %%s t%%s',"
+		" s.relowner, t.relowner, pg_catalog.quote_literal(t.oid), s.oid::pg_catalog.regclass, t.oid::pg_catalog.regclass,"
 		" CASE WHEN %s THEN pg_catalog.format(' WHERE s.last_value OPERATOR(pg_catalog.%%s) t.last_value"
 		" OR (s.last_value OPERATOR(pg_catalog.=) t.last_value AND s.is_called)',"
 		"  CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN '>' ELSE '<' END) ELSE '' END)"
@@ -304,10 +308,18 @@ set_sequences(const TenancyMove *move, const TenancyMovePart *part)
 
 	foreach(lc, commands)
 	{
+		char	   *command;
+		Oid			owner = strtoul(lfirst(lc), &command, 10);
+		Oid			target_owner = strtoul(command, &command, 10);
 		TenancyExec exec;
 
-		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-		tenancy_exec_sql(lfirst(lc));
+		if (owner != target_owner || superuser_arg(owner))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot move a tenant of a model with a sequence whose owner is not that of the model schema"),
+					 errhint("Use ALTER SEQUENCE ... OWNER TO that role.")));
+		tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
+		tenancy_exec_sql(command);
 		tenancy_exec_end(&exec);
 	}
 }
