@@ -33,7 +33,9 @@
 #include "miscadmin.h"
 #include "provision.h"
 #include "registry.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "worker.h"
 
 /* How many rows are deleted between two commits. */
@@ -112,6 +114,12 @@ has_rows(List *tables, const char *id)
 		TenancyExec exec;
 		bool		found;
 
+		/* From here on, nobody puts something else under its name. */
+		LockRelationOid(table->relid, AccessShareLock);
+		if (get_rel_name(table->relid) == NULL)
+			continue;
+		table->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->relid)),
+												 get_rel_name(table->relid));
 		tenancy_exec_begin(&exec, table->owner, TENANCY_PATH_NONE);
 		tenancy_exec_noforce_rls();
 		found = tenancy_exec_finds(psprintf("SELECT %s LIMIT 1", rows_condition(table, id)));
@@ -263,12 +271,26 @@ add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
 	step->expectation = _("a trigger or another session has kept some of the tenant's rows");
 }
 
-/* Add the steps that delete the tenant's rows from all of these tables. */
+/*
+ * Add the steps that delete the tenant's rows from all of these tables.  The
+ * application's triggers run with the rights of the tables' owners.
+ */
 static void
 add_removal(TenancyJob *job, List *tables, const char *id)
 {
 	int			next = 0;
+	ListCell   *lc;
 
+	foreach(lc, tables)
+	{
+		SharedTable *table = lfirst(lc);
+
+		if (!superuser_arg(table->owner))
+			continue;
+		if (has_rows(list_make1(table), id))
+			tenancy_exec_refuse_superuser(table->owner, table->name);
+		tables = foreach_delete_current(tables, lc);
+	}
 	add_ordered_batches(job, tables, id);
 	while (next < list_length(tables))
 		add_deletion(job, tables, &next, id);

@@ -106,6 +106,22 @@ tenancy_exec_begin(TenancyExec *exec, Oid role, const char *search_path)
 }
 
 /*
+ * Tenants' rows are read and written as the owner of the table or sequence that
+ * they are in, since code of others can run with that: triggers, checks, or what
+ * somebody puts under the name in its place.  So this must be no superuser.
+ */
+void
+tenancy_exec_refuse_superuser(Oid owner, const char *relation)
+{
+	if (superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation %s is owned by a superuser", relation),
+				 errdetail("What is done with tenants' rows is done with the rights of their owner, and never with a superuser's."),
+				 errhint("Use ALTER ... OWNER TO the owner of the model schema.")));
+}
+
+/*
  * Let the current role, a table's owner, reach all rows of its table until
  * tenancy_exec_end(), as PostgreSQL does for foreign key checks: FORCE ROW
  * LEVEL SECURITY binds it otherwise.

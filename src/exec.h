@@ -40,6 +40,8 @@ extern void tenancy_exec_commit_as(Oid role, const char *search_path, const char
 extern void tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char *procedure,
 											const char *why);
 
+extern void tenancy_exec_refuse_superuser(Oid owner, const char *relation);
+
 /* A query by itself, with the rights of role. */
 extern List *tenancy_exec_list_as(Oid role, const char *sql);
 extern char *tenancy_exec_text_as(Oid role, const char *format,...) pg_attribute_printf(2, 3);

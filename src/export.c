@@ -277,6 +277,7 @@ check_tables(List *tables, bool shared)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot export foreign table \"%s\"",
 							quote_qualified_identifier(table->schema, table->name))));
+		tenancy_exec_refuse_superuser(table->owner, quote_qualified_identifier(table->schema, table->name));
 		if (shared && table->tenant_column == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -380,6 +381,7 @@ export_sequence(const Source *sequence, StringInfo json)
 	TenancyExec exec;
 	char	   *state;
 
+	tenancy_exec_refuse_superuser(sequence->owner, quote_qualified_identifier(sequence->schema, sequence->name));
 	tenancy_exec_begin(&exec, sequence->owner, TENANCY_PATH_NONE);
 	state = tenancy_exec_text_format(&exec, "SELECT pg_catalog.format('\"last_value\": %%s, \"is_called\": %%s',"
 									 " last_value, is_called::pg_catalog.text) FROM %s",

@@ -464,6 +464,7 @@ find_target(const Import *import, Target *target)
 
 	target->owner = atooid(query_text(TENANCY_PATH_NONE, psprintf(
 		"SELECT relowner FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) %u", target->oid)));
+	tenancy_exec_refuse_superuser(target->owner, quote_qualified_identifier(target->part->schema, target->name));
 	target->column_names = tenancy_exec_list_as(tenancy_registry_owner(),
 												psprintf("SELECT name %s ORDER BY n", from));
 	target->tenant_column = query_text(TENANCY_PATH_NONE, psprintf(
@@ -556,7 +557,7 @@ set_sequences(const Import *import)
 {
 	ListCell   *lc;
 	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.format('%%s %%s', c.relowner,"
+		"SELECT pg_catalog.format('%%s %%s %%s', c.relowner, c.oid,"
 		" pg_catalog.format('SELECT pg_catalog.setval(%%s::pg_catalog.regclass, %%s, %%L) FROM %%I.%%I%%s',"
 		"  pg_catalog.quote_literal(c.oid), m.last_value, m.is_called, n.nspname, c.relname,"
 		"  CASE WHEN %s THEN pg_catalog.format(' WHERE last_value OPERATOR(pg_catalog.<) %%s', m.last_value) ELSE '' END))"
@@ -570,10 +571,13 @@ set_sequences(const Import *import)
 
 	foreach(lc, commands)
 	{
-		char	   *command = strchr(lfirst(lc), ' ') + 1;
+		char	   *command;
+		Oid			owner = strtoul(lfirst(lc), &command, 10);
+		Oid			sequence = strtoul(command, &command, 10);
 		TenancyExec exec;
 
-		tenancy_exec_begin(&exec, atooid(lfirst(lc)), TENANCY_PATH_NONE);
+		tenancy_exec_refuse_superuser(owner, quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)), get_rel_name(sequence)));
+		tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
 		(void) tenancy_exec_sql(command);
 		tenancy_exec_end(&exec);
 	}
