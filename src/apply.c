@@ -43,6 +43,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/varlena.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
@@ -116,6 +117,68 @@ tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module)
 		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
 	appendStringInfoString(&path, "pg_temp");
 	return path.data;
+}
+
+/* The schemas that follow the models' on the path, in a worker, as the text of an array. */
+static char *
+following_schemas(void)
+{
+	char	   *raw = pstrdup(GetConfigOptionResetString("tenancy.search_path"));
+	StringInfoData array;
+	List	   *names;
+	ListCell   *lc;
+
+	initStringInfo(&array);
+	appendStringInfoString(&array, "ARRAY[");
+	if (SplitIdentifierString(raw, ',', &names))
+	{
+		foreach(lc, names)
+			appendStringInfo(&array, "%s%s", foreach_current_index(lc) > 0 ? "," : "", quote_literal_cstr(lfirst(lc)));
+	}
+	appendStringInfoString(&array, "]::pg_catalog.name[]");
+	return array.data;
+}
+
+/*
+ * Migrations name things without their schema, and run with the rights of the
+ * model's owner.  Where those who act for tenants can put a function or operator
+ * on the path, one that fits the types better than PostgreSQL's own, a migration
+ * would run it.  In a tenant's database, they are those who may connect.
+ */
+void
+tenancy_apply_refuse_planted(const TenancyModule *module)
+{
+	TenancyTenant home;
+	Oid			owner = tenancy_registry_module_owner(module);
+	char	   *flaw;
+
+	flaw = tenancy_exec_text_as(tenancy_registry_owner(),
+								"WITH actor (oid, rolname) AS (SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r"
+								"  WHERE NOT r.rolsuper AND NOT pg_catalog.pg_has_role(r.oid, %u, 'MEMBER') AND %s),"
+								" place (oid, nspname, nspowner, nspacl) AS (SELECT n.oid, n.nspname, n.nspowner, n.nspacl"
+								"  FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) ANY (%s))"
+								" SELECT pg_catalog.format('PUBLIC may create objects in schema %%I.', p.nspname)"
+								" FROM place p, pg_catalog.aclexplode(p.nspacl) a"
+								" WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE' AND a.grantee OPERATOR(pg_catalog.=) 0"
+								" UNION ALL SELECT pg_catalog.format('Role %%I may create objects in schema %%I.', r.rolname, p.nspname)"
+								" FROM place p, actor r WHERE pg_catalog.has_schema_privilege(r.oid, p.oid, 'CREATE')"
+								" UNION ALL SELECT pg_catalog.format('Function %%s in schema %%I belongs to role %%I.', f.proname, p.nspname, r.rolname)"
+								" FROM place p JOIN pg_catalog.pg_proc f ON f.pronamespace OPERATOR(pg_catalog.=) p.oid"
+								" JOIN actor r ON r.oid OPERATOR(pg_catalog.=) f.proowner"
+								" UNION ALL SELECT pg_catalog.format('Operator %%s in schema %%I belongs to role %%I.', o.oprname, p.nspname, r.rolname)"
+								" FROM place p JOIN pg_catalog.pg_operator o ON o.oprnamespace OPERATOR(pg_catalog.=) p.oid"
+								" JOIN actor r ON r.oid OPERATOR(pg_catalog.=) o.oprowner"
+								" LIMIT 1", owner,
+								tenancy_registry_home(&home) ?
+								"pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT')" :
+								"r.oid OPERATOR(pg_catalog.=) ANY (SELECT a.role FROM tenancy.access a)",
+								following_schemas());
+	if (flaw != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migrations of module \"%s\" could run code of those who act for tenants", module->name),
+				 errdetail("%s", flaw),
+				 errhint("Revoke CREATE on the schema, and drop what they have made there, or take the schema out of tenancy.search_path.")));
 }
 
 static void
@@ -463,6 +526,7 @@ init_model_place(TenancyPlace *place, const TenancyModule *module)
 				 errdetail("Migrations run with the rights of the schema's owner, and never with a superuser's."),
 				 errhint("Use ALTER SCHEMA %s OWNER TO a role that is no superuser, for its tables as well.",
 						 quote_identifier(module->model_schema))));
+	tenancy_apply_refuse_planted(module);
 }
 
 static void

@@ -32,6 +32,7 @@ typedef struct TenancyPatience
 } TenancyPatience;
 
 extern char *tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module);
+extern void tenancy_apply_refuse_planted(const TenancyModule *module);
 extern void tenancy_apply_run(const TenancyPlace *place, const TenancyMigration *migration);
 extern void tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migration,
 									int step, bool under_way);

@@ -476,7 +476,10 @@ run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 	bool		over = false;
 
 	if (run != 0)
+	{
+		tenancy_apply_refuse_planted(module);
 		wanted = Min(wanted, room_for_workers(run));
+	}
 	commit_here();
 	if (run == 0)
 		return true;
