@@ -66,8 +66,8 @@ role_identifier(Oid role)
 	" WHEN a.oid OPERATOR(pg_catalog.=) ANY (ARRAY(" OWNERS ")) THEN 'owns tables of tenants, and can switch row security off'" \
 	" WHEN EXISTS (SELECT FROM tenancy.reference_table r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation" \
 	"  WHERE c.relowner OPERATOR(pg_catalog.=) a.oid) THEN 'owns reference tables, and can change their rows for all tenants'" \
-	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_read_all_data' THEN 'reads all tables, those of the registry included'" \
-	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_write_all_data' THEN 'writes all tables, those of the registry included'" \
+	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_read_all_data' THEN 'reads all tables that have no row security'" \
+	" WHEN a.rolname OPERATOR(pg_catalog.=) 'pg_write_all_data' THEN 'writes all tables that have no row security'" \
 	" WHEN a.rolname OPERATOR(pg_catalog.=) ANY ('{pg_read_server_files,pg_write_server_files,pg_execute_server_program}')" \
 	"  THEN 'reaches the files of the server, and all data in them'" \
 	" END"

@@ -21,6 +21,7 @@ COMMENT ON COLUMN tenancy.migration_run.down IS 'Whether migrations are undone t
 COMMENT ON COLUMN tenancy.migration_run.tenants IS 'Only these; null for all';
 
 REVOKE ALL ON tenancy.migration_run FROM PUBLIC;
+ALTER TABLE tenancy.migration_run ENABLE ROW LEVEL SECURITY;	/* see catalog.sql */
 
 CREATE VIEW tenancy.migration_status AS
 	SELECT t.slug AS tenant, m.name AS module, v.version, s.pending,

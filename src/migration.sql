@@ -24,6 +24,7 @@ COMMENT ON COLUMN tenancy.migration.under_way IS 'Whether it may have had one mo
 COMMENT ON COLUMN tenancy.migration.position IS 'Place in the order in which the model had them, which its copies follow';
 
 REVOKE ALL ON tenancy.migration FROM PUBLIC;
+ALTER TABLE tenancy.migration ENABLE ROW LEVEL SECURITY;	/* see catalog.sql */
 
 SELECT pg_catalog.pg_extension_config_dump('tenancy.migration', '');
 

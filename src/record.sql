@@ -7,6 +7,7 @@ CREATE TABLE tenancy.recorded_statement (
 COMMENT ON TABLE tenancy.recorded_statement IS 'The statements of the recording that is under way';
 
 REVOKE ALL ON tenancy.recorded_statement FROM PUBLIC;
+ALTER TABLE tenancy.recorded_statement ENABLE ROW LEVEL SECURITY;	/* see catalog.sql */
 
 CREATE FUNCTION tenancy.start_recording(version bigint, description text DEFAULT '',
 										module text DEFAULT NULL,

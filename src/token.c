@@ -33,6 +33,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "registry.h"
+#include "tcop/tcopprot.h"
 #include "token_key.h"
 #include "token_parse.h"
 #include "utils/builtins.h"
@@ -136,6 +137,19 @@ check_claims(const TenancyTokenClaims *claims)
 		refuse_if("Its claim \"role\" does not name the current role.");
 }
 
+/*
+ * A client that writes values into its statements shows its token to all
+ * sessions of its role, which may have another tenant's and could use it.
+ */
+static void
+hide_token(const text *token)
+{
+	if (debug_query_string != NULL &&
+		strlen(debug_query_string) >= VARSIZE_ANY_EXHDR(token) &&
+		strstr(debug_query_string, text_to_cstring(token)) != NULL)
+		tenancy_token_key_hide_statement("SELECT tenancy.set_tenant_token(...)");
+}
+
 /* set_tenant_token(token text, is_local boolean) */
 Datum
 tenancy_token_set_tenant(PG_FUNCTION_ARGS)
@@ -153,6 +167,7 @@ tenancy_token_set_tenant(PG_FUNCTION_ARGS)
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > TENANCY_TOKEN_MAX_SIZE)
 		refuse_if("It is too long.");
 	token = PG_GETARG_TEXT_PP(0);
+	hide_token(token);
 	refuse_if(tenancy_token_split(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &parts));
 	check_signature(&parts);
 

@@ -20,6 +20,7 @@ COMMENT ON COLUMN tenancy.token_key.kid IS 'The key''s name in the header of tok
 COMMENT ON COLUMN tenancy.token_key.valid_until IS 'Exclusive';
 COMMENT ON COLUMN tenancy.token_key.dump IS 'Whether pg_dump includes the key';
 REVOKE ALL ON TABLE tenancy.token_key FROM PUBLIC;
+ALTER TABLE tenancy.token_key ENABLE ROW LEVEL SECURITY;	/* see catalog.sql */
 SELECT pg_catalog.pg_extension_config_dump('tenancy.token_key', 'WHERE dump');
 
 CREATE TRIGGER invalidate AFTER UPDATE OR DELETE OR TRUNCATE ON tenancy.token_key

@@ -11,7 +11,8 @@
  *
  * Invariants:
  *
- * - No message, and no statement that a message could quote, holds a key.
+ * - No message, no statement that a message could quote, and none that
+ *	 pg_stat_activity goes on showing holds a key.
  * - What OpenSSL allocates hangs on a key, and a memory context frees it with
  *	 the key, whatever error comes in between.
  * - OpenSSL's error queue is left empty: the connection's TLS code reads it.
@@ -52,7 +53,9 @@
 #include "ident.h"
 #include "nodes/pg_list.h"
 #include "registry.h"
+#include "tcop/tcopprot.h"
 #include "token_key.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -481,6 +484,18 @@ tenancy_token_key_find(const char *kid)
  * ----------------------------------------------------------------
  */
 
+/*
+ * Show another text in place of the client's statement, which has a secret in it:
+ * in pg_stat_activity, where others may see it for as long as the session does
+ * nothing else, and in the log, should the statement fail later on.
+ */
+void
+tenancy_token_key_hide_statement(const char *instead)
+{
+	debug_query_string = instead;
+	pgstat_report_activity(STATE_RUNNING, instead);
+}
+
 /* The log must not hold the statement, which may hold the key. */
 static void
 refuse_key(const char *detail, const char *hint)
@@ -633,6 +648,7 @@ tenancy_token_create_key(PG_FUNCTION_ARGS)
 	char	   *kid;
 	char	   *name;
 
+	tenancy_token_key_hide_statement("SELECT tenancy.create_token_key(...)");
 	tenancy_require_arg(fcinfo, 0, "kid");
 	tenancy_require_arg(fcinfo, 1, "algorithm");
 	tenancy_require_arg(fcinfo, 2, "key");

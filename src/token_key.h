@@ -39,6 +39,7 @@ extern void tenancy_token_key_init(void);
 /* Good until the next lookup; kid NULL stands for the only key. */
 extern const TenancyTokenKey *tenancy_token_key_find(const char *kid);
 
+extern void tenancy_token_key_hide_statement(const char *instead);
 extern const char *tenancy_token_key_algorithm(const TenancyTokenKey *key);
 extern bool tenancy_token_key_verify(const TenancyTokenKey *key,
 									 const char *data, size_t len,
