@@ -130,6 +130,18 @@ SELECT public.prove('ALTER FUNCTION tenancy.policy_tenant_id() IMMUTABLE');
 SELECT public.prove('ALTER FUNCTION regress_aside.allowed() OWNER TO regress_other');
 SELECT public.prove('ALTER FUNCTION tenancy.current_tenant_id() OWNER TO regress_owner');
 DROP POLICY allowed ON regress_shop.note;
+CREATE FUNCTION regress_aside.called() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION regress_aside.value(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+ALTER FUNCTION regress_aside.called() OWNER TO regress_owner;
+ALTER FUNCTION regress_aside.value(int) OWNER TO regress_owner;
+CREATE TRIGGER called BEFORE INSERT ON regress_shop.note FOR EACH ROW EXECUTE FUNCTION regress_aside.called();
+CREATE INDEX item_value ON regress_shop.item (tenant_id, regress_aside.value(id));
+SELECT public.prove('ALTER FUNCTION regress_aside.called() OWNER TO regress_app');
+SELECT public.prove('ALTER FUNCTION regress_aside.value(int) OWNER TO regress_app');
+DROP TRIGGER called ON regress_shop.note;
+DROP INDEX regress_shop.item_value;
+SELECT public.prove('ALTER FUNCTION regress_aside.value(int) OWNER TO regress_app; ALTER TABLE tenant_sam.item ADD CONSTRAINT c CHECK (regress_aside.value(id) > 0)', 'ALTER TABLE tenant_sam.item DROP CONSTRAINT c');
+DROP FUNCTION regress_aside.called(), regress_aside.value(int);
 SELECT public.prove('CREATE POLICY setting ON regress_shop.note AS RESTRICTIVE USING (current_setting(''app.tenant'', true) = body)',
 	NULL, 'DROP POLICY setting ON regress_shop.note');
 SELECT public.prove('CREATE POLICY mine ON regress_shop.note USING (body <> '''')', 'DROP POLICY mine ON regress_shop.note; SELECT tenancy.protect_table(''regress_shop.note'')');
@@ -237,14 +249,35 @@ SELECT public.prove('GRANT USAGE ON SCHEMA tenant_sam TO PUBLIC');
 SELECT database_name AS db FROM tenancy.tenants WHERE slug = 'lintdb' \gset
 SELECT public.prove(format('GRANT CONNECT ON DATABASE %I TO PUBLIC', :'db'));
 SELECT public.prove('GRANT SELECT ON tenancy.access TO regress_app');
+SELECT public.prove('GRANT SELECT (slug) ON tenancy.tenant TO regress_app');
+SELECT public.prove('GRANT SELECT ON tenancy.migration_status TO PUBLIC');
+SELECT public.prove('GRANT USAGE ON SEQUENCE tenancy.migration_run_id_seq TO regress_app');
+-- the view that shows each role its own tenants is for them
+GRANT SELECT ON tenancy.tenants TO regress_app;
+SELECT * FROM tenancy.check_isolation();
+REVOKE SELECT ON tenancy.tenants FROM regress_app;
 SELECT public.prove('GRANT EXECUTE ON FUNCTION tenancy.repair() TO PUBLIC');
+SELECT public.prove('GRANT EXECUTE ON PROCEDURE tenancy.refill_spares() TO regress_app');
+-- the context functions are not for administrators, and all others are
+BEGIN;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA tenancy TO regress_app;
+SELECT 'function ' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace
+EXCEPT SELECT object FROM tenancy.check_isolation() WHERE lint = 'admin_function_granted' ORDER BY 1;
+ROLLBACK;
 SELECT public.prove('GRANT SET ON PARAMETER tenancy.tenant_id TO regress_app');
 SELECT public.prove('GRANT SET ON PARAMETER session_replication_role TO PUBLIC');
+SELECT public.prove('GRANT SET, ALTER SYSTEM ON PARAMETER tenancy.token_leeway TO regress_app');
+SELECT public.prove('GRANT ALTER SYSTEM ON PARAMETER archive_command TO regress_app');
 SELECT public.prove('ALTER ROLE regress_app SET tenancy.tenant_id = ''a1a1a1a1-0000-4000-8000-000000000001''');
 SELECT public.prove('ALTER ROLE regress_app IN DATABASE contrib_regression SET tenancy.tenant_id = ''a1a1a1a1-0000-4000-8000-000000000001''');
 SELECT public.prove('ALTER DATABASE contrib_regression SET tenancy.tenant_id = ''a1a1a1a1-0000-4000-8000-000000000001''');
 SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS int LANGUAGE sql SET tenancy.tenant_id = ''a1a1a1a1-0000-4000-8000-000000000001'' AS ''SELECT 1''',
 	'DROP FUNCTION regress_aside.f()');
+
+ALTER SYSTEM SET tenancy.tenant_id = 'a1a1a1a1-0000-4000-8000-000000000001';
+SELECT lint, object, fix FROM tenancy.check_isolation();
+ALTER SYSTEM RESET tenancy.tenant_id;
+SELECT lint, object, fix FROM tenancy.check_isolation();
 
 --
 -- Ways around the tables
@@ -257,6 +290,15 @@ SELECT public.prove('CREATE VIEW tenant_sam.notes AS SELECT * FROM tenant_sam.no
 	'DROP VIEW tenant_sam.notes');
 SELECT public.prove('CREATE MATERIALIZED VIEW regress_aside.all_notes AS SELECT * FROM regress_shop.note; GRANT SELECT ON regress_aside.all_notes TO regress_app',
 	'DROP MATERIALIZED VIEW regress_aside.all_notes');
+SELECT public.prove('CREATE MATERIALIZED VIEW regress_aside.all_notes AS SELECT * FROM regress_shop.note; GRANT SELECT (body) ON regress_aside.all_notes TO PUBLIC',
+	'DROP MATERIALIZED VIEW regress_aside.all_notes');
+-- by a view, with the rights of its owner; with one's own, only if these suffice
+SELECT public.prove('CREATE MATERIALIZED VIEW regress_aside.all_notes AS SELECT * FROM regress_shop.note; ALTER MATERIALIZED VIEW regress_aside.all_notes OWNER TO regress_owner;
+	CREATE VIEW regress_aside.notes AS SELECT * FROM regress_aside.all_notes; ALTER VIEW regress_aside.notes OWNER TO regress_owner; GRANT SELECT ON regress_aside.notes TO regress_app;
+	CREATE VIEW regress_aside.more WITH (security_invoker) AS SELECT * FROM regress_aside.all_notes; GRANT SELECT ON regress_aside.more TO regress_app',
+	'DROP MATERIALIZED VIEW regress_aside.all_notes CASCADE');
+SELECT public.prove('CREATE FOREIGN TABLE regress_shop.away (a int) SERVER regress_server; GRANT SELECT (a) ON regress_shop.away TO regress_app',
+	'DROP FOREIGN TABLE regress_shop.away');
 SELECT public.prove('CREATE FOREIGN TABLE regress_shop.away (a int) SERVER regress_server; GRANT SELECT ON regress_shop.away TO regress_app',
 	'DROP FOREIGN TABLE regress_shop.away');
 SELECT public.prove('SET LOCAL client_min_messages = error; CREATE PUBLICATION regress_pub FOR TABLE regress_shop.note, regress_ref.country, TABLES IN SCHEMA tenant_sam', 'DROP PUBLICATION regress_pub');
@@ -265,8 +307,16 @@ SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS int LANGUAGE sql 
 	'DROP FUNCTION regress_aside.f()');
 SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS ''SELECT 1''; ALTER FUNCTION regress_aside.f() OWNER TO regress_bypass',
 	'DROP FUNCTION regress_aside.f()');
+-- A temporary table of the caller's is found first, but where the path says otherwise.
+SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = regress_shop AS ''SELECT count(*) FROM note''; ALTER FUNCTION regress_aside.f() OWNER TO regress_owner',
+	'DROP FUNCTION regress_aside.f()');
+SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_temp, "regress_shop" AS ''SELECT count(*) FROM note''; ALTER FUNCTION regress_aside.f() OWNER TO regress_owner',
+	'DROP FUNCTION regress_aside.f()');
+SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = '''' AS ''SELECT count(*) FROM regress_shop.note''; ALTER FUNCTION regress_aside.f() OWNER TO regress_owner',
+	'DROP FUNCTION regress_aside.f()');
 SELECT public.prove('CREATE FUNCTION regress_aside.f(int) RETURNS int LANGUAGE sql LEAKPROOF AS ''SELECT 1''', 'DROP FUNCTION regress_aside.f(int)');
 SELECT public.prove('GRANT UPDATE ON regress_ref.country TO regress_app');
+SELECT public.prove('GRANT UPDATE (code) ON regress_ref.country TO regress_app');
 
 --
 -- The registry and what there is

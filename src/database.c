@@ -810,13 +810,10 @@ add_model(TenancyJob *job, const TenancyModule *module)
 								quote_identifier(module->model_schema));
 	ListCell   *lc;
 
-	foreach(lc, tenancy_clone_statements(module))
+	foreach(lc, tenancy_clone_statements(module, NULL))
 	{
-		TenancyCloneStatement *statement = lfirst(lc);
-		TenancyStep *step = tenancy_worker_add(job, "%s", statement->sql);
+		TenancyStep *step = tenancy_worker_add(job, "%s", (char *) lfirst(lc));
 
-		if (statement->elevated)
-			continue;
 		step->role = owner;
 		step->search_path = path;
 	}

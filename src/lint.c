@@ -77,6 +77,12 @@ typedef struct Lint
 	"CASE WHEN a.grantor = " owner " THEN '' ELSE format('SET ROLE %I; ', pg_get_userbyid(a.grantor)) END" \
 	" || " statement " || CASE WHEN a.grantor = " owner " THEN '' ELSE '; RESET ROLE' END"
 
+/* All privileges on a relation, those on its columns included */
+#define ALL_PRIVILEGES(relation, acl) \
+	" (SELECT x.* FROM aclexplode(" acl ") x UNION" \
+	" SELECT x.* FROM pg_attribute t, aclexplode(t.attacl) x" \
+	" WHERE t.attrelid = " relation " AND t.attacl IS NOT NULL AND NOT t.attisdropped) "
+
 /* A policy "p" of the name tenant_access that is as we made it */
 #define ACCESS_INTACT \
 	"p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'::oid[] AND p.polwithcheck IS NULL" \
@@ -214,18 +220,23 @@ typedef struct Lint
 	"SELECT s.relation, p.oid AS policy, p.polname FROM subject s" \
 	" JOIN pg_policy p ON p.polrelid = s.relation AND p.polpermissive AND p.polname NOT IN ('tenant_access', 'tenant_isolation')"
 
-/* Views and materialized views that read tenants' tables, at any remove. */
+/*
+ * Views and materialized views that read tenants' tables, at any remove; "stored"
+ * is what comes to a view from a materialized one.
+ */
 #define READER \
 	"WITH RECURSIVE uses (view, relation) AS (" \
 	" SELECT DISTINCT r.ev_class, d.refobjid FROM pg_rewrite r" \
 	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid" \
 	"  AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class" \
 	" WHERE " USER_OBJECT("r.oid") ")," \
-	" reads (view, relation, direct) AS (" \
-	" SELECT u.view, u.relation, true FROM uses u JOIN subject s ON s.relation = u.relation" \
+	" reads (view, relation, direct, stored) AS (" \
+	" SELECT u.view, u.relation, true, false FROM uses u JOIN subject s ON s.relation = u.relation" \
 	" UNION" \
-	" SELECT u.view, x.relation, false FROM reads x JOIN uses u ON u.relation = x.view)" \
-	" SELECT x.view, x.relation, bool_or(x.direct) AS direct, c.relkind, c.relowner AS owner, c.relacl AS acl," \
+	" SELECT u.view, x.relation, false, x.stored OR c.relkind = 'm'" \
+	" FROM reads x JOIN uses u ON u.relation = x.view JOIN pg_class c ON c.oid = x.view)" \
+	" SELECT x.view, x.relation, bool_or(x.direct) AS direct, bool_or(x.stored) AS stored," \
+	" bool_and(x.stored) AS only_stored, c.relkind, c.relowner AS owner, c.relacl AS acl," \
 	" n.oid AS nsp, format('%I.%I', n.nspname, c.relname) AS name," \
 	" coalesce((SELECT o.option_value::boolean FROM pg_options_to_table(c.reloptions) o" \
 	"  WHERE o.option_name = 'security_invoker'), false) AS invoker" \
@@ -511,6 +522,18 @@ static const Lint lints[] =
 		" WHERE " USER_OBJECT("f.oid") " AND f.pronamespace <> 'tenancy'::regnamespace"
 		" GROUP BY f.oid, f.proowner HAVING NOT bool_or(f.proowner = c.owner)"},
 
+	{"error", "table_function_owner",
+		"SELECT format('function %s', f.oid::regprocedure), format('Tables of tenants call it (%s, for one), and its owner, %s, which may act for tenants, can replace it by code that runs for other tenants and for administrators.', min(s.name), r.name),"
+		" format('ALTER ROUTINE %s OWNER TO %I', f.oid::regprocedure, pg_get_userbyid(min(s.owner)))"
+		" FROM (SELECT t.tgfoid AS function, t.tgrelid AS relation FROM pg_trigger t WHERE NOT t.tgisinternal"
+		"  UNION SELECT d.refobjid, coalesce(x.adrelid, k.conrelid, i.indrelid) FROM pg_depend d"
+		"  LEFT JOIN pg_attrdef x ON d.classid = 'pg_attrdef'::regclass AND x.oid = d.objid"
+		"  LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
+		"  LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid"
+		"  WHERE d.refclassid = 'pg_proc'::regclass) c"
+		" JOIN pg_proc f ON f.oid = c.function JOIN access_role r ON r.role = f.proowner JOIN subject s ON s.relation = c.relation"
+		" GROUP BY f.oid, r.name"},
+
 	{"error", "context_function_changed",
 		"SELECT format('function %s', f.oid::regprocedure), 'The function on which all policies rest has another owner, who can replace it.',"
 		" format('ALTER FUNCTION %s OWNER TO %I', f.oid::regprocedure, pg_get_userbyid(e.extowner))"
@@ -612,7 +635,7 @@ static const Lint lints[] =
 		" WHERE a.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program') GROUP BY r.role, r.name"},
 
 	{"error", "access_role_all_data",
-		"SELECT 'role ' || r.name, format('As a member of %s, the role reads or writes all tables, those of the registry and the keys of tokens included.', string_agg(DISTINCT a.rolname, ', ')),"
+		"SELECT 'role ' || r.name, format('As a member of %s, the role reads or writes all tables that have no row security, and enters all schemas.', string_agg(DISTINCT a.rolname, ', ')),"
 		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
 		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
 		" WHERE a.rolname IN ('pg_read_all_data', 'pg_write_all_data') GROUP BY r.role, r.name"},
@@ -703,28 +726,34 @@ static const Lint lints[] =
 		" GROUP BY d.datname"},
 
 	{"error", "registry_granted",
-		"SELECT format('table tenancy.%I', c.relname), format('%s holds %s on the registry, which says who may act for whom.', g.name, string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type)),"
-		" " AS_GRANTOR("c.relowner", "format('REVOKE %s ON TABLE tenancy.%I FROM %s CASCADE', string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), c.relname, g.name)")
-		" FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN grantee g ON g.role = a.grantee"
-		" WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind = 'r' AND a.grantee <> c.relowner"
-		" GROUP BY c.relname, c.relowner, g.name, a.grantor"},
+		"SELECT format('%s tenancy.%I', c.kind, c.relname), format('%s holds %s on the registry, which says who may act for whom, and shows all tenants.', g.name, string_agg(DISTINCT a.privilege_type, ', ')),"
+		" " AS_GRANTOR("c.relowner", "format('REVOKE %s ON %s tenancy.%I FROM %s CASCADE', string_agg(DISTINCT a.privilege_type, ', '), CASE c.kind WHEN 'sequence' THEN 'SEQUENCE' ELSE 'TABLE' END, c.relname, g.name)")
+		" FROM (SELECT oid, relname, relowner, relacl, CASE relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' ELSE 'table' END AS kind"
+		"  FROM pg_class WHERE relnamespace = 'tenancy'::regnamespace AND relkind IN ('r', 'v', 'S')) c"
+		" CROSS JOIN LATERAL" ALL_PRIVILEGES("c.oid", "c.relacl") "a JOIN grantee g ON g.role = a.grantee"
+		" WHERE a.grantee <> c.relowner AND NOT (c.relname = 'tenants' AND a.privilege_type = 'SELECT')"
+		" AND NOT (c.relname = 'tenant' AND a.privilege_type IN ('SELECT', 'REFERENCES') AND a.grantee IN (SELECT owner FROM subject UNION SELECT owner FROM path_schema WHERE is_model))"
+		" GROUP BY c.kind, c.relname, c.relowner, g.name, a.grantor"},
 
 	{"error", "admin_function_granted",
 		"SELECT format('function %s', f.oid::regprocedure), format('%s may call a function that is for administrators.', g.name),"
-		" " AS_GRANTOR("f.proowner", "format('REVOKE EXECUTE ON FUNCTION %s FROM %s CASCADE', f.oid::regprocedure, g.name)")
+		" " AS_GRANTOR("f.proowner", "format('REVOKE EXECUTE ON ROUTINE %s FROM %s CASCADE', f.oid::regprocedure, g.name)")
 		" FROM pg_proc f CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a JOIN grantee g ON g.role = a.grantee"
 		" WHERE f.pronamespace = 'tenancy'::regnamespace AND a.grantee <> f.proowner"
-		" AND f.proname IN ('create_module', 'create_tenant', 'suspend_tenant', 'resume_tenant', 'rename_tenant', 'drop_tenant',"
-		"  'install_module', 'uninstall_module', 'add_reference_table', 'sync_reference_tables', 'repair', 'grant_access', 'revoke_access',"
-		"  'create_token_key', 'drop_token_key', 'sign_token', 'protect_table', 'protect_module', 'unprotect_table', 'is_protected', 'check_isolation',"
-		"  'add_migration', 'load_migrations', 'migrate', 'drift', 'move_tenant', 'export_tenant', 'import_tenant', 'copy_tenant', 'set_spares', 'refill_spares')"},
+		" AND f.proname NOT IN ('set_tenant', 'set_tenant_token', 'reset_tenant', 'current_tenant', 'current_tenant_id', 'is_current_tenant',"
+		"  'tenant_database', 'policy_tenant_id', 'policy_is_tenant', 'policy_allow')"},
 
 	{"error", "setting_granted",
-		"SELECT 'parameter ' || p.parname, CASE WHEN p.parname = 'session_replication_role' THEN format('%s may switch triggers and foreign keys off.', g.name)"
-		"  ELSE format('%s may set what the policies rest on: the tenant context can be forged.', g.name) END,"
+		"SELECT 'parameter ' || p.parname, format(CASE WHEN p.parname = 'session_replication_role' THEN '%s may switch triggers and foreign keys off.'"
+		"  WHEN starts_with(p.parname, 'tenancy.') THEN '%s may set what the policies rest on: the tenant context can be forged, or a check of it is weakened.'"
+		"  ELSE '%s may have the server run code of its choice.' END, g.name),"
 		" format('REVOKE %s ON PARAMETER %s FROM %s', string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), p.parname, g.name)"
 		" FROM pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) a JOIN grantee g ON g.role = a.grantee"
-		" WHERE p.parname IN ('tenancy.tenant_id', 'tenancy.missing_tenant', 'tenancy.require_token', 'session_replication_role')"
+		" WHERE p.parname IN ('session_replication_role', 'allow_system_table_mods', 'dynamic_library_path', 'jit_provider',"
+		"  'session_preload_libraries', 'shared_preload_libraries', 'archive_command', 'archive_library', 'archive_cleanup_command',"
+		"  'restore_command', 'recovery_end_command', 'ssl_passphrase_command')"
+		" OR p.parname IN ('tenancy.tenant_id', 'tenancy.missing_tenant', 'tenancy.require_token', 'tenancy.token_leeway',"
+		"  'tenancy.application_database', 'tenancy.recording')"
 		" GROUP BY p.parname, g.name"},
 
 	{"error", "setting_has_default",
@@ -736,7 +765,10 @@ static const Lint lints[] =
 		"   CASE WHEN s.setdatabase <> 0 THEN format(' IN DATABASE %I', d.datname) ELSE '' END) END"
 		" FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase"
 		" WHERE (s.setdatabase = 0 OR d.datname = current_database())"
-		" AND EXISTS (SELECT FROM unnest(s.setconfig) c WHERE c ILIKE 'tenancy.tenant_id=%')"},
+		" AND EXISTS (SELECT FROM unnest(s.setconfig) c WHERE c ILIKE 'tenancy.tenant_id=%')"
+		" UNION ALL SELECT DISTINCT 'setting tenancy.tenant_id in ' || regexp_replace(f.sourcefile, '.*/', ''),"
+		" 'Sessions begin in the context of a tenant that nobody checked and that set_tenant() did not set.', NULL"
+		" FROM pg_file_settings f WHERE lower(f.name) = 'tenancy.tenant_id'"},
 
 	{"error", "function_sets_context",
 		"SELECT format('function %s', f.oid::regprocedure), 'The function''s SET clause puts whoever calls it into a tenant''s context without a check.',"
@@ -747,28 +779,31 @@ static const Lint lints[] =
 	{"error", "view_owner_bypasses",
 		"SELECT 'view ' || r.name, format('The view reads tables of tenants with the rights of its owner, %s, which row security does not bind: it shows the rows of all tenants.', o.rolname),"
 		" format('ALTER VIEW %s SET (security_invoker = true)', r.name)"
-		" FROM reader r JOIN pg_authid o ON o.oid = r.owner WHERE r.relkind = 'v' AND NOT r.invoker AND (o.rolsuper OR o.rolbypassrls)"
+		" FROM reader r JOIN pg_authid o ON o.oid = r.owner WHERE r.relkind = 'v' AND NOT r.invoker AND NOT r.only_stored AND (o.rolsuper OR o.rolbypassrls)"
 		" GROUP BY r.view, r.name, o.rolname"},
 
 	{"warning", "view_not_security_invoker",
 		"SELECT 'view ' || r.name, 'The view reads tables of tenants with its owner''s rights: policies that hold for certain roles do not see who asks.',"
 		" format('ALTER VIEW %s SET (security_invoker = true)', r.name)"
-		" FROM reader r JOIN pg_authid o ON o.oid = r.owner WHERE r.relkind = 'v' AND NOT r.invoker AND NOT (o.rolsuper OR o.rolbypassrls)"
+		" FROM reader r JOIN pg_authid o ON o.oid = r.owner WHERE r.relkind = 'v' AND NOT r.invoker AND NOT r.only_stored AND NOT (o.rolsuper OR o.rolbypassrls)"
 		" AND r.nsp NOT IN (SELECT nsp FROM tenant_schema)"
 		" GROUP BY r.view, r.name"},
 
 	{"error", "matview_exposes_tenants",
-		"SELECT 'materialized view ' || r.name, format('There is no row security for materialized views: %s reads the rows of whichever tenants they were made from.', g.name),"
+		"SELECT CASE r.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || r.name,"
+		" format(CASE r.relkind WHEN 'm' THEN 'There is no row security for materialized views: %s reads the rows of whichever tenants they were made from.'"
+		"  ELSE 'It reads a materialized view, for which there is no row security, with its owner''s rights: %s reads the rows of whichever tenants that was made from.' END, g.name),"
 		" " AS_GRANTOR("r.owner", "format('REVOKE SELECT ON TABLE %s FROM %s CASCADE', r.name, g.name)")
-		" FROM (SELECT DISTINCT view, name, owner, acl FROM reader WHERE relkind = 'm') r"
-		" CROSS JOIN LATERAL aclexplode(r.acl) a JOIN grantee g ON g.role = a.grantee"
-		" WHERE a.privilege_type = 'SELECT' AND a.grantee <> r.owner"},
+		" FROM (SELECT DISTINCT view, name, relkind, owner, acl FROM reader WHERE relkind = 'm' OR (stored AND NOT invoker)) r"
+		" CROSS JOIN LATERAL" ALL_PRIVILEGES("r.view", "r.acl") "a JOIN grantee g ON g.role = a.grantee"
+		" WHERE a.privilege_type = 'SELECT' AND a.grantee <> r.owner"
+		" GROUP BY r.view, r.name, r.relkind, r.owner, g.name, a.grantor"},
 
 	{"warning", "foreign_table_exposed",
 		"SELECT 'foreign table ' || c.oid::regclass, format('There is no row security for foreign tables, and %s may use this one, on the path of tenants'' sessions.', g.name),"
 		" " AS_GRANTOR("c.relowner", "format('REVOKE ALL ON TABLE %s FROM %s CASCADE', c.oid::regclass, g.name)")
 		" FROM pg_foreign_table f JOIN pg_class c ON c.oid = f.ftrelid JOIN path_schema p ON p.nsp = c.relnamespace"
-		" CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN grantee g ON g.role = a.grantee"
+		" CROSS JOIN LATERAL" ALL_PRIVILEGES("c.oid", "c.relacl") "a JOIN grantee g ON g.role = a.grantee"
 		" WHERE a.grantee <> c.relowner AND c.oid NOT IN (SELECT relation FROM member)"
 		" GROUP BY c.oid, c.relowner, g.name, a.grantor"},
 
@@ -788,6 +823,12 @@ static const Lint lints[] =
 		"SELECT 'function ' || f.name, 'The function runs with its owner''s rights and the caller''s search_path: the caller decides what its names mean.',"
 		" format('ALTER ROUTINE %s SET search_path = %spg_temp', f.name, 'pg_catalog, ' || f.nspname || ', ')"
 		" FROM definer f WHERE NOT EXISTS (SELECT FROM unnest(f.config) c WHERE c LIKE 'search_path=%')"},
+
+	{"error", "definer_function_shadowed",
+		"SELECT 'function ' || f.name, 'The function runs with its owner''s rights, and looks for names in the caller''s temporary schema first, because its path does not end with pg_temp: a temporary table of the caller''s, with triggers of his own, takes the place of a table that is meant.',"
+		" format('ALTER ROUTINE %s SET search_path = %s, pg_temp', f.name, regexp_replace(f.path, '(\\m|\")pg_temp\"?, ', '', 'g'))"
+		" FROM (SELECT f.*, substr(c, length('search_path=') + 1) AS path FROM definer f, unnest(f.config) c WHERE c LIKE 'search_path=%') f"
+		" WHERE f.path !~ '(^|, )\"?pg_temp\"?$' AND f.path NOT IN ('', '\"\"', 'pg_catalog')"},
 
 	{"error", "definer_function_bypasses",
 		"SELECT 'function ' || f.name, format('The function runs with the rights of %s, which row security does not bind.', o.rolname),"
@@ -812,7 +853,7 @@ static const Lint lints[] =
 		" " AS_GRANTOR("c.relowner", "format('REVOKE %s ON TABLE %s FROM %s CASCADE', string_agg(DISTINCT a.privilege_type, ', '), c.oid::regclass, g.name)")
 		" FROM (SELECT DISTINCT f.confrelid FROM pg_constraint f JOIN shared s ON s.relation = f.conrelid"
 		"  WHERE f.contype = 'f') x"
-		" JOIN pg_class c ON c.oid = x.confrelid CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN grantee g ON g.role = a.grantee"
+		" JOIN pg_class c ON c.oid = x.confrelid CROSS JOIN LATERAL" ALL_PRIVILEGES("c.oid", "c.relacl") "a JOIN grantee g ON g.role = a.grantee"
 		" WHERE c.oid NOT IN (SELECT relation FROM subject) AND c.oid <> 'tenancy.tenant'::regclass"
 		" AND c.relnamespace NOT IN (SELECT n.oid FROM pg_namespace n JOIN tenancy.module m ON m.model_schema = n.nspname)"
 		" AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') AND a.grantee <> c.relowner"
