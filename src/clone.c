@@ -41,8 +41,9 @@
  *	 Our own reading calls no operator by name, and neither do PostgreSQL's
  *	 deparsing functions that we call, except for pg_get_ruledef(), for which
  *	 see read_rules().
- * - Only the schema itself is created by the extension's owner; an existing
- *	 one is never adopted.
+ * - Only the schema itself, and what only a superuser can create, is created
+ *	 by the extension's owner: see clone_elevated.c.  An existing schema is
+ *	 never adopted.
  *
  * Locks: ACCESS SHARE on the model's tables, views and sequences, to the end
  * of the transaction: their definitions must not change while they are read
@@ -247,6 +248,15 @@ main_module(const TenancyModule *module)
 	return first->position == 1 ? first : NULL;
 }
 
+/* The schema of a tenant's copy of a module. */
+static char *
+tenant_schema(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	if (module->position == 1)
+		return pstrdup(tenant->schema_name);
+	return tenancy_ident_schema(tenant->slug, module->name);
+}
+
 /*
  * The schemas whose objects are left to search_path.  In a tenant's copy of a
  * plug-in, those of the main module are the tenant's as well.
@@ -266,8 +276,9 @@ model_schemas(const TenancyModule *module, bool for_tenant)
  * m filled in as far as the arguments go.
  */
 static void
-generate(Model *m, const TenancyModule *module, const pg_uuid_t *tenant, const char *schema)
+generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, const char *schema)
 {
+	TenancyModule *first = tenant ? main_module(module) : NULL;
 	TenancyExec exec;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "tenancy model",
@@ -275,11 +286,16 @@ generate(Model *m, const TenancyModule *module, const pg_uuid_t *tenant, const c
 
 	memset(m, 0, sizeof(*m));
 	m->module = module;
-	m->tenant = tenant;
+	m->tenant = tenant ? &tenant->id : NULL;
 	m->schema = schema;
 	m->result_context = CurrentMemoryContext;
 	m->owner = tenancy_registry_module_owner(module);
 	m->namespace = get_namespace_oid(module->model_schema, false);
+	if (first != NULL)
+	{
+		m->main_namespace = get_namespace_oid(first->model_schema, false);
+		m->main_schema = tenant_schema(tenant, first);
+	}
 	m->registry_tenant = tenancy_registry_relation("tenant");
 
 	tenancy_exec_begin(&exec, m->owner, path_of(model_schemas(module, tenant != NULL)));
@@ -298,30 +314,17 @@ generate(Model *m, const TenancyModule *module, const pg_uuid_t *tenant, const c
 	MemoryContextDelete(context);
 }
 
-/* The schema of a tenant's copy of a module. */
-static char *
-tenant_schema(const TenancyTenant *tenant, const TenancyModule *module)
-{
-	if (module->position == 1)
-		return pstrdup(tenant->schema_name);
-	return tenancy_ident_schema(tenant->slug, module->name);
-}
-
 /*
- * The statements that make a module's model schema once more, as a List of
- * char *: as it is (tenant is NULL), or as a tenant's copy.  They are to be
- * run as the module owner, with the new schema first on the path.
+ * The statements that make a module's model schema as it is, as a List of
+ * TenancyCloneStatements.  They are to be run as the module owner, with the
+ * new schema first on the path, unless they are elevated.
  */
 List *
-tenancy_clone_statements(const TenancyModule *module, const pg_uuid_t *tenant)
+tenancy_clone_statements(const TenancyModule *module)
 {
 	Model		m;
-	TenancyTenant row;
 
-	if (tenant != NULL && !tenancy_registry_by_id(tenant, &row))
-		elog(ERROR, "tenant %s does not exist", tenancy_ident_uuid_text(tenant));
-	generate(&m, module, tenant,
-			 tenant ? tenant_schema(&row, module) : module->model_schema);
+	generate(&m, module, NULL, module->model_schema);
 	return m.statements;
 }
 
@@ -395,6 +398,21 @@ tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant)
 	tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s", quote_identifier(schema), list.data);
 }
 
+static void
+run_statement(const TenancyCloneStatement *statement)
+{
+	TenancyExec exec;
+
+	if (!statement->elevated)
+	{
+		tenancy_exec_sql(statement->sql);
+		return;
+	}
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_sql(statement->sql);
+	tenancy_exec_end(&exec);
+}
+
 /*
  * A plug-in whose owner is not the main module's refers to the tenant's tables
  * as it does to the model's, if it may use that.
@@ -430,7 +448,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	ListCell   *lc;
 
 	tenancy_registry_lock_models(ShareLock);
-	generate(&m, module, &tenant->id, schema);
+	generate(&m, module, tenant, schema);
 	create_schema(schema, m.owner);
 	tenancy_registry_add_copy(&tenant->id, module->name);
 
@@ -444,7 +462,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	tenancy_exec_begin(&exec, m.owner, path_of(schemas));
 	tenancy_exec_set("client_min_messages", "warning");
 	foreach(lc, m.statements)
-		tenancy_exec_sql(lfirst(lc));
+		run_statement(lfirst(lc));
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	list_free_deep(m.statements);

@@ -11,7 +11,14 @@
 #include "nodes/pg_list.h"
 #include "registry.h"
 
-extern List *tenancy_clone_statements(const TenancyModule *module, const pg_uuid_t *tenant);
+/* A statement that makes a part of a copy. */
+typedef struct TenancyCloneStatement
+{
+	bool		elevated;		/* as the extension's owner, with all names qualified */
+	char		sql[FLEXIBLE_ARRAY_MEMBER];
+} TenancyCloneStatement;
+
+extern List *tenancy_clone_statements(const TenancyModule *module);
 extern void tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module);
 extern void tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant);
 extern void tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owner);

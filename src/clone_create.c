@@ -27,6 +27,8 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
@@ -34,6 +36,7 @@
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
 #include "clone_create.h"
+#include "clone_elevated.h"
 #include "clone_model.h"
 #include "clone_other.h"
 #include "commands/defrem.h"
@@ -137,15 +140,31 @@ add_partitions(Model *m, List *needs, const Table *table)
 	return needs;
 }
 
+/* Is it for clone_elevated.c?  Casts, which come first anyway, apart. */
+static bool
+is_elevated(const Object *object)
+{
+	return object->elevated || object->classid == OperatorClassRelationId ||
+		object->classid == OperatorFamilyRelationId;
+}
+
 /* The objects of the model that must be there before this one. */
 static List *
 find_needs(Model *m, Object *object)
 {
 	List	   *needs = add_needs(m, NIL, object->dependencies);
 	Form_pg_constraint con;
+	ListCell   *lc;
 
 	switch (object->kind)
 	{
+		case OBJ_OTHER:
+			if (!is_elevated(object))
+				return needs;
+			foreach(lc, tenancy_clone_elevated_members(m, object))
+				needs = add_needs_of(m, needs, ROW(Form_pg_depend, lfirst(lc))->classid,
+									 ROW(Form_pg_depend, lfirst(lc))->objid);
+			return needs;
 		case OBJ_TYPE:
 			return add_needs_of(m, needs, RelationRelationId,
 								ROW(Form_pg_type, object->row)->typrelid);
@@ -628,6 +647,8 @@ append_transforms(StringInfo buf, HeapTuple row)
 static void
 append_function_properties(StringInfo buf, Form_pg_proc proc)
 {
+	if (proc->prokind == PROKIND_WINDOW)
+		appendStringInfoString(buf, " WINDOW");
 	if (proc->provolatile == PROVOLATILE_IMMUTABLE)
 		appendStringInfoString(buf, " IMMUTABLE");
 	else if (proc->provolatile == PROVOLATILE_STABLE)
@@ -640,7 +661,7 @@ append_function_properties(StringInfo buf, Form_pg_proc proc)
 		appendStringInfoString(buf, " STRICT");
 	if (proc->prosecdef)
 		appendStringInfoString(buf, " SECURITY DEFINER");
-	if (proc->prokind == PROKIND_FUNCTION)
+	if (proc->prokind != PROKIND_PROCEDURE)
 		appendStringInfo(buf, " COST %.9g", proc->procost);
 	if (proc->proretset)
 		appendStringInfo(buf, " ROWS %.9g", proc->prorows);
@@ -755,11 +776,18 @@ create_function(Model *m, Object *object)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
+	if (object->elevated)
+	{
+		append_function_properties(&buf, proc);
+		append_settings(m, object->row, &buf);
+		tenancy_clone_elevated_function(m, object, buf.data);
+		return;
+	}
 	appendStringInfo(&buf, "CREATE %s %s(%s)",
 					 proc->prokind == PROKIND_PROCEDURE ? "PROCEDURE" : "FUNCTION",
 					 object->name,
 					 TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, oid)));
-	if (proc->prokind == PROKIND_FUNCTION)
+	if (proc->prokind != PROKIND_PROCEDURE)
 		appendStringInfo(&buf, " RETURNS %s",
 						 TextDatumGetCString(DirectFunctionCall1(pg_get_function_result, oid)));
 	append_transforms(&buf, object->row);
@@ -1261,10 +1289,13 @@ tenancy_clone_place_all(Model *m)
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	/* Nothing that uses a cast depends on it. */
+	/*
+	 * Nothing that uses a cast depends on it.  What is elevated comes early, so that
+	 * little of what is the owner's can have run before.
+	 */
 	foreach(lc, m->objects)
 	{
-		if (((Object *) lfirst(lc))->classid == CastRelationId)
+		if (is_elevated(lfirst(lc)) || ((Object *) lfirst(lc))->classid == CastRelationId)
 			(void) place(m, lfirst(lc));
 	}
 	foreach(lc, m->objects)
@@ -1285,4 +1316,6 @@ tenancy_clone_place_all(Model *m)
 				tenancy_clone_refuse(m, part->classid, part->oid, "its definition needs itself");
 		}
 	}
+	foreach(lc, m->handovers)
+		tenancy_clone_emit_elevated(m, lfirst(lc));
 }

@@ -18,6 +18,8 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_cast.h"
@@ -32,7 +34,9 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -414,6 +418,10 @@ static const Source trigger_sources[] = {
 
 static const Source other_sources[] = {
 	{.relid = CollationRelationId, .index = CollationOidIndexId, .key = Anum_pg_collation_oid},
+	{.relid = OperatorClassRelationId, .index = OpclassOidIndexId, .key = Anum_pg_opclass_oid},
+	{.relid = OperatorFamilyRelationId, .index = OpfamilyOidIndexId, .key = Anum_pg_opfamily_oid},
+	{.relid = AccessMethodOperatorRelationId, .index = AccessMethodStrategyIndexId, .key = Anum_pg_amop_amopfamily},
+	{.relid = AccessMethodProcedureRelationId, .index = AccessMethodProcedureIndexId, .key = Anum_pg_amproc_amprocfamily},
 	{.relid = OperatorRelationId, .index = OperatorOidIndexId, .key = Anum_pg_operator_oid},
 	{.relid = TSConfigRelationId, .index = TSConfigOidIndexId, .key = Anum_pg_ts_config_oid},
 	{.relid = TSConfigMapRelationId, .index = TSConfigMapIndexId, .key = Anum_pg_ts_config_map_mapcfg},

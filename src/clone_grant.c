@@ -227,10 +227,10 @@ add_grant(Model *m, List **groups, const char *verb, const char *preposition,
 
 /* Write what leads from the privileges that an object is born with to others. */
 static void
-change_privileges(Model *m, const GrantTarget *target, const Acl *born,
+change_privileges(Model *m, const GrantTarget *target, const Acl *born, Oid creator,
 				  const Acl *wanted, Oid owner)
 {
-	List	   *old = acl_holdings(m, born, m->owner);
+	List	   *old = acl_holdings(m, born, creator);
 	List	   *new = acl_holdings(m, wanted, owner);
 	ListCell   *lc;
 
@@ -258,19 +258,19 @@ change_privileges(Model *m, const GrantTarget *target, const Acl *born,
 
 /*
  * Privileges of an object, whose column acl this is.  Default privileges that
- * the owner has set for the whole database are those of this database: in the
+ * the creator has set for the whole database are those of this database: in the
  * template's, there are none.
  */
 static void
-copy_privileges(Model *m, const GrantTarget *target, ObjectType type,
+copy_privileges(Model *m, const GrantTarget *target, ObjectType type, Oid creator,
 				Oid owner, bool isnull, Datum acl)
 {
 	Acl		   *hardwired = acldefault(type, m->owner);
-	Acl		   *born = m->tenant ? get_user_default_acl(type, m->owner, InvalidOid) : NULL;
+	Acl		   *born = m->tenant ? get_user_default_acl(type, creator, InvalidOid) : NULL;
 
 	if (isnull && born == NULL)
 		return;
-	change_privileges(m, target, born ? born : hardwired,
+	change_privileges(m, target, born ? born : hardwired, born ? creator : m->owner,
 					  isnull ? hardwired : DatumGetAclP(acl),
 					  isnull ? m->owner : owner);
 }
@@ -285,7 +285,7 @@ copy_relation_privileges(Model *m, const Object *object, List *columns)
 	Datum		acl = SysCacheGetAttr(RELOID, object->row, Anum_pg_class_relacl, &isnull);
 	ListCell   *lc;
 
-	copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE,
+	copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE, m->owner,
 					owner, isnull, acl);
 	foreach(lc, columns)
 	{
@@ -294,7 +294,7 @@ copy_relation_privileges(Model *m, const Object *object, List *columns)
 		if (isnull)
 			continue;
 		target.column = tenancy_clone_identifier(ROW(Form_pg_attribute, lfirst(lc))->attname);
-		change_privileges(m, &target, acldefault(OBJECT_COLUMN, m->owner),
+		change_privileges(m, &target, acldefault(OBJECT_COLUMN, m->owner), m->owner,
 						  DatumGetAclP(acl), owner);
 	}
 }
@@ -320,13 +320,14 @@ tenancy_clone_copy_object_privileges(Model *m, const Object *object)
 			target.object = tenancy_clone_function_signature(object);
 			acl = SysCacheGetAttr(PROCOID, object->row, Anum_pg_proc_proacl, &isnull);
 			copy_privileges(m, &target, OBJECT_FUNCTION,
+							object->elevated ? tenancy_registry_owner() : m->owner,
 							ROW(Form_pg_proc, object->row)->proowner, isnull, acl);
 			break;
 		case OBJ_OTHER:
 			break;				/* has none */
 		default:
 			acl = SysCacheGetAttr(TYPEOID, object->row, Anum_pg_type_typacl, &isnull);
-			copy_privileges(m, &target, OBJECT_TYPE,
+			copy_privileges(m, &target, OBJECT_TYPE, m->owner,
 							ROW(Form_pg_type, object->row)->typowner, isnull, acl);
 			break;
 	}
@@ -380,6 +381,6 @@ tenancy_clone_copy_default_privileges(Model *m)
 											 Anum_pg_default_acl_defaclacl, &isnull);
 
 		target.keyword = default_acl_keyword(ROW(Form_pg_default_acl, lfirst(lc))->defaclobjtype);
-		change_privileges(m, &target, make_empty_acl(), DatumGetAclP(acl), m->owner);
+		change_privileges(m, &target, make_empty_acl(), m->owner, DatumGetAclP(acl), m->owner);
 	}
 }

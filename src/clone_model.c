@@ -28,7 +28,9 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
@@ -41,6 +43,7 @@
 #include "clone_catalog.h"
 #include "clone_model.h"
 #include "commands/trigger.h"
+#include "compat.h"
 #include "ident.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -98,14 +101,31 @@ tenancy_clone_check_refused(Model *m)
 			 errhint("Change or drop these objects, or move them to a schema that is no module's.")));
 }
 
+static void
+emit(Model *m, const char *sql, bool elevated)
+{
+	MemoryContext old = MemoryContextSwitchTo(m->result_context);
+	Size		size = strlen(sql) + 1;
+	TenancyCloneStatement *statement = palloc(offsetof(TenancyCloneStatement, sql) + size);
+
+	statement->elevated = elevated;
+	memcpy(statement->sql, sql, size);
+	m->statements = lappend(m->statements, statement);
+	MemoryContextSwitchTo(old);
+}
+
 /* Write a statement. */
 void
 tenancy_clone_emit(Model *m, const char *sql)
 {
-	MemoryContext old = MemoryContextSwitchTo(m->result_context);
+	emit(m, sql, false);
+}
 
-	m->statements = lappend(m->statements, pstrdup(sql));
-	MemoryContextSwitchTo(old);
+/* Write one that only a superuser may run: see clone_elevated.c. */
+void
+tenancy_clone_emit_elevated(Model *m, const char *sql)
+{
+	emit(m, sql, true);
 }
 
 static void
@@ -344,6 +364,10 @@ other_row(Model *m, Oid classid, Oid oid)
 			return cast_row(m, oid);
 		case CollationRelationId:
 			return SearchSysCacheCopy1(COLLOID, ObjectIdGetDatum(oid));
+		case OperatorClassRelationId:
+			return SearchSysCacheCopy1(CLAOID, ObjectIdGetDatum(oid));
+		case OperatorFamilyRelationId:
+			return SearchSysCacheCopy1(OPFAMILYOID, ObjectIdGetDatum(oid));
 		case OperatorRelationId:
 			return SearchSysCacheCopy1(OPEROID, ObjectIdGetDatum(oid));
 		case TSConfigRelationId:
@@ -355,12 +379,37 @@ other_row(Model *m, Oid classid, Oid oid)
 	}
 }
 
-/* Why the module owner could not create it; NULL if it can. */
+/* A type of PostgreSQL's whose values are not names. */
+static bool
+is_plain_type(Oid type)
+{
+	return type < FirstGenbkiObjectId && strncmp(format_type_be(type), "reg", 3) != 0;
+}
+
+/* Is a value of this type, in this place, sure to be what it is in the model? */
+static bool
+is_sure_type(Oid type)
+{
+	return is_plain_type(type) ||
+		(get_typtype(type) == TYPTYPE_RANGE && is_plain_type(get_range_subtype(type)));
+}
+
+/* Why a cast cannot be copied; NULL if it can. */
+static const char *
+cast_obstacle(Form_pg_cast cast)
+{
+	if (cast->castmethod == COERCION_METHOD_BINARY &&
+		!(is_sure_type(cast->castsource) && is_sure_type(cast->casttarget)))
+		return "without a function, between types that are neither PostgreSQL's nor ranges over such types";
+	return NULL;
+}
+
+/* Why a copy could not have it; NULL if it can. */
 static const char *
 other_obstacle(Oid classid, HeapTuple row)
 {
-	if (classid == CastRelationId && ROW(Form_pg_cast, row)->castmethod == COERCION_METHOD_BINARY)
-		return "without a function";
+	if (classid == CastRelationId)
+		return cast_obstacle(ROW(Form_pg_cast, row));
 	if (classid == OperatorRelationId && !OidIsValid(ROW(Form_pg_operator, row)->oprcode))
 		return "only a shell";
 	return NULL;
@@ -374,6 +423,10 @@ other_owner(Model *m, Oid classid, HeapTuple row)
 	{
 		case CollationRelationId:
 			return ROW(Form_pg_collation, row)->collowner;
+		case OperatorClassRelationId:
+			return ROW(Form_pg_opclass, row)->opcowner;
+		case OperatorFamilyRelationId:
+			return ROW(Form_pg_opfamily, row)->opfowner;
 		case OperatorRelationId:
 			return ROW(Form_pg_operator, row)->oprowner;
 		case TSConfigRelationId:
@@ -396,6 +449,10 @@ other_name(Oid classid, HeapTuple row)
 							format_type_be(ROW(Form_pg_cast, row)->casttarget));
 		case CollationRelationId:
 			return tenancy_clone_identifier(ROW(Form_pg_collation, row)->collname);
+		case OperatorClassRelationId:
+			return tenancy_clone_identifier(ROW(Form_pg_opclass, row)->opcname);
+		case OperatorFamilyRelationId:
+			return tenancy_clone_identifier(ROW(Form_pg_opfamily, row)->opfname);
 		case OperatorRelationId:
 			return pstrdup(NameStr(ROW(Form_pg_operator, row)->oprname));
 		case TSConfigRelationId:
@@ -904,31 +961,71 @@ aggregate_obstacle(Oid oid)
 	return obstacle;
 }
 
-/* Why the module owner could not create this function; NULL if it can. */
-static const char *
-function_obstacle(Form_pg_proc proc)
+/* Is the function in a language that is for superusers only? */
+static bool
+is_elevated(Form_pg_proc proc)
 {
-	HeapTuple	tuple;
-	Form_pg_language language;
-	const char *obstacle = NULL;
+	HeapTuple	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(proc->prolang));
+	bool		trusted;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for language %u", proc->prolang);
+	trusted = ROW(Form_pg_language, tuple)->lanpltrusted;
+	ReleaseSysCache(tuple);
+	return proc->prokind != PROKIND_AGGREGATE && !trusted;
+}
+
+/* Arguments' defaults, as a List of expressions. */
+List *
+tenancy_clone_argument_defaults(HeapTuple row)
+{
+	bool		isnull;
+	Datum		value = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proargdefaults, &isnull);
+
+	return isnull ? NIL : castNode(List, stringToNode(TextDatumGetCString(value)));
+}
+
+/*
+ * Why a function that is not in a language for everybody cannot be copied; NULL
+ * if it can.
+ */
+static const char *
+elevated_obstacle(Model *m, HeapTuple row)
+{
+	Form_pg_proc proc = ROW(Form_pg_proc, row);
+	bool		isnull;
+	ListCell   *lc;
+
+	if (proc->prolang != INTERNALlanguageId && proc->prolang != ClanguageId)
+		return psprintf("in the untrusted language %s", get_language_name(proc->prolang, false));
+	if (tenancy_function_aclcheck(proc->oid, m->owner, ACL_EXECUTE) != ACLCHECK_OK)
+		return "in the language C, and the owner of the model may not execute it";
+	foreach(lc, tenancy_clone_argument_defaults(row))
+	{
+		if (!IsA(lfirst(lc), Const) || !is_plain_type(((Const *) lfirst(lc))->consttype))
+			return "in the language C, with a default that is not a plain constant";
+	}
+	(void) SysCacheGetAttr(PROCOID, row, Anum_pg_proc_protrftypes, &isnull);
+	if (!isnull)
+		return "in the language C, with transforms";
+	return NULL;
+}
+
+/* Why a copy could not have this function; NULL if it can. */
+static const char *
+function_obstacle(Model *m, HeapTuple row)
+{
+	Form_pg_proc proc = ROW(Form_pg_proc, row);
 
 	if (proc->prokind == PROKIND_AGGREGATE)
 		return aggregate_obstacle(proc->oid);
-	if (proc->prokind == PROKIND_WINDOW)
-		return "window function";
+	if (is_elevated(proc))
+		return elevated_obstacle(m, row);
 	if (proc->proleakproof)
 		return "leakproof";
 	if (OidIsValid(proc->prosupport))
 		return "has a support function";
-
-	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(proc->prolang));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for language %u", proc->prolang);
-	language = ROW(Form_pg_language, tuple);
-	if (!language->lanpltrusted)
-		obstacle = psprintf("in the untrusted language %s", NameStr(language->lanname));
-	ReleaseSysCache(tuple);
-	return obstacle;
+	return NULL;
 }
 
 static void
@@ -949,7 +1046,7 @@ read_function(Model *m, Oid oid, List *dependencies)
 		m->internal_functions = lappend(m->internal_functions, internal);
 		return;
 	}
-	obstacle = function_obstacle(proc);
+	obstacle = function_obstacle(m, row);
 	if (obstacle != NULL)
 	{
 		tenancy_clone_refuse(m, ProcedureRelationId, oid, obstacle);
@@ -957,6 +1054,7 @@ read_function(Model *m, Oid oid, List *dependencies)
 	}
 
 	object = new_object(m, OBJ_FUNCTION, sizeof(Object), ProcedureRelationId, oid, row);
+	object->elevated = is_elevated(proc);
 	add_whole(m, object, proc->proname, dependencies);
 	check_owner(m, ProcedureRelationId, oid, proc->proowner, proc->prosecdef);
 	check_labels(m, ProcedureRelationId, oid);

@@ -8,6 +8,7 @@
 #ifndef TENANCY_CLONE_MODEL_H
 #define TENANCY_CLONE_MODEL_H
 
+#include "clone.h"
 #include "clone_catalog.h"
 #include "registry.h"
 #include "utils/hsearch.h"
@@ -51,6 +52,9 @@ typedef struct Object
 	bool		inherited;		/* comes from a parent's */
 	AttrNumber	attno;			/* a default's column */
 	Node	   *expr;			/* a default's expression */
+
+	/* Functions only. */
+	bool		elevated;		/* only a superuser can create it */
 
 	/* Sequences only. */
 	Oid			owner_relid;	/* the column that owns it, if any */
@@ -102,6 +106,8 @@ typedef struct Model
 	const pg_uuid_t *tenant;	/* NULL: as it is, for the template database */
 	const char *schema;			/* where the copy goes */
 	Oid			namespace;
+	Oid			main_namespace; /* a tenant's copy of a plug-in: the main module's model, */
+	const char *main_schema;	/* ... and its copy */
 	Oid			owner;
 	Oid			registry_tenant;	/* tenancy.tenant */
 	List	   *protected_relids;	/* rows of tenancy.protected_table: */
@@ -122,15 +128,17 @@ typedef struct Model
 	List	   *index_attachments;	/* statements */
 	List	   *revokes;		/* GrantGroups */
 	List	   *grants;
+	List	   *handovers;		/* statements that give the owner what was created for it */
 	List	   *refused;		/* descriptions */
 
 	MemoryContext result_context;
-	List	   *statements;
+	List	   *statements;		/* TenancyCloneStatements */
 } Model;
 
 extern void tenancy_clone_refuse(Model *m, Oid classid, Oid oid, const char *reason);
 extern void tenancy_clone_check_refused(Model *m);
 extern void tenancy_clone_emit(Model *m, const char *sql);
+extern void tenancy_clone_emit_elevated(Model *m, const char *sql);
 extern Object *tenancy_clone_find_object(Model *m, Oid classid, Oid oid);
 extern Table *tenancy_clone_find_table(Model *m, Oid relid);
 extern const char *tenancy_clone_object_keyword(const Object *object);
@@ -138,6 +146,7 @@ extern const char *tenancy_clone_function_name(Model *m, Oid oid);
 extern Form_pg_attribute tenancy_clone_find_column(const Table *table, AttrNumber attno);
 extern Form_pg_attribute tenancy_clone_find_column_by_name(const Table *table,
 														   const char *name);
+extern List *tenancy_clone_argument_defaults(HeapTuple row);
 extern Object *tenancy_clone_find_default(const Table *table, AttrNumber attno);
 extern void tenancy_clone_warn_of_other_owners(const Model *m);
 extern int tenancy_clone_compare_members(const ListCell *a, const ListCell *b);

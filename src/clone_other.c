@@ -4,9 +4,8 @@
  *	  Statements for collations, operators, casts, and what text search is
  *	  configured by.
  *
- * All of them can be created by the module owner.  What only a superuser can create
- * (operator classes and families, text search parsers and templates, casts without a
- * function) is refused.
+ * All of them can be created by the module owner, but for what clone_elevated.c does.
+ * Text search parsers and templates are refused.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,15 +15,19 @@
 #include "access/table.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_ts_config.h"
 #include "catalog/pg_ts_config_map.h"
 #include "catalog/pg_ts_dict.h"
 #include "catalog/pg_ts_parser.h"
 #include "catalog/pg_ts_template.h"
 #include "clone_catalog.h"
+#include "clone_elevated.h"
 #include "clone_model.h"
 #include "clone_other.h"
+#include "commands/defrem.h"
 #include "compat.h"
 #include "tsearch/ts_cache.h"
 #include "tsearch/ts_public.h"
@@ -59,6 +62,12 @@ tenancy_clone_other_label(const Object *object)
 			operator = ROW(Form_pg_operator, object->row);
 			return psprintf("OPERATOR %s (%s, %s)", object->name,
 							operand(operator->oprleft), operand(operator->oprright));
+		case OperatorClassRelationId:
+			return psprintf("OPERATOR CLASS %s USING %s", object->name,
+							quote_identifier(get_am_name(ROW(Form_pg_opclass, object->row)->opcmethod)));
+		case OperatorFamilyRelationId:
+			return psprintf("OPERATOR FAMILY %s USING %s", object->name,
+							quote_identifier(get_am_name(ROW(Form_pg_opfamily, object->row)->opfmethod)));
 		case TSConfigRelationId:
 			return psprintf("TEXT SEARCH CONFIGURATION %s", object->name);
 		default:
@@ -161,7 +170,9 @@ create_cast(Model *m, const Object *object)
 	const char *context = cast->castcontext == COERCION_CODE_IMPLICIT ? " AS IMPLICIT" :
 		cast->castcontext == COERCION_CODE_ASSIGNMENT ? " AS ASSIGNMENT" : "";
 
-	if (cast->castmethod == COERCION_METHOD_INOUT)
+	if (cast->castmethod == COERCION_METHOD_BINARY)
+		tenancy_clone_elevated_cast(m, object, context);
+	else if (cast->castmethod == COERCION_METHOD_INOUT)
 		tenancy_clone_emit(m, psprintf("CREATE CAST %s WITH INOUT%s", object->name, context));
 	else
 		tenancy_clone_emit(m, psprintf("CREATE CAST %s WITH FUNCTION %s%s", object->name,
@@ -301,6 +312,12 @@ tenancy_clone_create_other(Model *m, const Object *object)
 			break;
 		case OperatorRelationId:
 			create_operator(m, object);
+			break;
+		case OperatorClassRelationId:
+			tenancy_clone_elevated_class(m, object);
+			break;
+		case OperatorFamilyRelationId:
+			tenancy_clone_elevated_family(m, object);
 			break;
 		case TSConfigRelationId:
 			create_configuration(m, object);

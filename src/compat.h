@@ -47,7 +47,11 @@
 	object_aclcheck(NamespaceRelationId, (nsp), (role), (mode))
 #define tenancy_database_aclcheck(db, role, mode) \
 	object_aclcheck(DatabaseRelationId, (db), (role), (mode))
+#define tenancy_function_aclcheck(function, role, mode) \
+	object_aclcheck(ProcedureRelationId, (function), (role), (mode))
 #else
+#define tenancy_function_aclcheck(function, role, mode) \
+	pg_proc_aclcheck((function), (role), (mode))
 #define tenancy_namespace_aclcheck(nsp, role, mode) \
 	pg_namespace_aclcheck((nsp), (role), (mode))
 #define tenancy_database_aclcheck(db, role, mode) \

@@ -810,10 +810,13 @@ add_model(TenancyJob *job, const TenancyModule *module)
 								quote_identifier(module->model_schema));
 	ListCell   *lc;
 
-	foreach(lc, tenancy_clone_statements(module, NULL))
+	foreach(lc, tenancy_clone_statements(module))
 	{
-		TenancyStep *step = tenancy_worker_add(job, "%s", (char *) lfirst(lc));
+		TenancyCloneStatement *statement = lfirst(lc);
+		TenancyStep *step = tenancy_worker_add(job, "%s", statement->sql);
 
+		if (statement->elevated)
+			continue;
 		step->role = owner;
 		step->search_path = path;
 	}

@@ -102,6 +102,20 @@ CREATE VIEW tenancy.drift_policy AS
 		' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')') AS text
 	FROM pg_catalog.pg_policy p;
 
+/* What is in operator families, as texts, and whether it hangs on a class or the family */
+CREATE VIEW tenancy.drift_family_member AS
+	SELECT o.amopfamily AS family, d.refclassid, d.refobjid,
+		   pg_catalog.concat('operator ', o.amopstrategy, ' ', o.amopopr::pg_catalog.regoperator,
+			(SELECT ' for order by ' || f.opfname FROM pg_catalog.pg_opfamily f WHERE f.oid = o.amopsortfamily)) AS text
+	FROM pg_catalog.pg_amop o
+	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_amop'::pg_catalog.regclass AND d.objid = o.oid
+UNION ALL
+	SELECT p.amprocfamily, d.refclassid, d.refobjid,
+		   pg_catalog.concat('function ', p.amprocnum, ' (', pg_catalog.format_type(p.amproclefttype, NULL), ', ',
+			pg_catalog.format_type(p.amprocrighttype, NULL), ') ', p.amproc::pg_catalog.regprocedure)
+	FROM pg_catalog.pg_amproc p
+	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_amproc'::pg_catalog.regclass AND d.objid = p.oid;
+
 /*
  * Every object of a schema, with the objects that it is part of (with \x01 between
  * them), the names of its properties and their settings.
@@ -326,7 +340,7 @@ UNION ALL
 		   CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END || p.proname
 		   || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
 		   ARRAY['kind', 'body', 'arguments', 'result', 'language', 'volatility', 'strict', 'security definer', 'leakproof',
-				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'owner', 'privileges', 'comment', 'security labels'],
+				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'support function', 'owner', 'privileges', 'comment', 'security labels'],
 		   ARRAY[p.prokind::text, COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), pg_catalog.concat_ws(' ', p.probin, p.prosrc)),
 				 pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
 				 (SELECT l.lanname::text FROM pg_catalog.pg_language l WHERE l.oid = p.prolang),
@@ -342,6 +356,7 @@ UNION ALL
 				   pg_catalog.format_type(a.aggtranstype, NULL), a.aggtransspace, pg_catalog.format_type(a.aggmtranstype, NULL),
 				   a.aggmtransspace, a.agginitval, a.aggminitval)
 				  FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
+				 NULLIF(p.prosupport::text, '-'),
 				 p.proowner::pg_catalog.regrole::text,
 				 tenancy.drift_privileges(p.proacl, 'f', p.proowner, side),
 				 pg_catalog.obj_description(p.oid, 'pg_proc'),
@@ -403,6 +418,30 @@ UNION ALL
 	JOIN pg_catalog.pg_operator o ON o.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass
 UNION ALL
+	-- Operator classes and families, with what hangs on each
+	SELECT NULL, 'operator class ' || o.opcname || ' for ' || a.amname,
+		   ARRAY['type', 'default', 'storage', 'family', 'operators and functions', 'owner', 'comment'],
+		   ARRAY[pg_catalog.format_type(o.opcintype, NULL), o.opcdefault::text,
+				 CASE WHEN o.opckeytype <> 0 THEN pg_catalog.format_type(o.opckeytype, NULL) END,
+				 (SELECT f.opfname::text FROM pg_catalog.pg_opfamily f WHERE f.oid = o.opcfamily),
+				 (SELECT pg_catalog.string_agg(f.text, ', ' ORDER BY f.text COLLATE pg_catalog."C") FROM tenancy.drift_family_member f
+				  WHERE f.family = o.opcfamily AND f.refclassid = m.classid AND f.refobjid = o.oid),
+				 o.opcowner::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_opclass')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_opclass o ON o.oid = m.objid
+	JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_opclass'::pg_catalog.regclass
+UNION ALL
+	SELECT NULL, 'operator family ' || o.opfname || ' for ' || a.amname,
+		   ARRAY['operators and functions', 'owner', 'comment'],
+		   ARRAY[(SELECT pg_catalog.string_agg(f.text, ', ' ORDER BY f.text COLLATE pg_catalog."C") FROM tenancy.drift_family_member f
+				  WHERE f.family = o.oid AND f.refclassid = m.classid AND f.refobjid = o.oid),
+				 o.opfowner::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_opfamily')]
+	FROM tenancy.drift_member m
+	JOIN pg_catalog.pg_opfamily o ON o.oid = m.objid
+	JOIN pg_catalog.pg_am a ON a.oid = o.opfmethod
+	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass
+UNION ALL
 	-- Casts from and to its types
 	SELECT DISTINCT NULL, 'cast from ' || pg_catalog.format_type(k.castsource, NULL) || ' to ' || pg_catalog.format_type(k.casttarget, NULL),
 		   ARRAY['function', 'method', 'context', 'comment'],
@@ -443,7 +482,8 @@ UNION ALL
 	WHERE m.namespace = schema_oid AND m.classid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
 		'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
 		'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass, 'pg_catalog.pg_collation'::pg_catalog.regclass,
-		'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, 'pg_catalog.pg_ts_config'::pg_catalog.regclass);
+		'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_opclass'::pg_catalog.regclass, 'pg_catalog.pg_opfamily'::pg_catalog.regclass,
+		'pg_catalog.pg_ts_dict'::pg_catalog.regclass, 'pg_catalog.pg_ts_config'::pg_catalog.regclass);
 END;
 
 COMMENT ON FUNCTION tenancy.drift_objects(oid, uuid, text) IS
@@ -452,11 +492,12 @@ COMMENT ON FUNCTION tenancy.drift_objects(oid, uuid, text) IS
 REVOKE ALL ON FUNCTION tenancy.drift_objects(oid, uuid, text) FROM PUBLIC;
 
 COMMENT ON VIEW tenancy.drift_copy IS 'For drift(): the copies of modules that are schemas of this database';
+COMMENT ON VIEW tenancy.drift_family_member IS 'For drift(): what is in operator families, as texts';
 COMMENT ON VIEW tenancy.drift_member IS 'For drift(): what is in schemas';
 COMMENT ON VIEW tenancy.drift_policy IS 'For drift(): policies as texts';
 COMMENT ON VIEW tenancy.drift_sequence IS 'For drift(): the parameters of sequences';
 
-REVOKE ALL ON tenancy.drift_copy, tenancy.drift_member, tenancy.drift_policy, tenancy.drift_sequence FROM PUBLIC;
+REVOKE ALL ON tenancy.drift_copy, tenancy.drift_family_member, tenancy.drift_member, tenancy.drift_policy, tenancy.drift_sequence FROM PUBLIC;
 
 CREATE FUNCTION tenancy.drift(tenant text DEFAULT NULL,
 							  OUT tenant text, OUT module text, OUT object text, OUT difference text)

@@ -28,6 +28,8 @@
 #include "access/transam.h"
 #include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -36,6 +38,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -461,6 +464,11 @@ read_other(TenancyDigester *d, Oid classid, Oid oid)
 	read_other_rows(d, classid, get_object_oid_index(classid), get_object_attnum_oid(classid), oid);
 	if (classid == TSConfigRelationId)
 		read_other_rows(d, TSConfigMapRelationId, TSConfigMapIndexId, Anum_pg_ts_config_map_mapcfg, oid);
+	if (classid == OperatorFamilyRelationId)
+	{
+		read_other_rows(d, AccessMethodOperatorRelationId, AccessMethodStrategyIndexId, Anum_pg_amop_amopfamily, oid);
+		read_other_rows(d, AccessMethodProcedureRelationId, AccessMethodProcedureIndexId, Anum_pg_amproc_amprocfamily, oid);
+	}
 }
 
 /* Casts are in no schema. */

@@ -33,7 +33,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_co
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',
-	'drift_copy', 'drift_member', 'drift_policy', 'drift_sequence']), 'registry';
+	'drift_copy', 'drift_family_member', 'drift_member', 'drift_policy', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
 INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'spares']), 'administrator''s view';
 -- The one view that shows each role what is its own
