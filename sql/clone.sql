@@ -450,7 +450,7 @@ ROLLBACK;
 -- Refused, by name, before anything is created
 SET search_path = "Model ""1";
 BEGIN;
-CREATE MATERIALIZED VIEW mv AS SELECT 1 AS x;
+CREATE TEXT SEARCH PARSER parser (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
 CREATE AGGREGATE agg (int) (sfunc = int4larger, stype = int, sortop = >);
 CREATE AGGREGATE ordered (ORDER BY int) (sfunc = int4pl, stype = int);
 CREATE FUNCTION twice(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';

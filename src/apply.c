@@ -219,6 +219,44 @@ may_make_tables(const TenancyMigration *migration, int from, int to)
 }
 
 /*
+ * Could these statements make a materialized view, have a view read one, or give
+ * privileges on them?
+ */
+static bool
+may_expose(const TenancyMigration *migration, int from, int to)
+{
+	ListCell   *lc;
+
+	for (int n = from; n < to; n++)
+	{
+		Node	   *stmt = ((TenancyStatement *) list_nth(migration->statements, n))->parsed;
+
+		switch (nodeTag(stmt))
+		{
+			case T_AlterTableStmt:
+				/* Of a view, options can be changed in its name as well. */
+				foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+				{
+					AlterTableType type = ((AlterTableCmd *) lfirst(lc))->subtype;
+
+					if (type == AT_SetRelOptions || type == AT_ResetRelOptions ||
+						type == AT_ReplaceRelOptions || type == AT_ChangeOwner)
+						return true;
+				}
+				break;
+			case T_CommentStmt:
+			case T_CreateStmt:
+			case T_DropStmt:
+			case T_IndexStmt:
+				break;
+			default:
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
  * Run some of a migration's statements in the current transaction, as the
  * place's owner, and complete the tables that they have made.  Deferred
  * triggers fire here, because a table cannot be changed while it has any to
@@ -230,6 +268,7 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	TenancyExec exec;
 	ErrorContextCallback callback;
 	Running		running;
+	TenancyTenant home;
 
 	tenancy_exec_begin(&exec, place->owner, place->search_path);
 	tenancy_exec_unrestrict();
@@ -248,6 +287,12 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	tenancy_exec_end(&exec);
 	if (may_make_tables(migration, from, to))
 		tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant, NIL);
+	if (!may_expose(migration, from, to))
+		return;
+	if (place->tenant != NULL)
+		tenancy_sibling_withhold(place->schema, place->owner, place->tenant);
+	else if (!tenancy_registry_home(&home))
+		tenancy_sibling_notice_withheld(place->schema);
 }
 
 /* Run a transactional migration in the current transaction. */

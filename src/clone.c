@@ -35,7 +35,8 @@
  *	 foreign keys to tenancy.tenant (each would hang two more triggers on that
  *	 table and lock it against other calls; the policies hold the tenant
  *	 column to the one value anyway), and no TRUNCATE, REFERENCES or TRIGGER
- *	 for whoever may act for tenants.
+ *	 for whoever may act for tenants.  On its materialized views, whose rows no
+ *	 row security holds, nobody but the owner has any privilege.
  * - All of it is done as the module owner, restricted, so that what somebody
  *	 planted in the model schema runs with no more rights than its owner's.
  *	 Our own reading calls no operator by name, and neither do PostgreSQL's
@@ -71,6 +72,7 @@
 #include "clone_part.h"
 #include "clone_policy.h"
 #include "compat.h"
+#include "context.h"
 #include "exec.h"
 #include "ident.h"
 #include "storage/lmgr.h"
@@ -79,6 +81,7 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -108,7 +111,7 @@ place_rest(Model *m)
 
 		if (object->kind == OBJ_SEQUENCE)
 			tenancy_clone_own_sequence(m, object);
-		else if (object->kind == OBJ_TABLE)
+		else if (object->kind == OBJ_TABLE || object->kind == OBJ_MATVIEW)
 			tenancy_clone_create_indexes(m, (Table *) object);
 		else if (object->kind == OBJ_FUNCTION)
 			tenancy_clone_add_extension_needs(m, object->dependencies,
@@ -136,11 +139,12 @@ place_rest(Model *m)
 			tenancy_clone_create_rules(m, table);
 			tenancy_clone_create_triggers(m, table);
 		}
-		if (object->kind == OBJ_TABLE)
+		if (object->kind == OBJ_TABLE || object->kind == OBJ_MATVIEW)
 		{
 			tenancy_clone_add_column_actions(m, table);
 			tenancy_clone_add_replica_identity(table);
-			tenancy_clone_create_policies(m, table);
+			if (object->kind == OBJ_TABLE)
+				tenancy_clone_create_policies(m, table);
 			tenancy_clone_alter_table(m, table);
 		}
 		tenancy_clone_comment_object(m, object);
@@ -149,6 +153,8 @@ place_rest(Model *m)
 	tenancy_clone_write_grants(m, m->revokes);
 	tenancy_clone_write_grants(m, m->grants);
 	tenancy_clone_copy_default_privileges(m);
+	foreach(lc, m->refreshes)
+		tenancy_clone_emit_refresh(m, lfirst(lc));
 }
 
 /*
@@ -398,19 +404,101 @@ tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant)
 	tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s", quote_identifier(schema), list.data);
 }
 
+/* Run REFRESH MATERIALIZED VIEW as the owner, who is bound by the policies on its tables. */
 static void
-run_statement(const TenancyCloneStatement *statement)
+refresh(const char *sql, Oid owner, const char *path, const pg_uuid_t *tenant)
 {
 	TenancyExec exec;
 
-	if (!statement->elevated)
-	{
-		tenancy_exec_sql(statement->sql);
-		return;
-	}
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_sql(statement->sql);
+	tenancy_exec_begin(&exec, owner, path);
+	tenancy_context_act(tenant);
+	tenancy_exec_sql(sql);
+	tenancy_context_act_end();
 	tenancy_exec_end(&exec);
+}
+
+/* Run a statement of a copy, between tenancy_exec_begin() and tenancy_exec_end(). */
+static void
+run_statement(const Model *m, const TenancyCloneStatement *statement, const char *path)
+{
+	TenancyExec exec;
+
+	if (statement->refresh)
+		refresh(statement->sql, m->owner, path, m->tenant);
+	else if (statement->elevated)
+	{
+		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+		tenancy_exec_sql(statement->sql);
+		tenancy_exec_end(&exec);
+	}
+	else
+		tenancy_exec_sql(statement->sql);
+}
+
+/*
+ * Say once in a session, and again when there are others, on what nobody gets
+ * the privileges that the model gives.
+ */
+static void
+notice_withheld(const Model *m)
+{
+	static char *noticed = NULL;	/* the last module's, with its views */
+	char	   *what;
+
+	if (m->withheld == NIL)
+		return;
+	what = psprintf("%s: %s", m->module->name, tenancy_ident_enumerate(m->withheld));
+	if (noticed != NULL && strcmp(noticed, what) == 0)
+		return;
+	if (noticed != NULL)
+		pfree(noticed);
+	noticed = MemoryContextStrdup(TopMemoryContext, what);
+	ereport(NOTICE,
+			(errmsg("privileges on materialized views of model schema \"%s\" are withheld in tenants' schemas",
+					m->module->model_schema),
+			 errdetail("There is no row security for materialized views. Only role %s, which owns them, has privileges on %s.",
+					   tenancy_clone_role_identifier(m->owner), tenancy_ident_enumerate(m->withheld)),
+			 errhint("Let a SECURITY DEFINER function hand out those of their rows that belong to the tenant in context.")));
+}
+
+/*
+ * Fill a tenant's materialized views again, those that had been filled: its rows
+ * have come by other ways than through its application.
+ */
+void
+tenancy_clone_refresh(const TenancyTenant *tenant)
+{
+	List	   *schemas = tenancy_registry_schemas(tenant);
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, schemas)
+	{
+		char	   *schema = lfirst(lc);
+		char	   *path = path_of(lcons(schema, list_copy(schemas)));
+
+		foreach(lc2, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+			"SELECT c.oid FROM pg_catalog.pg_depend d"
+			" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
+			" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+			" AND d.refobjid OPERATOR(pg_catalog.=) %u AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+			" AND c.relkind OPERATOR(pg_catalog.=) 'm' AND c.relispopulated ORDER BY c.oid",
+			get_namespace_oid(schema, false))))
+		{
+			Oid			relid = atooid(lfirst(lc2));
+			HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+			Oid			owner;
+			char	   *name;
+
+			if (!HeapTupleIsValid(tuple))
+				continue;		/* dropped meanwhile */
+			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+			ReleaseSysCache(tuple);
+			name = quote_qualified_identifier(schema, get_rel_name(relid));
+			tenancy_exec_refuse_superuser(owner, name);
+			refresh(psprintf("REFRESH MATERIALIZED VIEW %s", name), owner, path, &tenant->id);
+		}
+	}
 }
 
 /*
@@ -444,6 +532,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	List	   *schemas = list_make1(schema);
 	TenancyModule *first = main_module(module);
 	TenancyExec exec;
+	char	   *path;
 	Model		m;
 	ListCell   *lc;
 
@@ -459,13 +548,15 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	}
 	if (m.has_extension_members)
 		schemas = list_concat(schemas, model_schemas(module, true));
-	tenancy_exec_begin(&exec, m.owner, path_of(schemas));
+	path = path_of(schemas);
+	tenancy_exec_begin(&exec, m.owner, path);
 	tenancy_exec_set("client_min_messages", "warning");
 	foreach(lc, m.statements)
-		run_statement(lfirst(lc));
+		run_statement(&m, lfirst(lc), path);
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	list_free_deep(m.statements);
+	notice_withheld(&m);
 }
 
 

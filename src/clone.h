@@ -15,11 +15,13 @@
 typedef struct TenancyCloneStatement
 {
 	bool		elevated;		/* as the extension's owner, with all names qualified */
+	bool		refresh;		/* reads the tenant's rows: in its context */
 	char		sql[FLEXIBLE_ARRAY_MEMBER];
 } TenancyCloneStatement;
 
 extern List *tenancy_clone_statements(const TenancyModule *module);
 extern void tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module);
+extern void tenancy_clone_refresh(const TenancyTenant *tenant);
 extern void tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant);
 extern void tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owner);
 extern char *tenancy_clone_fingerprint(void);

@@ -169,6 +169,7 @@ find_needs(Model *m, Object *object)
 			return add_needs_of(m, needs, RelationRelationId,
 								ROW(Form_pg_type, object->row)->typrelid);
 		case OBJ_VIEW:
+		case OBJ_MATVIEW:
 			return add_needs_of(m, needs, RewriteRelationId,
 								((Table *) object)->return_rule);
 		case OBJ_SEQUENCE:
@@ -1161,13 +1162,12 @@ create_table(Model *m, Table *table)
 	adjust_identity_sequences(m, table);
 }
 
-static void
-create_view(Model *m, Table *view)
+/* A view's query. */
+static char *
+view_query(Model *m, const Table *view)
 {
-	char	   *options = tenancy_clone_relation_options(view->object.row);
-	StringInfoData buf;
-	ListCell   *lc;
 	Query	   *query = NULL;
+	ListCell   *lc;
 
 	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_REWRITE, view->object.oid))
 	{
@@ -1177,17 +1177,49 @@ create_view(Model *m, Table *view)
 	}
 	if (query == NULL)
 		elog(ERROR, "view %s has no query", view->object.name);
+	return pg_get_querydef(query, false);
+}
+
+static void
+append_view_columns(StringInfo buf, const Table *view)
+{
+	ListCell   *lc;
+
+	foreach(lc, view->columns)
+		appendStringInfo(buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : " (",
+						 tenancy_clone_identifier(ROW(Form_pg_attribute, lfirst(lc))->attname));
+	appendStringInfo(buf, "%s", view->columns != NIL ? ")" : "");
+}
+
+static void
+create_view(Model *m, Table *view)
+{
+	char	   *options = tenancy_clone_relation_options(view->object.row);
+	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE VIEW %s", view->object.name);
-	foreach(lc, view->columns)
-		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : " (",
-						 tenancy_clone_identifier(ROW(Form_pg_attribute, lfirst(lc))->attname));
-	appendStringInfo(&buf, "%s", view->columns != NIL ? ")" : "");
+	append_view_columns(&buf, view);
 	if (options[0] != '\0')
 		appendStringInfo(&buf, " WITH (%s)", options);
-	appendStringInfo(&buf, " AS %s", pg_get_querydef(query, false));
+	appendStringInfo(&buf, " AS %s", view_query(m, view));
 	tenancy_clone_emit(m, buf.data);
+}
+
+/* It is filled when all that its query may come upon is there. */
+static void
+create_matview(Model *m, Table *view)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE MATERIALIZED VIEW %s", view->object.name);
+	append_view_columns(&buf, view);
+	append_table_properties(&buf, view);
+	appendStringInfo(&buf, " AS %s WITH NO DATA", view_query(m, view));
+	tenancy_clone_emit(m, buf.data);
+	if (ROW(Form_pg_class, view->object.row)->relispopulated)
+		m->refreshes = lappend(m->refreshes, psprintf("REFRESH MATERIALIZED VIEW %s", view->object.name));
 }
 
 /* A default or constraint that was not created with its whole. */
@@ -1238,6 +1270,9 @@ create(Model *m, Object *object)
 			break;
 		case OBJ_VIEW:
 			create_view(m, (Table *) object);
+			break;
+		case OBJ_MATVIEW:
+			create_matview(m, (Table *) object);
 			break;
 		case OBJ_OTHER:
 			tenancy_clone_create_other(m, object);

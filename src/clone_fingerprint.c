@@ -49,6 +49,7 @@
 #include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "clone.h"
+#include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -283,6 +284,7 @@ add_class(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple
 	definition.flags[3] = class->relrowsecurity;
 	definition.flags[4] = class->relforcerowsecurity;
 	definition.flags[5] = class->relispartition;
+	definition.flags[6] = class->relispopulated;
 	add_hash(f, &definition, sizeof(definition));
 	add_class_column(f, rel, row, Anum_pg_class_relacl);
 	add_class_column(f, rel, row, Anum_pg_class_reloptions);
@@ -306,11 +308,19 @@ add_index(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple
 	add_oid(&f->relations, ((Form_pg_index) GETSTRUCT(row))->indexrelid);
 }
 
+/*
+ * PostgreSQL's own triggers come with foreign keys, which are counted where they
+ * are: each tenant's tables hang more of them on a reference table.  Those of an
+ * online move belong to no constraint, and not to the model.
+ */
 static void
 add_trigger(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
 {
 	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(row);
 
+	if (trigger->tgisinternal &&
+		(trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN || !OidIsValid(trigger->tgconstraint)))
+		return;
 	add_row(f, source->relid, key, row);
 	if (trigger->tgisinternal)
 		return;

@@ -275,8 +275,22 @@ copy_privileges(Model *m, const GrantTarget *target, ObjectType type, Oid creato
 					  isnull ? m->owner : owner);
 }
 
+/* What an ACL gives to the owner. */
+static Acl *
+owner_acl(const Acl *acl, Oid owner)
+{
+	Acl		   *result = make_empty_acl();
+
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		if (ACL_DAT(acl)[i].ai_grantee == owner)
+			result = aclupdate(result, &ACL_DAT(acl)[i], ACL_MODECHG_ADD, owner, DROP_RESTRICT);
+	}
+	return result;
+}
+
 static void
-copy_relation_privileges(Model *m, const Object *object, List *columns)
+copy_relation_privileges(Model *m, const Object *object, bool withheld, List *columns)
 {
 	bool		is_sequence = object->kind == OBJ_SEQUENCE;
 	Oid			owner = ROW(Form_pg_class, object->row)->relowner;
@@ -285,6 +299,10 @@ copy_relation_privileges(Model *m, const Object *object, List *columns)
 	Datum		acl = SysCacheGetAttr(RELOID, object->row, Anum_pg_class_relacl, &isnull);
 	ListCell   *lc;
 
+	if (withheld)
+		columns = NIL;
+	if (withheld && !isnull)
+		acl = PointerGetDatum(owner_acl(DatumGetAclP(acl), owner));
 	copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE, m->owner,
 					owner, isnull, acl);
 	foreach(lc, columns)
@@ -310,10 +328,11 @@ tenancy_clone_copy_object_privileges(Model *m, const Object *object)
 	{
 		case OBJ_TABLE:
 		case OBJ_VIEW:
-			copy_relation_privileges(m, object, ((Table *) object)->columns);
+		case OBJ_MATVIEW:
+			copy_relation_privileges(m, object, ((Table *) object)->withheld, ((Table *) object)->columns);
 			break;
 		case OBJ_SEQUENCE:
-			copy_relation_privileges(m, object, NIL);
+			copy_relation_privileges(m, object, false, NIL);
 			break;
 		case OBJ_FUNCTION:
 			target.keyword = "ROUTINE";

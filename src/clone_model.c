@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
@@ -42,9 +43,11 @@
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
 #include "clone_model.h"
+#include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "compat.h"
 #include "ident.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -101,31 +104,38 @@ tenancy_clone_check_refused(Model *m)
 			 errhint("Change or drop these objects, or move them to a schema that is no module's.")));
 }
 
-static void
-emit(Model *m, const char *sql, bool elevated)
+static TenancyCloneStatement *
+emit(Model *m, const char *sql)
 {
 	MemoryContext old = MemoryContextSwitchTo(m->result_context);
 	Size		size = strlen(sql) + 1;
-	TenancyCloneStatement *statement = palloc(offsetof(TenancyCloneStatement, sql) + size);
+	TenancyCloneStatement *statement = palloc0(offsetof(TenancyCloneStatement, sql) + size);
 
-	statement->elevated = elevated;
 	memcpy(statement->sql, sql, size);
 	m->statements = lappend(m->statements, statement);
 	MemoryContextSwitchTo(old);
+	return statement;
 }
 
 /* Write a statement. */
 void
 tenancy_clone_emit(Model *m, const char *sql)
 {
-	emit(m, sql, false);
+	(void) emit(m, sql);
 }
 
 /* Write one that only a superuser may run: see clone_elevated.c. */
 void
 tenancy_clone_emit_elevated(Model *m, const char *sql)
 {
-	emit(m, sql, true);
+	emit(m, sql)->elevated = true;
+}
+
+/* Write one that fills a materialized view. */
+void
+tenancy_clone_emit_refresh(Model *m, const char *sql)
+{
+	emit(m, sql)->refresh = true;
 }
 
 static void
@@ -149,14 +159,14 @@ tenancy_clone_find_object(Model *m, Oid classid, Oid oid)
 	return entry ? entry->object : NULL;
 }
 
-/* A table or view of the model; NULL if the OID is of something else. */
+/* A table, or a view of any kind, of the model; NULL if the OID is of something else. */
 Table *
 tenancy_clone_find_table(Model *m, Oid relid)
 {
 	Object	   *object = tenancy_clone_find_object(m, RelationRelationId, relid);
 
 	if (object == NULL || object->oid != relid ||
-		(object->kind != OBJ_TABLE && object->kind != OBJ_VIEW))
+		(object->kind != OBJ_TABLE && object->kind != OBJ_VIEW && object->kind != OBJ_MATVIEW))
 		return NULL;
 	return (Table *) object;
 }
@@ -211,6 +221,8 @@ tenancy_clone_object_keyword(const Object *object)
 			return "TABLE";
 		case OBJ_VIEW:
 			return "VIEW";
+		case OBJ_MATVIEW:
+			return "MATERIALIZED VIEW";
 		case OBJ_OTHER:
 		case OBJ_DEFAULT:
 		case OBJ_CONSTRAINT:
@@ -723,7 +735,7 @@ read_rules(Model *m, Table *table)
 	{
 		Form_pg_rewrite rule = ROW(Form_pg_rewrite, lfirst(lc));
 
-		if (table->object.kind == OBJ_VIEW && rule->ev_type == '1')
+		if (table->object.kind != OBJ_TABLE && rule->ev_type == '1')
 		{
 			table->return_rule = rule->oid;
 			set_address(m, RewriteRelationId, rule->oid, &table->object);
@@ -738,7 +750,8 @@ static void
 read_view(Model *m, Oid relid, HeapTuple row, List *dependencies)
 {
 	Form_pg_class class = ROW(Form_pg_class, row);
-	Table	   *view = (Table *) new_object(m, OBJ_VIEW, sizeof(Table),
+	bool		materialized = class->relkind == RELKIND_MATVIEW;
+	Table	   *view = (Table *) new_object(m, materialized ? OBJ_MATVIEW : OBJ_VIEW, sizeof(Table),
 											RelationRelationId, relid, row);
 	ListCell   *lc;
 
@@ -752,6 +765,11 @@ read_view(Model *m, Oid relid, HeapTuple row, List *dependencies)
 		((Object *) lfirst(lc))->apart = true;
 	if (class->relhastriggers)
 		read_triggers(m, view);
+	if (materialized)
+	{
+		read_statistics(m, relid);
+		m->has_matviews = true;
+	}
 }
 
 static void
@@ -794,14 +812,12 @@ read_relation(Model *m, Oid relid, List *dependencies)
 			read_table(m, relid, row, dependencies);
 			break;
 		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
 			read_view(m, relid, row, dependencies);
 			break;
 		case RELKIND_SEQUENCE:
 			read_sequence(m, relid, row, dependencies);
 			break;
-		case RELKIND_MATVIEW:
-			tenancy_clone_refuse(m, RelationRelationId, relid, "row security does not hold its rows");
-			return;
 		default:
 			tenancy_clone_refuse(m, RelationRelationId, relid, NULL);
 			return;
@@ -809,7 +825,7 @@ read_relation(Model *m, Oid relid, List *dependencies)
 	if (class->relhasrules)
 		read_rules(m, tenancy_clone_find_table(m, relid));
 	check_owner(m, RelationRelationId, relid, class->relowner,
-				class->relkind == RELKIND_VIEW || class->relhasrules);
+				class->relkind == RELKIND_VIEW || class->relkind == RELKIND_MATVIEW || class->relhasrules);
 	check_labels(m, RelationRelationId, relid);
 }
 
@@ -1105,6 +1121,140 @@ tenancy_clone_compare_members(const ListCell *a, const ListCell *b)
 	return x < y ? -1 : x > y;
 }
 
+/*
+ * Does a relation that is not in the schema read a materialized view of the main
+ * module?  Views cannot read each other in circles.
+ */
+static bool
+is_outside_reader(Model *m, Oid relid)
+{
+	char		relkind = get_rel_relkind(relid);
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	check_stack_depth();
+	if (relkind == RELKIND_MATVIEW)
+		return OidIsValid(m->main_namespace) && get_rel_namespace(relid) == m->main_namespace;
+	if (relkind != RELKIND_VIEW)
+		return false;
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_REWRITE, relid))
+	{
+		foreach(lc2, tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, RewriteRelationId,
+										 ROW(Form_pg_rewrite, lfirst(lc))->oid))
+		{
+			Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc2));
+
+			if (dep->refclassid == RelationRelationId && dep->refobjid != relid &&
+				is_outside_reader(m, dep->refobjid))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Does a rule read a materialized view, as far as is known? */
+static bool
+rule_reads_matview(Model *m, const Table *table, Form_pg_rewrite rule)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, RewriteRelationId, rule->oid))
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+		Table	   *read;
+
+		if (dep->refclassid != RelationRelationId || dep->refobjid == table->object.oid)
+			continue;
+		read = tenancy_clone_find_table(m, dep->refobjid);
+		if (read ? read->object.kind == OBJ_MATVIEW || read->reads_matview :
+			is_outside_reader(m, dep->refobjid))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_security_invoker(const Table *view)
+{
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(RELOID, view->object.row, Anum_pg_class_reloptions, &isnull);
+	ListCell   *lc;
+
+	if (isnull)
+		return false;
+	foreach(lc, untransformRelOptions(options))
+	{
+		if (strcmp(((DefElem *) lfirst(lc))->defname, "security_invoker") == 0)
+			return defGetBoolean(lfirst(lc));
+	}
+	return false;
+}
+
+/*
+ * Look at a relation's rules.  Returns whether it has been found out only now that
+ * it reads a materialized view.
+ */
+static bool
+find_reader(Model *m, Table *table)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_REWRITE, table->object.oid))
+	{
+		Form_pg_rewrite rule = ROW(Form_pg_rewrite, lfirst(lc));
+
+		if (!rule_reads_matview(m, table, rule))
+			continue;
+		found = found || !table->reads_matview;
+		table->reads_matview = true;
+		if (table->object.kind == OBJ_TABLE)
+			tenancy_clone_refuse(m, RewriteRelationId, rule->oid, "reads a materialized view");
+		else if (rule->oid != table->return_rule || !is_security_invoker(table))
+			table->withheld = true;
+	}
+	return found;
+}
+
+/*
+ * Row security does not hold the rows of a materialized view, so that nobody but
+ * the owner of a tenant's copy gets any privilege on it, nor on what reads it with
+ * the owner's rights.
+ */
+static void
+find_withheld(Model *m)
+{
+	MemoryContext old;
+	bool		found;
+	ListCell   *lc;
+
+	do
+	{
+		found = false;
+		foreach(lc, m->objects)
+		{
+			Object	   *object = lfirst(lc);
+
+			if (object->kind == OBJ_MATVIEW)
+				((Table *) object)->withheld = true;
+			else if ((object->kind == OBJ_TABLE || object->kind == OBJ_VIEW) &&
+					 ROW(Form_pg_class, object->row)->relhasrules)
+				found = find_reader(m, (Table *) object) || found;
+		}
+	} while (found);
+
+	old = MemoryContextSwitchTo(m->result_context);
+	foreach(lc, m->objects)
+	{
+		Object	   *object = lfirst(lc);
+
+		if ((object->kind == OBJ_MATVIEW || object->kind == OBJ_VIEW) && ((Table *) object)->withheld)
+			m->withheld = lappend(m->withheld, psprintf("%s %s", object->kind == OBJ_MATVIEW ? "materialized view" : "view",
+														object->name));
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* What is known by having read the whole schema. */
 static void
 connect_objects(Model *m)
@@ -1183,4 +1333,6 @@ tenancy_clone_read_members(Model *m)
 			tenancy_clone_refuse(m, dep->classid, dep->objid, "its table is in another schema");
 	}
 	connect_objects(m);
+	if (m->tenant != NULL && (m->has_matviews || OidIsValid(m->main_namespace)))
+		find_withheld(m);
 }

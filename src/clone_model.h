@@ -21,6 +21,7 @@ typedef enum ObjectKind
 	OBJ_SEQUENCE,
 	OBJ_TABLE,
 	OBJ_VIEW,
+	OBJ_MATVIEW,
 	OBJ_OTHER,					/* of clone_other.c */
 	OBJ_DEFAULT,				/* part of a table or view */
 	OBJ_CONSTRAINT				/* part of a table or domain */
@@ -62,7 +63,7 @@ typedef struct Object
 	bool		identity;
 } Object;
 
-/* A table or view. */
+/* A table, view or materialized view. */
 typedef struct Table
 {
 	Object		object;			/* must be first */
@@ -74,8 +75,10 @@ typedef struct Table
 	List	   *sequences;		/* of identity columns */
 	List	   *actions;		/* of the last ALTER TABLE */
 	List	   *context;		/* for deparsing expressions, made when needed */
-	Oid			return_rule;	/* views only */
+	Oid			return_rule;	/* views of both kinds only */
 	bool		inherits;		/* is created with INHERITS */
+	bool		reads_matview;	/* by a rule, at any remove */
+	bool		withheld;		/* all privileges on it are the owner's */
 } Table;
 
 /* Key of the hash that finds an Object by an address of it. */
@@ -115,6 +118,7 @@ typedef struct Model
 	List	   *access_roles;	/* OIDs; read when first needed */
 	bool		access_roles_read;
 	bool		has_extension_members;
+	bool		has_matviews;
 	bool		has_labels;
 	bool		has_other_owners;
 
@@ -128,6 +132,8 @@ typedef struct Model
 	List	   *index_attachments;	/* statements */
 	List	   *revokes;		/* GrantGroups */
 	List	   *grants;
+	List	   *withheld;		/* descriptions, in the result's context */
+	List	   *refreshes;		/* statements */
 	List	   *handovers;		/* statements that give the owner what was created for it */
 	List	   *refused;		/* descriptions */
 
@@ -139,6 +145,7 @@ extern void tenancy_clone_refuse(Model *m, Oid classid, Oid oid, const char *rea
 extern void tenancy_clone_check_refused(Model *m);
 extern void tenancy_clone_emit(Model *m, const char *sql);
 extern void tenancy_clone_emit_elevated(Model *m, const char *sql);
+extern void tenancy_clone_emit_refresh(Model *m, const char *sql);
 extern Object *tenancy_clone_find_object(Model *m, Oid classid, Oid oid);
 extern Table *tenancy_clone_find_table(Model *m, Oid relid);
 extern const char *tenancy_clone_object_keyword(const Object *object);

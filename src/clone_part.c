@@ -493,6 +493,10 @@ tenancy_clone_add_column_actions(Model *m, Table *table)
 
 		if (theirs != NULL)
 			add_inherited_actions(table, att, theirs);
+		if (table->object.kind == OBJ_MATVIEW && att->attcompression != '\0')
+			tenancy_clone_add_action(table, psprintf("ALTER COLUMN %s SET COMPRESSION %s",
+													 tenancy_clone_identifier(att->attname),
+													 tenancy_clone_compression_name(att->attcompression)));
 		if (att->attstorage == storage && target < 0 && options[0] == '\0')
 			continue;
 		column = psprintf("ALTER COLUMN %s", tenancy_clone_identifier(att->attname));
@@ -610,6 +614,7 @@ tenancy_clone_comment_object(Model *m, const Object *object)
 	{
 		case OBJ_TABLE:
 		case OBJ_VIEW:
+		case OBJ_MATVIEW:
 			comment_relation(m, object->oid, tenancy_clone_object_keyword(object), object->name,
 							 table->columns);
 			comment_constraints(m, table->constraints, object->name);

@@ -28,6 +28,11 @@
  *	 read after it, the subtransaction.  What a policy has let see rows is noted
  *	 therefore, and no other tenant can be acted for while it is open.
  *
+ * - While the extension itself acts for a tenant (it fills materialized views of
+ *	 a copy), none of this counts but the tenant: who is in session, whether the
+ *	 tenant is active, a spare or being moved, and the transaction's pin.  Nothing is
+ *	 pinned or noted either, and what was begun under it ends under it.
+ *
  * In a parallel worker the setting, the role and the statement's start are
  * the leader's, and the check reads the same registry.
  *
@@ -87,6 +92,13 @@ static struct
 	SubTransactionId subxact;
 }			pin;
 
+/* Whether the extension acts for the tenant itself: see tenancy_context_act(). */
+static struct
+{
+	bool		active;
+	SubTransactionId subxact;
+}			acting;
+
 /*
  * A cursor, or another portal that a client or a function can go on reading,
  * whose query a policy has let see rows of a tenant.  Kept in TopMemoryContext.
@@ -131,6 +143,7 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			pin.valid = false;
+			acting.active = false;
 			forget_check();
 			break;
 		default:
@@ -142,6 +155,8 @@ static void
 subxact_callback(SubXactEvent event, SubTransactionId subid,
 				 SubTransactionId parent, void *arg)
 {
+	if (acting.active && acting.subxact == subid && event == SUBXACT_EVENT_ABORT_SUB)
+		tenancy_context_act_end();
 	if (!pin.valid || pin.subxact != subid)
 		return;
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
@@ -328,18 +343,21 @@ context_check(void)
 	AcceptInvalidationMessages();
 
 	if (!tenancy_registry_find(&tenancy_guc_tenant.id, &tenant) ||
-		(tenant.status == TENANCY_SPARE && !tenancy_context_any_status))
+		(tenant.status == TENANCY_SPARE && !tenancy_context_any_status && !acting.active))
 		ereport(ERROR,
 				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
 				 errmsg("the tenant of the current context does not exist")));
-	if (!tenancy_registry_may_act(role, &tenant))
-		refuse_role(tenant.slug);
-	check_status(&tenant);
-	check_location(&tenant);
-	check_snapshot(&tenant);
-	check_pin(&tenant);
-	check_portals(&tenant);
-	set_pin(&tenant);
+	if (!acting.active)
+	{
+		if (!tenancy_registry_may_act(role, &tenant))
+			refuse_role(tenant.slug);
+		check_status(&tenant);
+		check_location(&tenant);
+		check_snapshot(&tenant);
+		check_pin(&tenant);
+		check_portals(&tenant);
+		set_pin(&tenant);
+	}
 
 	checked.tenant = tenant;
 	checked.statement = GetCurrentStatementStartTimestamp();
@@ -421,9 +439,10 @@ policy_check(FunctionCallInfo fcinfo)
 {
 	if (context_ensure())
 	{
-		if (checked.tenant.status == TENANCY_MOVING)
+		if (checked.tenant.status == TENANCY_MOVING && !acting.active)
 			refuse_writer(&checked.tenant);
-		note_portal(&checked.tenant.id);
+		if (!acting.active)
+			note_portal(&checked.tenant.id);
 		fcinfo->flinfo->fn_extra = (void *) (uintptr_t) tenancy_guc_serial;
 		return true;
 	}
@@ -632,6 +651,28 @@ tenancy_context_reset(PG_FUNCTION_ARGS)
  * ----------------------------------------------------------------
  */
 
+/*
+ * Act for a tenant, which need not be active or have moved in yet, until
+ * tenancy_context_act_end(), whoever is in session; between tenancy_exec_begin() and
+ * tenancy_exec_end().  Parallel workers would not know.
+ */
+void
+tenancy_context_act(const pg_uuid_t *tenant)
+{
+	tenancy_exec_set(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(tenant));
+	tenancy_exec_set("max_parallel_workers_per_gather", "0");
+	acting.active = true;
+	acting.subxact = GetCurrentSubTransactionId();
+	forget_check();
+}
+
+void
+tenancy_context_act_end(void)
+{
+	acting.active = false;
+	forget_check();
+}
+
 /* current_tenant() */
 Datum
 tenancy_context_current_slug(PG_FUNCTION_ARGS)
@@ -711,7 +752,7 @@ tenancy_context_policy_is(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	if (!same_id(PG_GETARG_UUID_P(0), &checked.tenant.id))
 		PG_RETURN_BOOL(false);
-	if (unlikely(checked.tenant.mode != TENANCY_SCHEMA))
+	if (unlikely(checked.tenant.mode != TENANCY_SCHEMA) && !acting.active)
 		refuse_old_copy();
 	PG_RETURN_BOOL(true);
 }

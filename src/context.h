@@ -29,6 +29,9 @@ extern void tenancy_context_init(void);
 /* For workers that maintain tenants: act for suspended ones too. */
 extern bool tenancy_context_any_status;
 
+extern void tenancy_context_act(const pg_uuid_t *tenant);
+extern void tenancy_context_act_end(void);
+
 /* Refuse a tenant, or NULL for one that there is not, as set_tenant() does. */
 extern void tenancy_context_check_access(const char *slug_or_id, const TenancyTenant *tenant);
 

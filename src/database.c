@@ -89,6 +89,7 @@
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_database_of_tenant);
+PG_FUNCTION_INFO_V1(tenancy_database_refresh_copies);
 
 #define Anum_pending_tenant_id	1
 
@@ -817,6 +818,7 @@ add_model(TenancyJob *job, const TenancyModule *module)
 
 		if (statement->elevated)
 			continue;
+		step->noforce_rls = statement->refresh;	/* of tables that are empty */
 		step->role = owner;
 		step->search_path = path;
 	}
@@ -1010,6 +1012,44 @@ tenancy_database_share_keys(void)
 		settle_at_end(&all_tenants, true, false);
 }
 
+/* Have the models materialized views? */
+static bool
+has_matviews(void)
+{
+	TenancyExec exec;
+	bool		result;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	result = tenancy_exec_finds("SELECT FROM tenancy.module m"
+								" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
+								" JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) n.oid"
+								"  AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+								"  AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+								" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
+								"  AND c.relkind OPERATOR(pg_catalog.=) 'm'");
+	tenancy_exec_end(&exec);
+	return result;
+}
+
+/*
+ * refresh_copies(id uuid): in a new database of a tenant, where reference tables have
+ * got their rows only after the model was copied.
+ */
+Datum
+tenancy_database_refresh_copies(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+
+	if (MyBgworkerEntry == NULL || !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a background worker can call this function"),
+				 errhint("Call tenancy.create_tenant().")));
+	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(0)), &tenant);
+	tenancy_clone_refresh(&tenant);
+	PG_RETURN_VOID();
+}
+
 /*
  * Enter the tenant in the registry of its own database, give it the keys of
  * tokens, and open it.
@@ -1025,6 +1065,8 @@ enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
 					   quote_literal_cstr(tenant->slug),
 					   quote_literal_cstr(tenant->database_name));
 	tenancy_worker_add(job, "%s", modules_entry(tenancy_ident_uuid_text(&tenant->id)));
+	if (has_matviews())
+		tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", tenancy_ident_uuid_text(&tenant->id));
 	if (is_open)
 		tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
 						   quote_identifier(tenant->database_name));

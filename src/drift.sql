@@ -41,7 +41,8 @@ CREATE VIEW tenancy.drift_member AS
  * template it is the model, and described is what a copy in a database is to be
  *
  * Who holds what, whoever granted it.  In a copy in a schema, nobody who may act for
- * tenants has TRUNCATE, REFERENCES or TRIGGER, whatever the model gives.
+ * tenants has TRUNCATE, REFERENCES or TRIGGER, whatever the model gives; and of what is
+ * "withheld" there, only the owner has anything.
  */
 CREATE FUNCTION tenancy.drift_privileges(acl aclitem[], kind "char", owner oid, side text)
 RETURNS text
@@ -51,11 +52,26 @@ RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 		FROM (SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ' ' ||
 			  lower(a.privilege_type) || CASE WHEN a.is_grantable AND a.grantee <> owner THEN ' with grant option' ELSE '' END AS text
 			  FROM aclexplode(COALESCE(acl, acldefault(kind, owner))) a
-			  WHERE side <> 'model' OR a.grantee = owner OR a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
-			  OR a.grantee <> 0 AND NOT EXISTS (SELECT FROM tenancy.access x WHERE pg_has_role(x.role, a.grantee, 'MEMBER'))) p);
+			  WHERE side NOT IN ('model', 'withheld') OR a.grantee = owner OR side = 'model' AND (a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+			  OR a.grantee <> 0 AND NOT EXISTS (SELECT FROM tenancy.access x WHERE pg_has_role(x.role, a.grantee, 'MEMBER')))) p);
 
 COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text) IS
 'For drift(): who holds which privileges, as a text';
+
+/* The materialized views of models, and what reads them: see matview_readers(). */
+CREATE FUNCTION tenancy.drift_withheld()
+RETURNS SETOF oid
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT w FROM tenancy.matview_readers(ARRAY(
+		SELECT c.oid FROM tenancy.module m
+		JOIN pg_namespace n ON n.nspname = m.model_schema
+		JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid AND d.classid = 'pg_class'::regclass
+		JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'm')) w;
+END;
+COMMENT ON FUNCTION tenancy.drift_withheld() IS
+'For drift(): what nobody but its owner has privileges on in tenants'' schemas';
 
 /*
  * The same for a schema itself.  Whoever may act for a tenant, and nobody else but the
@@ -84,7 +100,7 @@ RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 COMMENT ON FUNCTION tenancy.drift_schema_privileges(oid, uuid, text) IS
 'For drift(): who holds which privileges on a schema, but for those that it is to give, and who lacks these, as a text';
 
-REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text), tenancy.drift_withheld() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tenancy.drift_schema_privileges(oid, uuid, text) FROM PUBLIC;
 
 /* A sequence's parameters */
@@ -196,14 +212,19 @@ UNION ALL
 UNION ALL
 	-- Views
 	SELECT NULL, CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || c.relname,
-		   ARRAY['query', 'owner', 'options', 'columns'' defaults', 'privileges', 'comment', 'security labels'],
-		   ARRAY[pg_catalog.pg_get_viewdef(c.oid), c.relowner::pg_catalog.regrole::text, c.reloptions::text,
+		   ARRAY['query', 'owner', 'options', 'access method', 'tablespace', 'replica identity', 'columns'' defaults', 'privileges', 'comment', 'security labels'],
+		   ARRAY[pg_catalog.pg_get_viewdef(c.oid), c.relowner::pg_catalog.regrole::text,
+				 pg_catalog.concat(c.reloptions::text, (SELECT t.reloptions::text FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid)),
+				 (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = c.relam),
+				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace), c.relreplident::text,
 				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, pg_catalog.pg_get_expr(f.adbin, f.adrelid),
-				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner, side) END,
+				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner,
+				   CASE WHEN side = 'model' AND c.oid IN (SELECT tenancy.drift_withheld()) THEN 'withheld' ELSE side END) END,
 				  pg_catalog.col_description(c.oid, a.attnum)), ', ' ORDER BY a.attnum)
 				  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
-				  WHERE a.attrelid = c.oid AND a.attnum > 0),
-				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, side),
+				  WHERE a.attrelid = c.oid AND a.attnum > 0 AND c.relkind = 'v'),
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner,
+				  CASE WHEN side = 'model' AND c.oid IN (SELECT tenancy.drift_withheld()) THEN 'withheld' ELSE side END),
 				 pg_catalog.obj_description(c.oid, 'pg_class'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0)]
@@ -229,7 +250,7 @@ UNION ALL
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IS DISTINCT FROM 'i'
 UNION ALL
 	-- Columns; the server keeps a version of its own among the options
-	SELECT 'table ' || c.relname, 'column ' || c.relname || '.' || a.attname,
+	SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname, 'column ' || c.relname || '.' || a.attname,
 		   ARRAY['type', 'not null', 'default', 'generated', 'identity', 'collation', 'storage', 'compression',
 				 'statistics target', 'options', 'privileges', 'comment', 'security labels'],
 		   ARRAY[pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
@@ -242,12 +263,13 @@ UNION ALL
 				 CASE WHEN a.attcollation <> 0 THEN a.attcollation::pg_catalog.regcollation::text END,
 				 a.attstorage::text, a.attcompression::text, COALESCE(a.attstattarget, -1)::text,
 				 (SELECT pg_catalog.string_agg(o, ', ') FROM pg_catalog.unnest(a.attoptions) o WHERE NOT pg_catalog.starts_with(o, 'pg_attver=')),
-				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner, side) END,
+				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner,
+				  CASE WHEN side = 'model' AND c.relkind = 'm' THEN 'withheld' ELSE side END) END,
 				 pg_catalog.col_description(c.oid, a.attnum),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = a.attnum)]
 	FROM tenancy.drift_member m
-	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('r', 'p', 'f')
+	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relkind IN ('r', 'p', 'f', 'm')
 	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 	LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
@@ -325,7 +347,7 @@ UNION ALL
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 UNION ALL
 	-- Extended statistics
-	SELECT 'table ' || c.relname, 'statistics ' || s.stxname,
+	SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname, 'statistics ' || s.stxname,
 		   ARRAY['columns', 'kinds', 'owner', 'statistics target', 'comment'],
 		   ARRAY[c.relname || ': ' || pg_catalog.pg_get_statisticsobjdef_columns(s.oid), s.stxkind::text,
 				 s.stxowner::pg_catalog.regrole::text, COALESCE(s.stxstattarget, -1)::text,

@@ -117,7 +117,7 @@ struct TenancyDigester
 static const char *const skipped_columns[] = {
 	"oid", "attcacheoff", "atthasmissing", "attmissingval", "indcheckxmin", "nspacl", "nspname",
 	"relallfrozen", "relallvisible", "relfilenode", "relfrozenxid", "relhasindex", "relhasrules",
-	"relhassubclass", "relhastriggers", "relminmxid", "relpages", "relrewrite", "reltoastrelid", "reltuples",
+	"relhassubclass", "relhastriggers", "relispopulated", "relminmxid", "relpages", "relrewrite", "reltoastrelid", "reltuples",
 };
 
 /* What names the objects of catalogs, in an order in which one needs what is above it */

@@ -34,6 +34,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "clone.h"
 #include "commands/copy.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
@@ -643,6 +644,8 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 		tenancy_rows_check_foreign_keys(target->oid, target->owner, target->tenant_column, import.id);
 	}
 	set_sequences(&import);
+	if (!import.shared)
+		tenancy_clone_refresh(tenant);
 }
 
 static void

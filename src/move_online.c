@@ -34,6 +34,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "clone.h"
 #include "compat.h"
 #include "database.h"
 #include "exec.h"
@@ -618,6 +619,8 @@ switch_tenant(Online *online)
 	check_triggers(online);
 	tenancy_plugin_refuse_strays(&move->from);
 	tenancy_move_set_sequences(move);
+	if (move->to.mode == TENANCY_SCHEMA)
+		tenancy_clone_refresh(&move->to);
 	if (move->to.mode == TENANCY_SHARED)
 		tenancy_move_grant_model(move);
 	tenancy_move_log_forget(move->id);

@@ -727,6 +727,8 @@ copy_all(TenancyMove *move)
 	foreach(lc, move->pairs)
 		copy_rows(move, lfirst(lc));
 	tenancy_move_set_sequences(move);
+	if (move->to.mode == TENANCY_SCHEMA)
+		tenancy_clone_refresh(&move->to);
 	foreach(lc, move->pairs)
 	{
 		TenancyMovePair *pair = lfirst(lc);

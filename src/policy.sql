@@ -95,3 +95,32 @@ REVOKE ALL ON FUNCTION tenancy.protect_table(regclass, name, boolean, text),
 	tenancy.protect_module(text, name), tenancy.unprotect_table(regclass),
 	tenancy.is_protected(regclass), tenancy.policy_allow(oid), tenancy.policy_allow_support(internal)
 	FROM PUBLIC;
+
+/*
+ * Row security does not hold the rows of materialized views.  So nobody but the owner
+ * of a tenant's schema has privileges on them there, nor on what reads them, at any
+ * remove, with its owner's rights: views that are not security_invoker, and
+ * rules.  Given materialized views, these are the relations, themselves included.
+ */
+CREATE FUNCTION tenancy.matview_readers(matviews oid[])
+RETURNS SETOF oid
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH RECURSIVE reads (relation, as_owner) AS (
+		SELECT m, true FROM unnest(matviews) m
+	UNION
+		SELECT r.ev_class, r.ev_type <> '1' OR NOT COALESCE((SELECT o.option_value::boolean
+			FROM pg_class c, pg_options_to_table(c.reloptions) o
+			WHERE c.oid = r.ev_class AND o.option_name = 'security_invoker'), false)
+		FROM reads x
+		JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = x.relation
+			AND d.classid = 'pg_rewrite'::regclass
+		JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> x.relation
+	)
+	SELECT DISTINCT x.relation FROM reads x WHERE x.as_owner;
+END;
+COMMENT ON FUNCTION tenancy.matview_readers(oid[]) IS
+'Materialized views, and what reads them with its owner''s rights';
+
+REVOKE ALL ON FUNCTION tenancy.matview_readers(oid[]) FROM PUBLIC;

@@ -18,9 +18,11 @@
 #include "postgres.h"
 
 #include "exec.h"
+#include "ident.h"
 #include "policy.h"
 #include "sibling.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 /*
  * The tenant column that most of the module's protected tables have, or NULL
@@ -102,6 +104,61 @@ run_as(Oid role, List *statements)
 	foreach(lc, statements)
 		tenancy_exec_sql(lfirst(lc));
 	tenancy_exec_end(&exec);
+}
+
+/*
+ * A migration of a model may have made materialized views, or views that read them
+ * with their owner's rights, or given privileges on them: say that tenants' schemas
+ * do not follow.
+ */
+void
+tenancy_sibling_notice_withheld(Oid schema)
+{
+	List	   *withheld = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.concat(CASE c.relkind WHEN 'm' THEN 'materialized ' END, 'view ', pg_catalog.quote_ident(c.relname))"
+		" FROM tenancy.drift_withheld() r (oid)"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.oid AND c.relnamespace OPERATOR(pg_catalog.=) %u"
+		" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) AND (EXISTS ("
+		"SELECT FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee OPERATOR(pg_catalog.<>) c.relowner)"
+		" OR EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid OPERATOR(pg_catalog.=) c.oid AND t.attacl IS NOT NULL))"
+		" ORDER BY c.oid", schema));
+
+	if (withheld != NIL)
+		ereport(NOTICE,
+				(errmsg("privileges on materialized views of model schema \"%s\" are withheld in tenants' schemas",
+						get_namespace_name(schema)),
+				 errdetail("There is no row security for materialized views. Only their owner has privileges on %s.",
+						   tenancy_ident_enumerate(withheld)),
+				 errhint("Let a SECURITY DEFINER function hand out those of their rows that belong to the tenant in context.")));
+}
+
+/*
+ * Take from everybody but the owner what a migration or default privileges have
+ * given on a tenant's materialized views, whose rows no row security holds, and
+ * on what reads them with the owner's rights.  Columns' privileges go with a
+ * relation's.
+ */
+void
+tenancy_sibling_withhold(Oid schema, Oid owner, const pg_uuid_t *tenant)
+{
+	List	   *statements = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"WITH mine AS (SELECT c.oid, c.relacl, c.relowner FROM tenancy.matview_readers(ARRAY("
+		"SELECT c.oid FROM tenancy.drift_copy k JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) k.namespace"
+		" AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+		" AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid AND c.relkind OPERATOR(pg_catalog.=) 'm'"
+		" WHERE k.tenant_id OPERATOR(pg_catalog.=) '%s')) r (oid)"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.oid"
+		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) AND c.relnamespace OPERATOR(pg_catalog.=) %u),"
+		" held AS (SELECT m.oid, NULL::pg_catalog.name AS col, a.grantee FROM mine m, pg_catalog.aclexplode(m.relacl) a"
+		"  WHERE a.grantee OPERATOR(pg_catalog.<>) m.relowner"
+		" UNION SELECT m.oid, t.attname, a.grantee FROM mine m JOIN pg_catalog.pg_attribute t ON t.attrelid OPERATOR(pg_catalog.=) m.oid,"
+		"  pg_catalog.aclexplode(t.attacl) a WHERE a.grantee OPERATOR(pg_catalog.<>) m.relowner)"
+		" SELECT pg_catalog.format('REVOKE ALL %%s ON TABLE %%s FROM %%s CASCADE', '(' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(h.col) OPERATOR(pg_catalog.||) ')',"
+		" h.oid::pg_catalog.regclass, CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(h.grantee)) END)"
+		" FROM held h ORDER BY h.oid, h.col NULLS FIRST", tenancy_ident_uuid_text(tenant), schema));
+
+	run_as(owner, statements);
 }
 
 /* OIDs as the text of an array. */

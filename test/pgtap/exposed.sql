@@ -23,13 +23,13 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'protect_table(regclass,name,boolean,text)', 'protect_module(text,name)', 'unprotect_table(regclass)', 'is_protected(regclass)', 'check_isolation()',
 	'row_security_holes(integer)', 'add_migration(bigint,text,text,text,boolean,boolean,text)', 'load_migrations(text,text)',
 	'migrate(text,text[],integer,integer,integer,interval,integer,boolean)', 'rollback(bigint,text,text[],integer,integer,integer,interval,integer,boolean)',
-	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_privileges(aclitem[],"char",oid,text)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
+	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_privileges(aclitem[],"char",oid,text)', 'drift_withheld()', 'matview_readers(oid[])', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
 	'copy_tenant(text,text,tenancy.isolation_mode)', 'start_recording(bigint,text,text,text[])', 'stop_recording(boolean)',
 	'move_tenant(text,tenancy.isolation_mode,boolean)', 'add_reference_table(regclass)', 'remove_reference_table(regclass)',
 	'sync_reference_tables()']), 'administrator';
 -- Called by the server, triggers or our own workers, by nobody else
 INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'policy_support(internal)', 'policy_allow_support(internal)',
-	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'import_database(jsonb,text,uuid,text)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'keep_migration()', 'move_note()']), 'internal';
+	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'import_database(jsonb,text,uuid,text)', 'refresh_copies(uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'keep_migration()', 'move_note()']), 'internal';
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',
