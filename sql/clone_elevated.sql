@@ -111,8 +111,13 @@ CREATE OPERATOR CLASS ints FOR TYPE int[] USING gin AS
 
 -- The superuser may have taken EXECUTE from PUBLIC: the model's owner has it when it makes operators, and copies' privileges are the model's.
 SELECT tenancy.create_module('main', 'Model 2');
+-- those that are strict must be the owner's
+ALTER FUNCTION distance(text, text) OWNER TO regress_owner;
+ALTER FUNCTION numbers(int, int) OWNER TO regress_owner;
+ALTER FUNCTION same(int, int) OWNER TO regress_owner;
+ALTER FUNCTION cmp48(int, bigint) OWNER TO regress_owner;
 BEGIN;
-CREATE FUNCTION equal(int, int) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4eq';
+CREATE FUNCTION equal(int, int) RETURNS boolean LANGUAGE internal IMMUTABLE AS 'int4eq';
 CREATE OPERATOR === (FUNCTION = equal, LEFTARG = int, RIGHTARG = int);
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 SET LOCAL client_min_messages = error;
@@ -262,6 +267,8 @@ ROLLBACK;
 BEGIN;
 CREATE FUNCTION "Model 2".secret(text) RETURNS text LANGUAGE internal AS 'pg_read_file_all';
 REVOKE EXECUTE ON FUNCTION "Model 2".secret(text) FROM PUBLIC;
+-- its copy's owner could have it called with nulls
+CREATE FUNCTION "Model 2".upper_(text) RETURNS text LANGUAGE internal STRICT AS 'upper';
 CREATE FUNCTION "Model 2".now_(timestamptz DEFAULT now()) RETURNS timestamptz LANGUAGE internal AS 'now';
 CREATE FUNCTION "Model 2".of_thing(regclass DEFAULT 'pg_class') RETURNS oid LANGUAGE internal AS 'regclassout';
 CREATE OPERATOR CLASS "Model 2".points DEFAULT FOR TYPE point USING hash AS OPERATOR 1 ~= (point, point), FUNCTION 1 hashfloat8(float8);
@@ -269,6 +276,7 @@ CREATE OPERATOR CLASS "Model 2".in_family FOR TYPE oid USING hash FAMILY pg_cata
 SAVEPOINT s;
 SELECT tenancy.create_tenant('c', 'schema');
 ROLLBACK TO s;
+ALTER FUNCTION "Model 2".upper_(text) OWNER TO regress_owner;
 DROP FUNCTION "Model 2".secret(text), "Model 2".now_(timestamptz), "Model 2".of_thing(regclass);
 SELECT tenancy.create_tenant('c', 'schema');
 ROLLBACK;

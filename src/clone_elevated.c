@@ -27,6 +27,10 @@
  *	 they are made of is asked for by the same statement's transaction beforehand.
  * - Whoever owns a function may execute it.  So one that the module owner may not
  *	 execute in the model is refused.
+ * - Whoever owns a function can say that it is not strict, and what is written in C
+ *	 for arguments that are never null ends the server when one is.  So a strict one
+ *	 that is not the module owner's in the model is refused: a superuser must have
+ *	 given it away.
  *
  *-------------------------------------------------------------------------
  */

@@ -1016,6 +1016,10 @@ elevated_obstacle(Model *m, HeapTuple row)
 		return psprintf("in the untrusted language %s", get_language_name(proc->prolang, false));
 	if (tenancy_function_aclcheck(proc->oid, m->owner, ACL_EXECUTE) != ACLCHECK_OK)
 		return "in the language C, and the owner of the model may not execute it";
+
+	/* Its owner can have it called with nulls, which would end the server. */
+	if (proc->proisstrict && proc->proowner != m->owner)
+		return "in the language C, strict, and not owned by the owner of the model";
 	foreach(lc, tenancy_clone_argument_defaults(row))
 	{
 		if (!IsA(lfirst(lc), Const) || !is_plain_type(((Const *) lfirst(lc))->consttype))
