@@ -23,7 +23,7 @@ $SIG{ALRM} = sub { die "the test did not end in time\n" };
 alarm 100;
 $Tenancy::patience = 20;
 
-my $node = new_cluster('pooled');
+my $node = new_cluster('pooled', 'max_prepared_transactions = 20');
 my $db = 'shop_app';
 my @tenants = qw(acme hooli globex umbrella);
 new_application($node, $db);
@@ -107,6 +107,24 @@ for my $tenant (@tenants)
 }
 
 # ---------------------------------------------------------------------------
+# Two-phase commit: between the phases, the server connection is another client's
+# ---------------------------------------------------------------------------
+for my $tenant (@tenants)
+{
+	append_to_file("$dir/$tenant-two.sql", "BEGIN;\nSELECT tenancy.set_tenant('$tenant');\nINSERT INTO notes (note) VALUES ('$tenant ' || gen_random_uuid());\n"
+		. "PREPARE TRANSACTION '$tenant :client_id';\nSELECT 1 / (tenancy.current_tenant() IS NULL)::int;\n"
+		. "DO \$\$ BEGIN PERFORM FROM shop.notes; RAISE 'rows without a context'; EXCEPTION WHEN SQLSTATE 'TN001' THEN END \$\$;\n"
+		. "COMMIT PREPARED '$tenant :client_id';\n");
+}
+my ($two, $two_err) = run_command([ 'timeout', '40', 'pgbench', '-n', '-c', '12', '-j', '2', '-t', '40',
+	(map { ('-f', "$dir/$_-two.sql", '-f', "$dir/$_-commit.sql") } @tenants), '-d', pooled() ]);
+like($two, qr{actually processed: 480/480}, 'no prepared transaction lent its tenant to another client') or diag("$two\n$two_err\n$log");
+is($node->safe_psql($db, 'SELECT count(*) FROM pg_prepared_xacts'), '0', 'and all of them were committed');
+is($node->safe_psql($db, qq{BEGIN; SELECT tenancy.set_tenant('$_') \\g /dev/null
+	SELECT count(*) > 1 AND bool_and(note LIKE '$_ %') FROM notes; COMMIT}, extra_params => [ '-U', 'app' ]),
+	't', "$_ has its own rows, and no others") for @tenants;
+
+# ---------------------------------------------------------------------------
 # A client that is killed in a transaction, and the one that comes after it
 # ---------------------------------------------------------------------------
 sub ask
@@ -126,6 +144,17 @@ for my $tenant (@tenants)
 	eval { $psql->finish };
 	is(ask('single', 'SELECT tenancy.current_tenant() IS NULL'), 't', "$tenant: no context after a client that was killed");
 	is(ask('single', 'SELECT * FROM shop.notes'), 'no tenant context is set', "$tenant: and no rows");
+
+	# what one client has prepared, on the connection that the next ones get
+	ask('single', "BEGIN; SELECT tenancy.set_tenant('$tenant'); INSERT INTO notes (note) VALUES ('$tenant prepared'); PREPARE TRANSACTION 'left'");
+	is(ask('single', 'SELECT tenancy.current_tenant() IS NULL'), 't', "$tenant: no context after PREPARE TRANSACTION");
+	is(ask('single', 'SELECT * FROM shop.notes'), 'no tenant context is set', "$tenant: and no rows");
+	for my $other (grep { $_ ne $tenant } @tenants)
+	{
+		is(ask('single', "SELECT FROM tenancy.set_tenant('$other'); SELECT count(*) FROM notes WHERE note NOT LIKE '$other %'"), "0", "$other, next, has its own rows only");
+	}
+	ask('single', "COMMIT PREPARED 'left'");
+	is(ask('single', "SELECT FROM tenancy.set_tenant('$tenant'); SELECT count(*) FROM notes WHERE note = '$tenant prepared'"), '1', "$tenant: the row is its own, whoever commits it");
 }
 
 # ---------------------------------------------------------------------------

@@ -20,7 +20,7 @@ alarm 100;
 $Tenancy::patience = 20;
 
 my $db = 'shop_app';
-my $primary = new_cluster('primary', 'wal_level = replica', 'max_wal_senders = 4', 'hot_standby = on');
+my $primary = new_cluster('primary', 'max_prepared_transactions = 5', 'wal_level = replica', 'max_wal_senders = 4', 'hot_standby = on');
 new_application($primary, $db);
 $primary->safe_psql($db, q{
 	SELECT tenancy.create_tenant('acme');
@@ -62,6 +62,21 @@ for my $tenant (sort keys %s)
 	is($s{$tenant}->rows('SELECT tenancy.current_tenant()'), $tenant, "$tenant is the tenant");
 	is($s{$tenant}->state("INSERT INTO notes (note) VALUES ('more')"), '25006', "$tenant cannot write");
 	is($s{$tenant}->state("SET tenancy.tenant_id = ''"), '42501', "$tenant\'s context cannot be set by hand");
+}
+# What is prepared on the primary, and nobody has committed yet
+for my $tenant (sort keys %s)
+{
+	$primary->safe_psql($db, qq{BEGIN; SELECT tenancy.set_tenant('$tenant'); INSERT INTO notes (note) VALUES ('prepared, of $tenant'); PREPARE TRANSACTION 'of $tenant'},
+		extra_params => [ '-U', 'app' ]);
+}
+ok(catch_up(), 'prepared transactions are replayed');
+for my $tenant (sort keys %s)
+{
+	is($s{$tenant}->rows('SELECT note FROM notes'), "of $tenant", "$tenant does not see what is prepared");
+	is($s{$tenant}->state("COMMIT PREPARED 'of $tenant'"), '25006', 'nor can it commit that here');
+	is($s{$tenant}->state("BEGIN; SELECT count(*) FROM notes; PREPARE TRANSACTION 'here'"), '25006', 'or prepare a transaction');
+	$s{$tenant}->query('ROLLBACK');
+	is($s{$tenant}->rows('SELECT tenancy.current_tenant()'), $tenant, 'which leaves the context alone');
 }
 is($s{acme}->rows('SELECT count(*) FROM tenant_globex.notes'), '0', 'nothing of a schema tenant by its qualified name');
 is(sqlstate($standby, $db, 'stranger', q{SELECT tenancy.set_tenant('acme')}), '42501', 'nobody else may enter');
@@ -143,6 +158,19 @@ for my $tenant (qw(acme hooli globex initech umbrella))
 	$s->rows("INSERT INTO notes (note) VALUES ('new, of $tenant')");
 	is($s->rows(q{SELECT string_agg(note, '; ' ORDER BY note) FROM notes}),
 		$tenant =~ /initech|umbrella/ ? "new, of $tenant" : "new, of $tenant; of $tenant", "$tenant writes, and has nobody else's rows");
+	$s->quit;
+}
+for my $tenant (qw(acme hooli globex))
+{
+	my $s = session($standby, $db, 'app');
+
+	is($s->state("COMMIT PREPARED 'of $tenant'"), '00000', 'what was prepared on the primary that is gone is committed, without a context');
+	is($s->rows('SELECT tenancy.current_tenant()'), '', 'and there is none then');
+	for my $other (qw(acme hooli globex initech umbrella))
+	{
+		is($s->rows(qq{SELECT tenancy.set_tenant('$other', false) \\g /dev/null
+			SELECT count(*) FROM notes WHERE note = 'prepared, of $tenant'}), $other eq $tenant ? '1' : '0', $other eq $tenant ? "$other has its row" : "$other has none of it");
+	}
 	$s->quit;
 }
 is(leftovers($standby, $db), '', 'nothing is left behind');

@@ -4,10 +4,22 @@
 -- both, so that nothing but the context keeps them apart.  Beside the attacks,
 -- the same thing with acme's own rows.
 --
+-- In a tenant's own database there is nobody else to attack: rows of hooli have
+-- got there by a mistake (rows_planted.sql), and are nobody's to see.
+--
 \ir setup.sql
 SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants \g /dev/null
 SELECT tenancy.create_tenant('acme', :'attacker', :'acme') \g /dev/null
+SELECT :'attacker' = 'database' AS is_database, current_database() AS application \gset
+\set database :application
+\if :is_database
+SELECT tenancy.tenant_database('acme') AS database \gset
+\connect :database :admin
+SET client_min_messages = warning;
+\ir helpers.sql
+\else
 SELECT tenancy.create_tenant('hooli', :'victim', :'hooli') \g /dev/null
+\endif
 DROP SCHEMA IF EXISTS mine CASCADE;
 CREATE SCHEMA mine;
 GRANT ALL ON SCHEMA mine TO app;
@@ -20,7 +32,7 @@ SELECT CASE :'victim' WHEN 'schema' THEN 'tenant_hooli' ELSE 'shop' END AS there
 	CASE WHEN :'attacker' = 'schema' AND :'victim' = 'shared' THEN 'TN003' ELSE '42501' END AS refusal,
 	-- what the attacker finds there of its own
 	CASE WHEN :'attacker' = 'schema' AND :'victim' = 'shared' THEN 'TN003'
-		WHEN :'victim' = 'shared' THEN '2' ELSE '0' END AS own_there \gset
+		WHEN :'victim' IN ('shared', 'planted') THEN '2' ELSE '0' END AS own_there \gset
 
 -- How many rows a statement reached, or its SQLSTATE.
 CREATE FUNCTION t.reach(sql text) RETURNS text
@@ -80,20 +92,48 @@ BEGIN
 	RETURN plan;
 END $$;
 CREATE OPERATOR t.=== (LEFTARG = text, RIGHTARG = integer, FUNCTION = t.shout_eq);
-ANALYZE;
+-- all that the victim has where it does not belong
+CREATE FUNCTION t.planted_rows() RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = shop, pg_temp AS $$
+DECLARE
+	name text;
+	part text;
+	rows text := '';
+BEGIN
+	FOREACH name IN ARRAY ARRAY['customers', 'orders', 'notes', 'events', 'assets', 'vehicles', 'messages'] LOOP
+		EXECUTE format('SELECT string_agg(x::text, $n$; $n$ ORDER BY x::text) FROM %I x WHERE tenant_id = $1', name) INTO part USING '00000000-0000-4000-8000-00000000000b'::uuid;
+		rows := rows || name || E':\n' || COALESCE(part, '') || E'\n';
+	END LOOP;
+	RETURN rows;
+END $$;
 
-\connect - app
+\connect :database app
 SET client_min_messages = warning;
 SET SESSION "tap.there" = :'there';
+\if :is_database
+\ir rows_acme.sql
+\connect :database :admin
+SET client_min_messages = warning;
+\ir rows_planted.sql
+\connect :database app
+SET client_min_messages = warning;
+SET SESSION "tap.there" = :'there';
+\else
 \ir rows.sql
+\endif
+SELECT t.admin('ANALYZE') \g /dev/null
 SELECT plan(:tests);
 
 CREATE FUNCTION pg_temp.there(sql text) RETURNS text
 LANGUAGE sql AS $$SELECT replace(replace(sql, 'THERE', current_setting('tap.there')), 'HOOLI', '00000000-0000-4000-8000-00000000000b')$$;
 
 BEGIN;
+\if :is_database
+SELECT t.planted_rows() AS before \gset
+\else
 SELECT tenancy.set_tenant('hooli') \g /dev/null
 SELECT t.all_rows() AS before \gset
+\endif
 SELECT ok(:'before' LIKE '%Gavin%' AND :'before' NOT LIKE '%Wile,%', 'the victim has rows');
 COMMIT;
 
@@ -285,12 +325,12 @@ SELECT is(t.reach(pg_temp.there(sql)), :'refusal', sql) FROM unnest(ARRAY[
 	$$INSERT INTO THERE.messages (tenant_id, body) VALUES ('HOOLI', 'planted')$$]) AS sql;
 -- attack: its own rows given away (into the victim's place by tenant column,
 -- where they are in the same table)
-SELECT is(t.reach(pg_temp.there(sql)), CASE :'attacker' WHEN 'shared' THEN '42501' ELSE own END, sql) FROM (VALUES
+SELECT is(t.reach(pg_temp.there(sql)), CASE :'attacker' WHEN 'schema' THEN own ELSE '42501' END, sql) FROM (VALUES
 	($$UPDATE customers SET tenant_id = 'HOOLI' WHERE customer_id = 2$$, '23503'),
 	($$UPDATE notes SET tenant_id = 'HOOLI'$$, '1'),
 	($$UPDATE events SET tenant_id = 'HOOLI', day = '2026-01-01' WHERE day = '2025-05-05'$$, '1'),
 	($$INSERT INTO notes (tenant_id, note) VALUES ('HOOLI', 'labelled')$$, '1')) AS gifts (sql, own)
-WHERE :'attacker' = 'shared';
+WHERE :'attacker' <> 'schema';
 ROLLBACK;
 
 -- ---------------------------------------------------------------------------
@@ -326,7 +366,7 @@ ROLLBACK;
 
 BEGIN;
 CREATE TEMP TABLE customers (name text);
-INSERT INTO customers VALUES ('temporary');
+INSERT INTO pg_temp.customers VALUES ('temporary');
 CREATE TEMP VIEW notes AS SELECT 'temporary'::text AS note;
 SELECT tenancy.set_tenant('acme') \g /dev/null
 SELECT is(t.value('SELECT count(*) FROM customers'), '2', 'a temporary table does not take a table''s place');
@@ -418,6 +458,8 @@ SELECT ok(t.reach(pg_temp.there('UPDATE THERE.customers SET name = ''owned'' WHE
 ROLLBACK;
 
 -- A snapshot of the victim's session shows what it shows to whom it is shown.
+\if :is_database
+\else
 SELECT t.elsewhere('snapshot', 'app', 'BEGIN ISOLATION LEVEL REPEATABLE READ') \g /dev/null
 SELECT t.elsewhere('snapshot', 'app', $$SELECT tenancy.set_tenant('hooli')$$) \g /dev/null
 SELECT t.elsewhere('snapshot', 'app', 'SELECT pg_export_snapshot()') AS snapshot \gset
@@ -430,16 +472,24 @@ ROLLBACK;
 SELECT is(:'own_rows'::text, '2', 'with its snapshot, another one sees its own rows');
 SELECT is(:'their_rows'::text, :'nothing', 'and no other');
 SELECT t.leave('snapshot') \g /dev/null
+\endif
 
 -- ---------------------------------------------------------------------------
 -- After all that
 -- ---------------------------------------------------------------------------
 BEGIN;
+\if :is_database
+SELECT is(t.planted_rows(), :'before'::text, 'the victim''s rows are what they were');
+\else
 SELECT tenancy.set_tenant('hooli') \g /dev/null
 SELECT is(t.all_rows(), :'before'::text, 'the victim has what it had');
+\endif
 COMMIT;
 
 SELECT * FROM finish();
-\connect - :admin
+\connect :application :admin
 SET client_min_messages = warning;
-DROP SCHEMA mine CASCADE;
+\if :is_database
+SELECT count(tenancy.drop_tenant(slug, true)) FROM tenancy.tenant WHERE mode = 'database' \g /dev/null
+\endif
+DROP SCHEMA IF EXISTS mine CASCADE;
