@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "apply.h"
 #include "catalog/namespace.h"
+#include "clone.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
 #include "context.h"
@@ -256,6 +257,33 @@ may_expose(const TenancyMigration *migration, int from, int to)
 	return false;
 }
 
+/* Do these statements make functions? */
+static bool
+makes_functions(const TenancyMigration *migration, int from, int to)
+{
+	for (int n = from; n < to; n++)
+	{
+		Node	   *stmt = ((TenancyStatement *) list_nth(migration->statements, n))->parsed;
+
+		if (IsA(stmt, CreateFunctionStmt) || IsA(stmt, AlterFunctionStmt))
+			return true;
+	}
+	return false;
+}
+
+/* What names the models in a copy's new functions is to name the copies. */
+static void
+follow_models(const TenancyPlace *place)
+{
+	TenancyTenant tenant;
+	TenancyModule *first = linitial(tenancy_registry_modules());
+	char	   *schema = get_namespace_name(place->schema);
+
+	tenancy_clone_follow(schema, place->owner, place->module->model_schema, schema);
+	if (place->module->position != 1 && tenancy_registry_by_id(place->tenant, &tenant))
+		tenancy_clone_follow(schema, place->owner, first->model_schema, tenant.schema_name);
+}
+
 /*
  * Run some of a migration's statements in the current transaction, as the
  * place's owner, and complete the tables that they have made.  Deferred
@@ -287,6 +315,8 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	tenancy_exec_end(&exec);
 	if (may_make_tables(migration, from, to))
 		tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant, NIL);
+	if (place->tenant != NULL && makes_functions(migration, from, to))
+		follow_models(place);
 	if (!may_expose(migration, from, to))
 		return;
 	if (place->tenant != NULL)

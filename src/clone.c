@@ -61,10 +61,12 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "clone.h"
+#include "clone_body.h"
 #include "clone_catalog.h"
 #include "clone_create.h"
 #include "clone_grant.h"
@@ -435,30 +437,49 @@ run_statement(const Model *m, const TenancyCloneStatement *statement, const char
 		tenancy_exec_sql(statement->sql);
 }
 
+/* Has this session been told before?  From now on it has. */
+static bool
+is_told(const char *what)
+{
+	static List *told = NIL;
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, told)
+	{
+		if (strcmp(lfirst(lc), what) == 0)
+			return true;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	told = lappend(told, pstrdup(what));
+	MemoryContextSwitchTo(old);
+	return false;
+}
+
 /*
  * Say once in a session, and again when there are others, on what nobody gets
- * the privileges that the model gives.
+ * the privileges that the model gives, and which functions a tenant's copy has
+ * that lead to the model.
  */
 static void
-notice_withheld(const Model *m)
+give_notice(const Model *m)
 {
-	static char *noticed = NULL;	/* the last module's, with its views */
-	char	   *what;
+	char	   *withheld = m->withheld ? tenancy_ident_enumerate(m->withheld) : NULL;
+	char	   *functions = m->names_model ? tenancy_ident_enumerate(m->names_model) : NULL;
 
-	if (m->withheld == NIL)
-		return;
-	what = psprintf("%s: %s", m->module->name, tenancy_ident_enumerate(m->withheld));
-	if (noticed != NULL && strcmp(noticed, what) == 0)
-		return;
-	if (noticed != NULL)
-		pfree(noticed);
-	noticed = MemoryContextStrdup(TopMemoryContext, what);
-	ereport(NOTICE,
-			(errmsg("privileges on materialized views of model schema \"%s\" are withheld in tenants' schemas",
-					m->module->model_schema),
-			 errdetail("There is no row security for materialized views. Only role %s, which owns them, has privileges on %s.",
-					   tenancy_clone_role_identifier(m->owner), tenancy_ident_enumerate(m->withheld)),
-			 errhint("Let a SECURITY DEFINER function hand out those of their rows that belong to the tenant in context.")));
+	if (withheld != NULL && !is_told(psprintf("%s withholds %s", m->module->name, withheld)))
+		ereport(NOTICE,
+				(errmsg("privileges on materialized views of model schema \"%s\" are withheld in tenants' schemas",
+						m->module->model_schema),
+				 errdetail("There is no row security for materialized views. Only role %s, which owns them, has privileges on %s.",
+						   tenancy_clone_role_identifier(m->owner), withheld),
+				 errhint("Let a SECURITY DEFINER function hand out those of their rows that belong to the tenant in context.")));
+	if (functions != NULL && !is_told(psprintf("%s has %s", m->module->name, functions)))
+		ereport(NOTICE,
+				(errmsg("functions of model schema \"%s\" name it in their bodies, and do so in tenants' schemas",
+						m->module->model_schema),
+				 errdetail("Names are replaced in queries of the language SQL only. The bodies of these have others: %s.", functions),
+				 errhint("Do not qualify names in them; give them a search_path that names the model schema, which follows into copies.")));
 }
 
 /*
@@ -556,7 +577,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	list_free_deep(m.statements);
-	notice_withheld(&m);
+	give_notice(&m);
 }
 
 
@@ -593,11 +614,51 @@ function_path(Oid oid)
 }
 
 /*
- * A tenant's schema has been renamed: let the functions in it whose
- * search_path names it follow.
+ * Replace a schema's name in the body of a function of the language SQL by
+ * another.  The rest of its definition stays as it is.
+ */
+static void
+rewrite_function(Oid oid, const char *from, const char *to)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	char	   *definition;
+	char	   *body;
+	char	   *rewritten;
+	char	   *start;
+	bool		isnull;
+	bool		left;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
+	body = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull));
+	ReleaseSysCache(tuple);
+	rewritten = tenancy_clone_rewrite_body(body, SQLlanguageId, from, to, &left);
+	if (strcmp(rewritten, body) == 0)
+		return;
+
+	/* The body follows "AS $function$" or the like, as nothing before does. */
+	definition = TextDatumGetCString(DirectFunctionCall1(pg_get_functiondef, ObjectIdGetDatum(oid)));
+	for (start = strstr(definition, "AS $"); start != NULL; start = strstr(start + 1, "AS $"))
+	{
+		char	   *tag = strchr(start + strlen("AS $"), '$');
+
+		if (tag != NULL && strncmp(tag + 1, body, strlen(body)) == 0)
+		{
+			tenancy_exec_format("%s%s%s", pnstrdup(definition, tag + 1 - definition), rewritten,
+								tag + 1 + strlen(body));
+			return;
+		}
+	}
+	elog(ERROR, "unexpected definition of function %u: %s", oid, definition);
+}
+
+/*
+ * The functions in a tenant's schema may name a schema in place of which there is
+ * another one now: the model of a copy, or a copy that was renamed.  Let them
+ * follow, by their search_path and, in the language SQL, their bodies.
  */
 void
-tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owner)
+tenancy_clone_follow(const char *schema, Oid owner, const char *from, const char *to)
 {
 	TenancyExec exec;
 	List	   *functions;
@@ -620,8 +681,20 @@ tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owne
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "ALTER ROUTINE %s SET search_path TO ",
 						 format_procedure_qualified(oid));
-		if (tenancy_clone_append_names(&sql, "search_path", function_path(oid), old_schema, schema))
+		if (tenancy_clone_append_names(&sql, "search_path", function_path(oid), from, to))
 			tenancy_exec_sql(sql.data);
 	}
+	functions = tenancy_exec_text_list(&exec,
+									   psprintf("SELECT p.oid FROM pg_catalog.pg_depend d"
+												" JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
+												" WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+												" AND d.refobjid = %u AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+												" AND p.prolang = %u AND p.prosqlbody IS NULL AND p.prokind IN ('f', 'p')"
+												" AND (pg_catalog.strpos(pg_catalog.lower(p.prosrc), pg_catalog.lower(%s)) > 0"
+												" OR pg_catalog.strpos(p.prosrc, pg_catalog.quote_ident(%s)) > 0)",
+												get_namespace_oid(schema, false), SQLlanguageId,
+												quote_literal_cstr(from), quote_literal_cstr(from)));
+	foreach(lc, functions)
+		rewrite_function(atooid(lfirst(lc)), from, to);
 	tenancy_exec_end(&exec);
 }

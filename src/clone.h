@@ -23,7 +23,7 @@ extern List *tenancy_clone_statements(const TenancyModule *module);
 extern void tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module);
 extern void tenancy_clone_refresh(const TenancyTenant *tenant);
 extern void tenancy_clone_grant_usage(const char *schema, const pg_uuid_t *tenant);
-extern void tenancy_clone_follow_rename(const char *old_schema, const char *schema, Oid owner);
+extern void tenancy_clone_follow(const char *schema, Oid owner, const char *from, const char *to);
 extern char *tenancy_clone_fingerprint(void);
 
 #endif							/* TENANCY_CLONE_H */

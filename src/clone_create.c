@@ -34,6 +34,7 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
+#include "clone_body.h"
 #include "clone_catalog.h"
 #include "clone_create.h"
 #include "clone_elevated.h"
@@ -589,9 +590,27 @@ tenancy_clone_append_names(StringInfo buf, const char *setting, char *value,
 	return found;
 }
 
+/* A list of names, as settings like search_path hold them, with one replaced. */
+static char *
+replace_name(const char *setting, char *value, const char *from, const char *to)
+{
+	List	   *names;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (!SplitGUCList(value, ',', &names))
+		elog(ERROR, "invalid list syntax in setting \"%s\"", setting);
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(strcmp(lfirst(lc), from) == 0 ? to : lfirst(lc)));
+	return buf.data;
+}
+
 /*
  * A function's "name=value"; lists of names are quoted name by name.  Where
- * search_path names the model schema, the copy's names its own.
+ * search_path names the model schema, the copy's names its own; and that of a
+ * plug-in names the tenant's copy of the main module's.
  */
 static void
 append_setting(Model *m, StringInfo buf, char *setting)
@@ -604,6 +623,8 @@ append_setting(Model *m, StringInfo buf, char *setting)
 	*value++ = '\0';
 	appendStringInfo(buf, " SET %s TO ", quote_identifier(setting));
 	is_path = strcmp(setting, "search_path") == 0;
+	if (is_path && OidIsValid(m->main_namespace))
+		value = replace_name(setting, value, get_namespace_name(m->main_namespace), m->main_schema);
 	if ((GetConfigOptionFlags(setting, true) & GUC_LIST_QUOTE) == 0)
 		appendStringInfoString(buf, quote_literal_cstr(value));
 	else
@@ -668,10 +689,38 @@ append_function_properties(StringInfo buf, Form_pg_proc proc)
 		appendStringInfo(buf, " ROWS %.9g", proc->prorows);
 }
 
-static void
-append_function_body(StringInfo buf, HeapTuple row)
+/*
+ * A string body as a tenant's copy has it: with the names of the copied schemas in
+ * place of the models', as far as that can be done.
+ */
+static char *
+copied_body(Model *m, const Object *object, char *body)
 {
-	Datum		oid = ObjectIdGetDatum(ROW(Form_pg_proc, row)->oid);
+	Oid			language = ROW(Form_pg_proc, object->row)->prolang;
+	bool		left = false;
+	bool		main_left = false;
+
+	if (m->tenant == NULL)
+		return body;
+	body = tenancy_clone_rewrite_body(body, language, m->module->model_schema, m->schema, &left);
+	if (OidIsValid(m->main_namespace))
+		body = tenancy_clone_rewrite_body(body, language, get_namespace_name(m->main_namespace),
+										  m->main_schema, &main_left);
+	if (left || main_left)
+	{
+		MemoryContext old = MemoryContextSwitchTo(m->result_context);
+
+		m->names_model = lappend(m->names_model, tenancy_clone_function_signature(object));
+		MemoryContextSwitchTo(old);
+	}
+	return body;
+}
+
+static void
+append_function_body(Model *m, StringInfo buf, const Object *object)
+{
+	HeapTuple	row = object->row;
+	Datum		oid = ObjectIdGetDatum(object->oid);
 	bool		isnull;
 	Datum		value;
 
@@ -683,7 +732,7 @@ append_function_body(StringInfo buf, HeapTuple row)
 		return;
 	}
 	value = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &isnull);
-	appendStringInfo(buf, " AS %s", quote_literal_cstr(TextDatumGetCString(value)));
+	appendStringInfo(buf, " AS %s", quote_literal_cstr(copied_body(m, object, TextDatumGetCString(value))));
 }
 
 /* What pg_get_functiondef() would say if it did not qualify the name. */
@@ -795,7 +844,7 @@ create_function(Model *m, Object *object)
 	appendStringInfo(&buf, " LANGUAGE %s", quote_identifier(language));
 	append_function_properties(&buf, proc);
 	append_settings(m, object->row, &buf);
-	append_function_body(&buf, object->row);
+	append_function_body(m, &buf, object);
 	tenancy_clone_emit(m, buf.data);
 }
 

@@ -133,6 +133,7 @@ typedef struct Model
 	List	   *revokes;		/* GrantGroups */
 	List	   *grants;
 	List	   *withheld;		/* descriptions, in the result's context */
+	List	   *names_model;	/* functions, likewise */
 	List	   *refreshes;		/* statements */
 	List	   *handovers;		/* statements that give the owner what was created for it */
 	List	   *refused;		/* descriptions */

@@ -15,7 +15,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_collation.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_type.h"
+#include "clone_body.h"
 #include "drift_describe.h"
 #include "exec.h"
 #include "executor/spi.h"
@@ -191,6 +193,34 @@ is_same(const char *setting, const TenancyPlace *place, const char *model_settin
 		strcmp(without_prefixes(setting, place), without_prefixes(model_setting, model)) == 0;
 }
 
+/* Is the body of a function of the language SQL what a copy makes of the model's? */
+static bool
+is_same_body(const char *body, const TenancyPlace *place, const char *model_body, const TenancyPlace *model)
+{
+	bool		left;
+	const char *expected;
+
+	if (body == NULL || model_body == NULL)
+		return false;
+	expected = tenancy_clone_rewrite_body(model_body, SQLlanguageId, model->schema, place->schema, &left);
+	expected = tenancy_clone_rewrite_body(expected, SQLlanguageId, model->main_schema, place->main_schema, &left);
+	return strcmp(body, expected) == 0;
+}
+
+/* A plug-in's function may name the main module's schema on its path. */
+static bool
+is_same_path(const char *settings, const TenancyPlace *place, const char *model_settings, const TenancyPlace *model)
+{
+	Datum		expected;
+
+	if (settings == NULL || model_settings == NULL || strcmp(place->schema, place->main_schema) == 0)
+		return false;
+	expected = DirectFunctionCall3Coll(replace_text, DEFAULT_COLLATION_OID, CStringGetTextDatum(model_settings),
+									   CStringGetTextDatum(quote_identifier(model->main_schema)),
+									   CStringGetTextDatum(quote_identifier(place->main_schema)));
+	return strcmp(settings, TextDatumGetCString(expected)) == 0;
+}
+
 /* A setting as it is shown: NULL if it is too long for that. */
 static const char *
 shown(const char *property, const char *setting)
@@ -217,7 +247,9 @@ difference(const TenancyDescribed *object, const TenancyPlace *place, const Tena
 		const char *setting = object->settings[i];
 		const char *model_setting = model_object->settings[i];
 
-		if (is_same(setting, place, model_setting, model))
+		if (is_same(setting, place, model_setting, model) ||
+			(strcmp(object->properties[i], "body") == 0 && is_same_body(setting, place, model_setting, model)) ||
+			(strcmp(object->properties[i], "settings") == 0 && is_same_path(setting, place, model_setting, model)))
 			continue;
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? "; " : "different: ", object->properties[i]);
 		setting = shown(object->properties[i], setting);

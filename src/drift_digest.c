@@ -68,6 +68,7 @@ typedef enum ColumnKind
 	COLUMN_OID,
 	COLUMN_OIDS,				/* an array or vector of them */
 	COLUMN_TEXTS,				/* an array: settings */
+	COLUMN_BODY,				/* of a function */
 	COLUMN_TREE					/* an expression or query */
 } ColumnKind;
 
@@ -832,6 +833,32 @@ append_value(TenancyDigester *d, Datum value, Form_pg_attribute att)
 	}
 }
 
+/* The body of a function may name the schemas, where the model's names the models. */
+static void
+append_body(TenancyDigester *d, const char *body)
+{
+	const char *names[2] = {d->name, d->main_name};
+
+	for (const char *p = body; *p != '\0';)
+	{
+		int			len = 0;
+
+		for (int i = 0; i < lengthof(names) && len == 0; i++)
+		{
+			int			length = strlen(names[i]);
+
+			if (length == 0 || strncmp(p, names[i], length) != 0 || p[length] != '.')
+				continue;
+			appendStringInfoCharMacro(&d->buf, i == 0 ? '\x01' : '\x02');
+			len = length;
+		}
+		if (len == 0)
+			appendStringInfoCharMacro(&d->buf, *p);
+		p += Max(len, 1);
+	}
+	appendStringInfoCharMacro(&d->buf, '\0');
+}
+
 static ColumnKind
 column_kind(Form_pg_attribute att)
 {
@@ -840,6 +867,8 @@ column_kind(Form_pg_attribute att)
 		if (strcmp(NameStr(att->attname), skipped_columns[i]) == 0)
 			return COLUMN_SKIPPED;
 	}
+	if (strcmp(NameStr(att->attname), "prosrc") == 0)
+		return COLUMN_BODY;
 	switch (att->atttypid)
 	{
 		case OIDOID:
@@ -892,6 +921,9 @@ add_row(TenancyDigester *d, Oid classid, TupleDesc desc, const ColumnKind *kinds
 				break;
 			case COLUMN_TEXTS:
 				append_settings(d, d->values[i]);
+				break;
+			case COLUMN_BODY:
+				append_body(d, TextDatumGetCString(d->values[i]));
 				break;
 			case COLUMN_TREE:
 				data = PG_DETOAST_DATUM_PACKED(d->values[i]);

@@ -32,17 +32,23 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/tupdesc.h"
+#include "catalog/pg_proc.h"
+#include "clone_body.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "registry.h"
+#include "utils/builtins.h"
 #include "utils/portal.h"
 #include "utils/queryenvironment.h"
+#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
+PG_FUNCTION_INFO_V1(tenancy_lint_names_schema);
 PG_FUNCTION_INFO_V1(tenancy_lint_check_isolation);
 
 /* How many rows to move at a time. */
@@ -789,6 +795,15 @@ static const Lint lints[] =
 		" AND r.nsp NOT IN (SELECT nsp FROM tenant_schema)"
 		" GROUP BY r.view, r.name"},
 
+	{"warning", "function_names_model",
+		"SELECT 'function ' || p.oid::regprocedure, format('Its body names the model schema %I, and goes on doing so in tenants'' schemas: names are replaced only where a query of the language SQL is qualified with it.', m.model_schema),"
+		" NULL"
+		" FROM tenancy.module o JOIN pg_namespace n ON n.nspname = o.model_schema"
+		" JOIN pg_proc p ON p.pronamespace = n.oid AND p.prosqlbody IS NULL"
+		" JOIN tenancy.module m ON strpos(lower(p.prosrc), lower(m.model_schema)) > 0 OR strpos(p.prosrc, quote_ident(m.model_schema)) > 0"
+		" JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('c', 'internal')"
+		" WHERE " NOT_OF_EXTENSION("pg_proc", "p.oid") " AND tenancy.names_schema(p.oid, m.model_schema, m.name = o.name OR m.position = 1)"},
+
 	{"error", "matview_exposes_tenants",
 		"SELECT CASE r.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || r.name,"
 		" format(CASE r.relkind WHEN 'm' THEN 'There is no row security for materialized views: %s reads the rows of whichever tenants they were made from.'"
@@ -963,6 +978,35 @@ register_relation(const LintRelation *relation)
 	ret = SPI_register_relation(enr);
 	if (ret != SPI_OK_REL_REGISTER)
 		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(ret));
+}
+
+/*
+ * names_schema(function oid, schema text, replaced boolean): does the body of a
+ * function that is a string name a schema, where (if it is replaced in copies) it would
+ * be left?
+ */
+Datum
+tenancy_lint_names_schema(PG_FUNCTION_ARGS)
+{
+	HeapTuple	tuple;
+	char	   *schema;
+	char	   *body;
+	Oid			language;
+	bool		isnull;
+	bool		left;
+
+	tenancy_require_arg(fcinfo, 0, "function");
+	tenancy_require_arg(fcinfo, 1, "schema");
+	tenancy_require_arg(fcinfo, 2, "replaced");
+	schema = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(PG_GETARG_OID(0)));
+	if (!HeapTupleIsValid(tuple))
+		PG_RETURN_NULL();		/* dropped meanwhile */
+	body = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull));
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	(void) tenancy_clone_rewrite_body(body, language, schema, PG_GETARG_BOOL(2) ? schema : NULL, &left);
+	PG_RETURN_BOOL(left);
 }
 
 static void

@@ -34,4 +34,11 @@ $$;
 COMMENT ON FUNCTION tenancy.row_security_holes(integer) IS
 'The known holes in row security of a server version (as in server_version_num)';
 
-REVOKE ALL ON FUNCTION tenancy.check_isolation(), tenancy.row_security_holes(integer) FROM PUBLIC;
+CREATE FUNCTION tenancy.names_schema(function oid, schema text, replaced boolean)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'tenancy_lint_names_schema'
+LANGUAGE C STABLE;
+COMMENT ON FUNCTION tenancy.names_schema(oid, text, boolean) IS
+'Whether a function''s body names a schema, other than where copies name their own';
+
+REVOKE ALL ON FUNCTION tenancy.check_isolation(), tenancy.names_schema(oid, text, boolean), tenancy.row_security_holes(integer) FROM PUBLIC;

@@ -300,6 +300,7 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 	List	   *old_names = tenancy_registry_schemas(tenant);
 	List	   *new_names = tenancy_registry_schemas(renamed);
 	TenancyExec exec;
+	ListCell   *lc;
 	ListCell   *lc_old;
 	ListCell   *lc_new;
 
@@ -311,8 +312,14 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 							quote_identifier(lfirst(lc_old)),
 							quote_identifier(lfirst(lc_new)));
 		tenancy_exec_end(&exec);
-		tenancy_clone_follow_rename(lfirst(lc_old), lfirst(lc_new),
-									tenancy_registry_schema_owner(lfirst(lc_new)));
+	}
+	/* Plug-ins may name the main module's as well. */
+	foreach(lc, new_names)
+	{
+		Oid			owner = tenancy_registry_schema_owner(lfirst(lc));
+
+		forboth(lc_old, old_names, lc_new, new_names)
+			tenancy_clone_follow(lfirst(lc), owner, lfirst(lc_old), lfirst(lc_new));
 	}
 }
 

@@ -164,8 +164,8 @@ rename_schema(const TenancyTenant *spare, const TenancyTenant *tenant)
 	tenancy_exec_format("ALTER SCHEMA %s RENAME TO %s", quote_identifier(spare->schema_name),
 						quote_identifier(tenant->schema_name));
 	tenancy_exec_end(&exec);
-	tenancy_clone_follow_rename(spare->schema_name, tenant->schema_name,
-								tenancy_registry_schema_owner(tenant->schema_name));
+	tenancy_clone_follow(tenant->schema_name, tenancy_registry_schema_owner(tenant->schema_name),
+						 spare->schema_name, tenant->schema_name);
 }
 
 /*
