@@ -26,6 +26,7 @@
 #include "clone.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
+#include "commands/trigger.h"
 #include "context.h"
 #include "exec.h"
 #include "executor/spi.h"
@@ -297,6 +298,7 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	ErrorContextCallback callback;
 	Running		running;
 	TenancyTenant home;
+	ConstraintsSetStmt immediate = {.type = T_ConstraintsSetStmt};	/* all of them */
 
 	tenancy_exec_begin(&exec, place->owner, place->search_path);
 	tenancy_exec_unrestrict();
@@ -309,7 +311,7 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 		(void) tenancy_exec_sql(running.statement->sql);
 		SPI_freetuptable(SPI_tuptable);
 		if (n == to - 1)
-			(void) tenancy_exec_sql("SET CONSTRAINTS ALL IMMEDIATE");
+			AfterTriggerSetState(&immediate);
 		error_context_stack = callback.previous;
 	}
 	tenancy_exec_end(&exec);

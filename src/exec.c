@@ -82,6 +82,31 @@ tenancy_exec_set(const char *setting, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+/* A setting may have more after what is pinned, as DateStyle has the order of days and months. */
+static bool
+is_pinned(int i)
+{
+	const char *value = pinned_settings[i].value;
+	const char *now = GetConfigOption(pinned_settings[i].name, true, false);
+	int			len = strlen(value);
+
+	return now != NULL && strncmp(now, value, len) == 0 &&
+		(now[len] == '\0' || now[len] == ',');
+}
+
+/*
+ * Pin the settings for the rest of a worker's life, so that tenancy_exec_begin()
+ * finds them pinned: changing them and changing them back, for each statement of ours,
+ * is what a short migration would feel.
+ */
+void
+tenancy_exec_pin_session(void)
+{
+	for (int i = 0; i < lengthof(pinned_settings); i++)
+		SetConfigOption(pinned_settings[i].name, pinned_settings[i].value,
+						PGC_SUSET, PGC_S_SESSION);
+}
+
 /*
  * Become role, restricted, with search_path pinned.  Nothing else of the
  * extension changes the current user.
@@ -98,7 +123,10 @@ tenancy_exec_begin(TenancyExec *exec, Oid role, const char *search_path)
 
 	exec->save_nestlevel = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(pinned_settings); i++)
-		tenancy_exec_set(pinned_settings[i].name, pinned_settings[i].value);
+	{
+		if (!is_pinned(i))
+			tenancy_exec_set(pinned_settings[i].name, pinned_settings[i].value);
+	}
 	tenancy_exec_set("search_path", search_path);
 
 	if (SPI_connect() != SPI_OK_CONNECT)

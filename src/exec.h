@@ -26,6 +26,7 @@ typedef struct TenancyExec
 
 extern void tenancy_exec_begin(TenancyExec *exec, Oid role, const char *search_path);
 extern void tenancy_exec_end(TenancyExec *exec);
+extern void tenancy_exec_pin_session(void);
 extern void tenancy_exec_commit_as(Oid role, const char *search_path, const char *tenant);
 
 /* A function's argument that must not be null; "name" is the argument's. */

@@ -164,21 +164,25 @@ tenancy_fleet_launch(int64 run)
  * ----------------------------------------------------------------
  */
 
-/*
- * Run one of them, by a plan that is made once.  The plan must walk the
- * queue's index whatever the statistics say: others would look at all copies
- * for each one.
- */
-static uint64
-run_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+/* A plan must walk the queue's index whatever the statistics say: others look at all copies for each one. */
+static void
+pin_planner(void)
 {
-	int			ret;
-
 	tenancy_exec_set("enable_seqscan", "off");
 	tenancy_exec_set("enable_bitmapscan", "off");
 	tenancy_exec_set("enable_hashjoin", "off");
 	tenancy_exec_set("enable_mergejoin", "off");
 	tenancy_exec_set("enable_sort", "off");
+}
+
+/* Run one of them, by a plan that is made once, and again where something has made it void. */
+static uint64
+run_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	int			ret;
+
+	if (*plan == NULL || !SPI_plan_is_valid(*plan))
+		pin_planner();
 	if (*plan == NULL)
 	{
 		*plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
@@ -678,6 +682,7 @@ tenancy_fleet_main(Datum main_arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	tenancy_worker_connect(argument.database, argument.role);
+	tenancy_exec_pin_session();
 	tenancy_context_any_status = true;
 
 	memset(&run, 0, sizeof(run));
