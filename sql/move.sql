@@ -127,9 +127,9 @@ CALL tenancy.move_tenant('a', 'schema');
 SELECT tenancy.move_rows('00000000-0000-4000-8000-0000000000a1');
 SELECT tenancy.move_load('00000000-0000-4000-8000-0000000000a1', '{}', '');
 RESET ROLE;
--- online: tables without a key, databases
+-- online: tables without a key
 CALL tenancy.move_tenant('a', 'schema', online => true);
-CALL tenancy.move_tenant('a', 'database', online => true);
+SELECT tenancy.move_write('{}', '/nonexistent', NULL, '3');
 CREATE TABLE pg_temp.fake (n int);
 CREATE TRIGGER fake AFTER INSERT ON pg_temp.fake FOR EACH ROW EXECUTE FUNCTION tenancy.move_note('00000000-0000-4000-8000-0000000000a1', '1', 'n');
 INSERT INTO pg_temp.fake VALUES (1);

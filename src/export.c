@@ -52,6 +52,7 @@
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
+#include "rows.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
@@ -70,6 +71,22 @@ PG_FUNCTION_INFO_V1(tenancy_export_tables);
 #define MANIFEST_NAME	"manifest.json"
 
 #define READ_SIZE		65536
+
+/* Keys whose rows are exported: see rows.c. */
+#define KEYS_NAME		"tenancy_changes"
+
+/* What is exported, and where to. */
+typedef struct Export
+{
+	const char *head;			/* of the manifest */
+	const char *directory;
+	bool		is_durable;		/* the files are to survive a crash */
+	char	   *id;				/* the tenant's */
+	char	   *main_schema;
+	bool		shared;
+	int			number;			/* of the last file */
+	StringInfoData json;
+} Export;
 
 /* A table or sequence to be exported. */
 typedef struct Source
@@ -176,9 +193,9 @@ file_digest(const char *path, uint64 *size)
 }
 
 static void
-write_manifest(const char *directory, const char *manifest)
+write_manifest(const Export *export, const char *manifest)
 {
-	char	   *path = psprintf("%s/%s", directory, MANIFEST_NAME);
+	char	   *path = psprintf("%s/%s", export->directory, MANIFEST_NAME);
 	FILE	   *file = AllocateFile(path, PG_BINARY_W);
 
 	if (file == NULL ||
@@ -187,7 +204,8 @@ write_manifest(const char *directory, const char *manifest)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not write file \"%s\": %m", path)));
-	fsync_fname(path, false);
+	if (export->is_durable)
+		fsync_fname(path, false);
 }
 
 /* Show the directory under its own name. */
@@ -302,7 +320,7 @@ find_columns(const Source *table, const char *main_schema, char **json)
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), psprintf("%s, %s", quote_identifier(table->schema),
 																 quote_identifier(main_schema)));
 	columns = tenancy_exec_text(&exec, psprintf(psprintf("SELECT pg_catalog.string_agg("
-														 "pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) %s",
+														 "'s.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) %s",
 														 from), table->oid));
 	*json = tenancy_exec_text(&exec, psprintf(psprintf("SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
 													   "'name', attname,"
@@ -333,42 +351,56 @@ copy_query(const char *sql, const char *path)
 	return rows;
 }
 
-/* Write a table's file, and add the table to the manifest. */
+/* Write a query's rows to the table's next file, and add that to the manifest. */
 static void
-export_table(const Source *table, const char *main_schema, const char *tenant_id, bool shared,
-			 int number, const char *directory, StringInfo json)
+export_file(Export *export, const Source *table, Oid role, const char *sql, const char *prefix)
 {
 	TenancyExec exec;
-	StringInfoData sql;
-	char	   *columns_json;
-	char	   *file = file_name(number, table);
-	char	   *path = psprintf("%s/%s", directory, file);
+	char	   *file = file_name(++export->number, table);
+	char	   *path = psprintf("%s/%s", export->directory, file);
 	uint64		rows;
 	uint64		size;
 
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	tenancy_exec_noforce_rls();
+	rows = copy_query(sql, path);
+	tenancy_exec_end(&exec);
+	if (export->is_durable)
+		fsync_fname(path, false);
+
+	add_text(&export->json, psprintf("%sfile", prefix), file);
+	add_text(&export->json, psprintf("%ssha256", prefix), file_digest(path, &size));
+	appendStringInfo(&export->json, "\"%sbytes\": " UINT64_FORMAT ", \"%srows\": " UINT64_FORMAT ", ",
+					 prefix, size, prefix, rows);
+}
+
+/*
+ * Write a table's file, and add the table to the manifest: all rows of the
+ * tenant's, or those that meet a condition of s, a row, and k, something else.
+ */
+static void
+export_table(Export *export, const Source *table, const char *keys, const char *condition)
+{
+	StringInfo	json = &export->json;
+	StringInfoData sql;
+	char	   *columns_json;
+
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s%s", find_columns(table, main_schema, &columns_json),
+	appendStringInfo(&sql, "SELECT %s FROM %s%s s", find_columns(table, export->main_schema, &columns_json),
 					 table->kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
 					 quote_qualified_identifier(table->schema, table->name));
-	if (shared)
-		appendStringInfo(&sql, " WHERE %s OPERATOR(pg_catalog.=) %s::pg_catalog.uuid",
+	if (keys != NULL)
+		appendStringInfo(&sql, " JOIN %s ON %s", keys, condition);
+	if (export->shared)
+		appendStringInfo(&sql, " WHERE s.%s OPERATOR(pg_catalog.=) %s::pg_catalog.uuid",
 						 quote_identifier(table->tenant_column),
-						 quote_literal_cstr(tenant_id));
+						 quote_literal_cstr(export->id));
 
-	tenancy_exec_begin(&exec, table->owner, TENANCY_PATH_NONE);
-	tenancy_exec_noforce_rls();
-	rows = copy_query(sql.data, path);
-	tenancy_exec_end(&exec);
-	fsync_fname(path, false);
-
-	appendStringInfoChar(json, '{');
 	add_text(json, "module", table->module);
 	add_text(json, "table", table->name);
 	add_text(json, "tenant_column", table->tenant_column);
-	add_text(json, "file", file);
-	add_text(json, "sha256", file_digest(path, &size));
-	appendStringInfo(json, "\"bytes\": " UINT64_FORMAT ", \"rows\": " UINT64_FORMAT
-					 ", \"columns\": %s}, ", size, rows, columns_json);
+	export_file(export, table, table->owner, sql.data, "");
+	appendStringInfo(json, "\"columns\": %s, ", columns_json);
 }
 
 /*
@@ -407,40 +439,120 @@ head_member(const char *head, const char *path)
 	return value;
 }
 
-/* Write all files to the temporary directory. */
 static void
-export_all(const char *head, const char *directory)
+begin_export(Export *export, const char *head, const char *directory, bool is_durable)
 {
-	List	   *tables = find_sources(head, "{r,p,f}");
-	char	   *id = head_member(head, "{id}");
-	char	   *main_schema = head_member(head, "{modules,0,schema}");
-	bool		shared = strcmp(head_member(head, "{mode}"), "shared") == 0;
-	StringInfoData json;
+	export->head = head;
+	export->directory = directory;
+	export->is_durable = is_durable;
+	export->id = head_member(head, "{id}");
+	export->main_schema = head_member(head, "{modules,0,schema}");
+	export->shared = strcmp(head_member(head, "{mode}"), "shared") == 0;
+	export->number = 0;
+	initStringInfo(&export->json);
+	appendStringInfoChar(&export->json, '{');
+	add_text(&export->json, "encoding", GetDatabaseEncodingName());
+	appendStringInfoString(&export->json, "\"tables\": [");
+}
+
+/* Write the sequences, and the manifest. */
+static void
+end_export(Export *export)
+{
 	TenancyExec exec;
 	char	   *manifest;
-	int			number = 0;
 	ListCell   *lc;
 
-	check_tables(tables, shared);
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	add_text(&json, "encoding", GetDatabaseEncodingName());
-	appendStringInfoString(&json, "\"tables\": [");
-	foreach(lc, tables)
-		export_table(lfirst(lc), main_schema, id, shared, ++number, directory, &json);
-	close_json(&json, ']');
-	appendStringInfoString(&json, ", \"sequences\": [");
-	foreach(lc, find_sources(head, "{S}"))
-		export_sequence(lfirst(lc), &json);
-	close_json(&json, ']');
-	appendStringInfoChar(&json, '}');
+	close_json(&export->json, ']');
+	appendStringInfoString(&export->json, ", \"sequences\": [");
+	foreach(lc, find_sources(export->head, "{S}"))
+		export_sequence(lfirst(lc), &export->json);
+	close_json(&export->json, ']');
+	appendStringInfoChar(&export->json, '}');
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	manifest = tenancy_exec_text_format(&exec, "SELECT pg_catalog.jsonb_pretty("
 										"%s::pg_catalog.jsonb OPERATOR(pg_catalog.||) %s::pg_catalog.jsonb)",
-										quote_literal_cstr(head), quote_literal_cstr(json.data));
+										quote_literal_cstr(export->head), quote_literal_cstr(export->json.data));
 	tenancy_exec_end(&exec);
-	write_manifest(directory, manifest);
+	write_manifest(export, manifest);
+}
+
+/* Write all files to a directory, which is there, as the transaction's snapshot shows the rows. */
+void
+tenancy_export_write(const char *head, const char *directory, bool is_durable)
+{
+	Export		export;
+	List	   *tables;
+	ListCell   *lc;
+
+	begin_export(&export, head, directory, is_durable);
+	tables = find_sources(head, "{r,p,f}");
+	check_tables(tables, export.shared);
+	foreach(lc, tables)
+	{
+		appendStringInfoChar(&export.json, '{');
+		export_table(&export, lfirst(lc), NULL, NULL);
+		close_json(&export.json, '}');
+		appendStringInfoString(&export.json, ", ");
+	}
+	end_export(&export);
+}
+
+/* Write the keys of a change, then the rows that have them now. */
+static void
+export_change(Export *export, const Source *table, const TenancyExportChange *change)
+{
+	TenancyExec exec;
+	ListCell   *lc;
+
+	(void) tenancy_rows_create_keys(KEYS_NAME, list_length(change->columns));
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("INSERT INTO pg_temp." KEYS_NAME " %s", change->keys_query);
+	tenancy_exec_end(&exec);
+	tenancy_rows_analyze_keys(KEYS_NAME);
+
+	appendStringInfoChar(&export->json, '{');
+	export_file(export, table, tenancy_registry_owner(), "SELECT * FROM pg_temp." KEYS_NAME, "keys_");
+	appendStringInfoString(&export->json, "\"keys_columns\": [");
+	foreach(lc, change->columns)
+	{
+		escape_json(&export->json, lfirst(lc));
+		appendStringInfoString(&export->json, ", ");
+	}
+	close_json(&export->json, ']');
+	appendStringInfoString(&export->json, ", ");
+	export_table(export, table,
+				 tenancy_rows_keys_of(KEYS_NAME, table->oid, list_copy_head(change->columns, list_length(change->operators))),
+				 tenancy_rows_key_condition(change->columns, change->operators, "s"));
+	close_json(&export->json, '}');
+	appendStringInfoString(&export->json, ", ");
+	tenancy_rows_drop_keys(KEYS_NAME);
+}
+
+/* The same of what was changed in some tables: a List of TenancyExportChange. */
+void
+tenancy_export_write_changes(const char *head, const char *directory, List *changes)
+{
+	Export		export;
+	List	   *tables;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	begin_export(&export, head, directory, false);
+	tables = find_sources(head, "{r,p,f}");
+	check_tables(tables, export.shared);
+	foreach(lc, changes)
+	{
+		const TenancyExportChange *change = lfirst(lc);
+
+		foreach(lc2, tables)
+		{
+			if (((Source *) lfirst(lc2))->oid == change->table)
+				export_change(&export, lfirst(lc2), change);
+		}
+	}
+	end_export(&export);
 }
 
 /* export_tables(head jsonb, directory text): the worker's part */
@@ -463,7 +575,7 @@ tenancy_export_tables(PG_FUNCTION_ARGS)
 				 errmsg("could not create directory \"%s\": %m", temporary)));
 	PG_ENSURE_ERROR_CLEANUP(remove_directory, CStringGetDatum(temporary));
 	{
-		export_all(head, temporary);
+		tenancy_export_write(head, temporary, true);
 		publish(temporary, directory);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(remove_directory, CStringGetDatum(temporary));
@@ -531,8 +643,8 @@ module_version(const TenancyTenant *tenant, const TenancyModule *module)
 }
 
 /* The manifest's head: what the registry knows of the tenant. */
-static char *
-make_head(const TenancyTenant *tenant)
+char *
+tenancy_export_head(const TenancyTenant *tenant)
 {
 	StringInfoData modules;
 	TenancyExec exec;
@@ -603,7 +715,7 @@ tenancy_export_rows(const TenancyTenant *tenant, const char *directory)
 	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = on");
 	tenancy_worker_commit(job);
 	tenancy_worker_add(job, "SELECT tenancy.export_tables(%s, %s)",
-					   quote_literal_cstr(make_head(tenant)), quote_literal_cstr(directory));
+					   quote_literal_cstr(tenancy_export_head(tenant)), quote_literal_cstr(directory));
 	(void) tenancy_worker_run(job);
 }
 

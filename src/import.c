@@ -34,6 +34,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "clone.h"
 #include "commands/copy.h"
 #include "common/cryptohash.h"
@@ -68,6 +69,7 @@
 PG_FUNCTION_INFO_V1(tenancy_import_tenant);
 PG_FUNCTION_INFO_V1(tenancy_import_tables);
 PG_FUNCTION_INFO_V1(tenancy_import_database);
+PG_FUNCTION_INFO_V1(tenancy_import_changes);
 
 #define MANIFEST_FORMAT		"1"
 #define MANIFEST_MAX		(64 * 1024 * 1024)
@@ -101,6 +103,14 @@ typedef struct Target
 	Oid			oid;
 	Oid			owner;
 	char	   *tenant_column;	/* NULL if there is none */
+
+	/* Of changes only: the keys of rows that were written. */
+	char	   *keys_file;
+	char	   *keys_sha256;
+	char	   *keys_columns;	/* JSON */
+	char	   *keys_name;		/* of a temporary table */
+	List	   *key_names;		/* of columns, those that tell rows apart first ... */
+	List	   *key_operators;	/* ... by these operators */
 } Target;
 
 /* What is imported, and where to. */
@@ -307,8 +317,9 @@ query_text(const char *search_path, const char *sql)
 	return value;
 }
 
-static char *
-member(const char *manifest, const char *name)
+/* The text of a member of a manifest, which is a literal, or NULL. */
+char *
+tenancy_import_member(const char *manifest, const char *name)
 {
 	return query_text(TENANCY_PATH_NONE,
 					  psprintf("SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.->>) %s",
@@ -331,7 +342,7 @@ manifest_modules(const char *manifest)
 static void
 check_member(const char *manifest, const char *name, const char *value)
 {
-	char	   *found = member(manifest, name);
+	char	   *found = tenancy_import_member(manifest, name);
 
 	if (found == NULL || strcmp(found, value) != 0)
 		refuse(psprintf("the manifest's \"%s\" does not fit", name),
@@ -390,10 +401,12 @@ read_targets(const Import *import)
 	uint64		nrows;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	nrows = tenancy_exec_format("SELECT t.\"table\", t.file, t.sha256, t.rows, t.columns, t.module"
+	nrows = tenancy_exec_format("SELECT t.\"table\", t.file, t.sha256, t.rows, t.columns, t.module,"
+								" t.keys_file, t.keys_sha256, t.keys_columns"
 								" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables')"
 								" AS t(module pg_catalog.text, \"table\" pg_catalog.text, file pg_catalog.text, sha256 pg_catalog.text,"
-								" rows bigint, columns pg_catalog.jsonb)",
+								" rows bigint, columns pg_catalog.jsonb, keys_file pg_catalog.text,"
+								" keys_sha256 pg_catalog.text, keys_columns pg_catalog.jsonb)",
 								import->manifest);
 	for (uint64 i = 0; i < nrows; i++)
 	{
@@ -412,6 +425,9 @@ read_targets(const Import *import)
 			refuse("the manifest is incomplete about a table", NULL);
 		target->part = find_part(import, module);
 		check_file_name(target->file);
+		target->keys_file = SPI_getvalue(tuple, desc, 7);
+		target->keys_sha256 = SPI_getvalue(tuple, desc, 8);
+		target->keys_columns = SPI_getvalue(tuple, desc, 9);
 		targets = lappend(targets, target);
 		MemoryContextSwitchTo(old);
 	}
@@ -496,11 +512,11 @@ position_of(List *names, const char *name)
 	return -1;
 }
 
-/* COPY the source into a table, as the current user. */
+/* COPY the source into columns of a table, as the current user. */
 static uint64
-copy_rows(const Target *target)
+copy_rows(Oid table, List *column_names)
 {
-	Relation	rel = table_open(target->oid, RowExclusiveLock);
+	Relation	rel = table_open(table, RowExclusiveLock);
 	ParseState *pstate = make_parsestate(NULL);
 	DefElem    *encoding = makeDefElem("encoding",
 									   (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1);
@@ -509,7 +525,7 @@ copy_rows(const Target *target)
 	uint64		rows;
 	ListCell   *lc;
 
-	foreach(lc, target->column_names)
+	foreach(lc, column_names)
 		columns = lappend(columns, makeString(lfirst(lc)));
 	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);
 	state = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_source, columns,
@@ -533,9 +549,9 @@ load_table(const Import *import, const Target *target)
 					   psprintf("%s, pg_temp", target->part->path));
 	tenancy_exec_noforce_rls();
 	tenancy_exec_set("session_replication_role", "replica");
-	rows = psprintf(UINT64_FORMAT, copy_rows(target));
+	rows = psprintf(UINT64_FORMAT, copy_rows(target->oid, target->column_names));
 	CommandCounterIncrement();
-	if (target->tenant_column != NULL)
+	if (target->tenant_column != NULL && target->keys_name == NULL)
 		rows = tenancy_exec_text_format(&exec, "SELECT pg_catalog.count(*) FROM %s"
 										" WHERE %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
 										quote_qualified_identifier(target->part->schema, target->name),
@@ -561,13 +577,15 @@ set_sequences(const Import *import)
 		"SELECT pg_catalog.format('%%s %%s %%s', c.relowner, c.oid,"
 		" pg_catalog.format('SELECT pg_catalog.setval(%%s::pg_catalog.regclass, %%s, %%L) FROM %%I.%%I%%s',"
 		"  pg_catalog.quote_literal(c.oid), m.last_value, m.is_called, n.nspname, c.relname,"
-		"  CASE WHEN %s THEN pg_catalog.format(' WHERE last_value OPERATOR(pg_catalog.<) %%s', m.last_value) ELSE '' END))"
+		"  CASE WHEN %s THEN pg_catalog.format(' WHERE last_value OPERATOR(pg_catalog.%%s) %%s OR (last_value OPERATOR(pg_catalog.=) %%s AND %%L)',"
+		"   CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN '<' ELSE '>' END, m.last_value, m.last_value, m.is_called) ELSE '' END))"
 		" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'sequences')"
 		"  AS m(module pg_catalog.text, sequence pg_catalog.text, last_value bigint, is_called boolean)"
 		" JOIN %s ON p.module OPERATOR(pg_catalog.=) m.module"
 		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.schema"
 		" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
-		"  AND c.relname OPERATOR(pg_catalog.=) m.sequence AND c.relkind OPERATOR(pg_catalog.=) 'S'",
+		"  AND c.relname OPERATOR(pg_catalog.=) m.sequence AND c.relkind OPERATOR(pg_catalog.=) 'S'"
+		" JOIN pg_catalog.pg_sequence q ON q.seqrelid OPERATOR(pg_catalog.=) c.oid",
 		import->shared ? "true" : "false", import->manifest, parts_as_table(import)));
 
 	foreach(lc, commands)
@@ -615,26 +633,36 @@ find_parts(const char *manifest, const TenancyTenant *tenant)
 	return parts;
 }
 
+/* What is to be loaded; the manifest is a literal. */
+static List *
+begin_load(Import *import, const char *manifest, const char *directory, const TenancyTenant *tenant)
+{
+	List	   *targets;
+	ListCell   *lc;
+
+	import->manifest = manifest;
+	import->directory = directory;
+	import->id = tenancy_ident_uuid_text(&tenant->id);
+	import->shared = tenant->mode == TENANCY_SHARED;
+	import->parts = find_parts(manifest, tenant);
+	targets = read_targets(import);
+	foreach(lc, targets)
+		find_target(import, lfirst(lc));
+	return targets;
+}
+
 /*
  * Load the files of a directory into the tables of all modules, where the
- * tenant has them; the manifest is a literal.  For workers.
+ * tenant has them.  For workers.
  */
 void
 tenancy_import_load(const char *manifest, const char *directory, const TenancyTenant *tenant)
 {
 	Import		import;
-	List	   *targets;
+	List	   *targets = begin_load(&import, manifest, directory, tenant);
 	ListCell   *lc;
 
-	import.manifest = manifest;
-	import.directory = directory;
-	import.id = tenancy_ident_uuid_text(&tenant->id);
-	import.shared = tenant->mode == TENANCY_SHARED;
-	import.parts = find_parts(manifest, tenant);
-	targets = read_targets(&import);
 	check_tables(&import);
-	foreach(lc, targets)
-		find_target(&import, lfirst(lc));
 	foreach(lc, targets)
 		load_table(&import, lfirst(lc));
 	foreach(lc, targets)
@@ -647,6 +675,133 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	if (!import.shared)
 		tenancy_clone_refresh(tenant);
 }
+
+
+/* ----------------------------------------------------------------
+ * Changes
+ * ----------------------------------------------------------------
+ */
+
+/* Load the keys of a table's changes into a temporary table. */
+static void
+load_keys(const Import *import, Target *target, int n)
+{
+	TenancyExec exec;
+	List	   *columns = NIL;
+	Oid			keys;
+
+	if (target->keys_file == NULL || target->keys_sha256 == NULL || target->keys_columns == NULL)
+		refuse("the manifest is incomplete about a table", NULL);
+	check_file_name(target->keys_file);
+	target->key_names = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT name FROM pg_catalog.jsonb_array_elements_text(%s::pg_catalog.jsonb) WITH ORDINALITY c(name, n) ORDER BY n",
+		quote_literal_cstr(target->keys_columns)));
+	target->key_operators = tenancy_rows_key_operators(target->oid);
+	target->keys_name = psprintf("tenancy_changes_%d", n);
+	keys = tenancy_rows_create_keys(target->keys_name, list_length(target->key_names));
+	for (int i = 1; i <= list_length(target->key_names); i++)
+		columns = lappend(columns, psprintf("k%d", i));
+
+	open_source(psprintf("%s/%s", import->directory, target->keys_file), -1, NULL);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	(void) copy_rows(keys, columns);
+	tenancy_exec_end(&exec);
+	close_source(target->keys_sha256);
+	CommandCounterIncrement();
+	tenancy_rows_analyze_keys(target->keys_name);
+}
+
+/* The keys that tell rows apart. */
+static char *
+keys_of(const Target *target)
+{
+	return tenancy_rows_keys_of(target->keys_name, target->oid,
+								list_copy_head(target->key_names, list_length(target->key_operators)));
+}
+
+/* Delete the rows that have one of the keys: the tenant's, whatever others have. */
+static void
+delete_changed(const Import *import, const Target *target)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, target->owner, psprintf("%s, pg_temp", target->part->path));
+	tenancy_exec_noforce_rls();
+	tenancy_exec_set("session_replication_role", "replica");
+	tenancy_exec_format("DELETE FROM %s%s t USING %s WHERE %s%s",
+						get_rel_relkind(target->oid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+						quote_qualified_identifier(target->part->schema, target->name), keys_of(target),
+						tenancy_rows_key_condition(target->key_names, target->key_operators, "t"),
+						!import->shared ? "" :
+						psprintf(" AND t.%s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid",
+								 quote_identifier(target->tenant_column), import->id));
+	tenancy_exec_end(&exec);
+}
+
+/* Check the foreign keys of and to the rows that were written. */
+static void
+check_changed(const Import *import, const Target *target)
+{
+	StringInfoData schemas;
+	List	   *queries;
+	ListCell   *lc;
+
+	initStringInfo(&schemas);
+	foreach(lc, import->parts)
+		appendStringInfo(&schemas, "%s%u", schemas.len > 0 ? "," : "{",
+						 get_namespace_oid(((Part *) lfirst(lc))->schema, false));
+	appendStringInfoChar(&schemas, '}');
+	queries = tenancy_rows_foreign_key_queries(target->oid, target->owner,
+											   import->shared ? target->tenant_column : NULL, import->id,
+											   psprintf(" AND EXISTS (SELECT FROM %s WHERE %s)", keys_of(target),
+														tenancy_rows_key_condition(target->key_names, target->key_operators, "f")));
+	queries = list_concat(queries,
+						  tenancy_rows_left_behind_queries(target->oid, target->key_names,
+														   tenancy_rows_keys_of(target->keys_name, target->oid, target->key_names),
+														   schemas.data, import->shared ? import->id : NULL));
+	foreach(lc, queries)
+	{
+		TenancyExec exec;
+		char	   *broken;
+
+		tenancy_exec_begin(&exec, target->owner, TENANCY_PATH_NONE);
+		tenancy_exec_noforce_rls();
+		broken = tenancy_exec_text(&exec, lfirst(lc));
+		tenancy_exec_end(&exec);
+		if (broken != NULL)
+			tenancy_rows_refuse_broken(target->oid, broken);
+	}
+}
+
+/*
+ * Let the tables have what was written to their source, as files tell: the keys
+ * of the rows, and the rows that have them now.  For workers.
+ */
+void
+tenancy_import_apply(const char *manifest, const char *directory, const TenancyTenant *tenant)
+{
+	Import		import;
+	List	   *targets = begin_load(&import, manifest, directory, tenant);
+	ListCell   *lc;
+
+	foreach(lc, targets)
+	{
+		load_keys(&import, lfirst(lc), foreach_current_index(lc) + 1);
+		delete_changed(&import, lfirst(lc));
+		load_table(&import, lfirst(lc));
+	}
+	foreach(lc, targets)
+		check_changed(&import, lfirst(lc));
+	foreach(lc, targets)
+		tenancy_rows_drop_keys(((Target *) lfirst(lc))->keys_name);
+	set_sequences(&import);
+}
+
+
+/* ----------------------------------------------------------------
+ * The workers' part
+ * ----------------------------------------------------------------
+ */
 
 static void
 check_worker(void)
@@ -673,6 +828,18 @@ tenancy_import_tables(PG_FUNCTION_ARGS)
 	check_worker();
 	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
 	tenancy_import_load(manifest_literal(PG_GETARG_JSONB_P(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	PG_RETURN_VOID();
+}
+
+/* import_changes(manifest jsonb, directory text, id uuid): the same for changes */
+Datum
+tenancy_import_changes(PG_FUNCTION_ARGS)
+{
+	TenancyTenant tenant;
+
+	check_worker();
+	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
+	tenancy_import_apply(manifest_literal(PG_GETARG_JSONB_P(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
 	PG_RETURN_VOID();
 }
 
@@ -709,8 +876,8 @@ tenancy_import_database(PG_FUNCTION_ARGS)
 	strlcpy(tenant.slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant.slug));
 	strlcpy(tenant.database_name, tenancy_ident_database(tenant.slug), NAMEDATALEN);
 	tenancy_registry_lock_access(ShareLock);
-	metadata = member(manifest, "metadata");
-	tenancy_provision_insert(&tenant, member(manifest, "display_name"), metadata ? metadata : "{}");
+	metadata = tenancy_import_member(manifest, "metadata");
+	tenancy_provision_insert(&tenant, tenancy_import_member(manifest, "display_name"), metadata ? metadata : "{}");
 	insert_plugins(manifest, tenancy_ident_uuid_text(&tenant.id));
 	tenancy_database_create(&tenant, false);
 
@@ -827,7 +994,7 @@ literal_or_null(const char *value)
 static pg_uuid_t
 choose_id(const char *manifest)
 {
-	char	   *id_text = member(manifest, "id");
+	char	   *id_text = tenancy_import_member(manifest, "id");
 	TenancyTenant other;
 	pg_uuid_t	id;
 
@@ -862,13 +1029,13 @@ tenancy_import_run(const char *directory, const char *slug, const char *mode)
 	TenancyJob *job;
 
 	if (slug == NULL)
-		slug = member(manifest, "slug");
+		slug = tenancy_import_member(manifest, "slug");
 	if (mode == NULL)
-		mode = member(manifest, "mode");
+		mode = tenancy_import_member(manifest, "mode");
 	if (slug == NULL || mode == NULL)
 		refuse("the manifest has no slug or no mode", NULL);
 	tenancy_ident_check_slug(slug);
-	metadata = member(manifest, "metadata");
+	metadata = tenancy_import_member(manifest, "metadata");
 	*id = choose_id(manifest);
 
 	job = tenancy_worker_job(MyDatabaseId);
@@ -880,7 +1047,7 @@ tenancy_import_run(const char *directory, const char *slug, const char *mode)
 		tenancy_worker_add(job, "SELECT tenancy.create_tenant(%s, %s, '%s', %s, %s)",
 						   quote_literal_cstr(slug), quote_literal_cstr(mode),
 						   tenancy_ident_uuid_text(id),
-						   literal_or_null(member(manifest, "display_name")),
+						   literal_or_null(tenancy_import_member(manifest, "display_name")),
 						   quote_literal_cstr(metadata == NULL ? "{}" : metadata));
 		add_plugins(job, manifest, tenancy_ident_uuid_text(id));
 		tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')",

@@ -23,6 +23,14 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION tenancy.import_database(jsonb, text, uuid, text) IS
 'For import_tenant: how its background worker makes a tenant with a database of its own';
 
+CREATE FUNCTION tenancy.import_changes(manifest jsonb, directory text, id uuid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_import_changes'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION tenancy.import_changes(jsonb, text, uuid) IS
+'For move_tenant: how its background worker in the tenant''s database applies what was written meanwhile';
+
 REVOKE ALL ON FUNCTION tenancy.import_tenant(text, text, tenancy.isolation_mode),
 	tenancy.import_tables(jsonb, text, uuid),
+	tenancy.import_changes(jsonb, text, uuid),
 	tenancy.import_database(jsonb, text, uuid, text) FROM PUBLIC;

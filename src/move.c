@@ -16,8 +16,8 @@
  * 4. The rows, the schema or the database that are left where it was are removed.
  *
  * Online, the tenant stays active while a worker copies its rows, notes what
- * is written meanwhile and catches up (move_online.c, move_log.c); 1. and 2. come
- * when little is left to be done.
+ * is written meanwhile and catches up (move_online.c, move_files.c for databases,
+ * move_log.c); 1. and 2. come when little is left to be done.
  *
  * A move that ends before the switch is undone: the tenant is active again
  * where it was.  An error has a worker do that, because the session that fails
@@ -48,8 +48,8 @@
 #include "miscadmin.h"
 #include "move.h"
 #include "move_log.h"
-#include "move_online.h"
 #include "move_rows.h"
+#include "move_source.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
@@ -104,18 +104,6 @@ init_tag(LOCKTAG *tag, const pg_uuid_t *id)
 					   hash_bytes(id->data, UUID_LEN), 0);
 }
 
-/* Change the tenant's status in its own database, where its sessions are. */
-static void
-set_database_status(const TenancyTenant *tenant, const char *old, const char *new)
-{
-	TenancyJob *job = tenancy_worker_job(tenancy_database_oid(tenant));
-
-	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = '%s' WHERE id OPERATOR(pg_catalog.=) '%s'"
-					   " AND status OPERATOR(pg_catalog.=) '%s'",
-					   new, tenancy_ident_uuid_text(&tenant->id), old);
-	(void) tenancy_worker_run(job);
-}
-
 /* Is there an online move of the tenant that is not finished? */
 static bool
 is_online(const char *id_text)
@@ -130,7 +118,7 @@ is_online(const char *id_text)
  * a worker, and committed.
  */
 static void
-stop_noting(const char *id_text)
+stop_noting(const char *id_text, Oid database)
 {
 	TenancyJob *job = tenancy_move_job();
 
@@ -138,6 +126,11 @@ stop_noting(const char *id_text)
 					   " AND phase OPERATOR(pg_catalog.=) 'copying'", id_text);
 	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
 					   " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", id_text);
+	if (database != MyDatabaseId)
+	{
+		(void) tenancy_worker_run(job);
+		job = tenancy_worker_job(database);
+	}
 	job->function = "tenancy_move_log_detach_main";
 	job->argument = id_text;
 	(void) tenancy_worker_run(job);
@@ -155,9 +148,9 @@ undo(const pg_uuid_t *id)
 	if (!tenancy_registry_by_id(id, &tenant))
 		return false;
 	if (tenant.status == TENANCY_MOVING && tenant.mode == TENANCY_DATABASE)
-		set_database_status(&tenant, "moving", "active");
+		tenancy_move_set_status_inside(&tenant, "moving", "active");
 	if (is_online(id_text))
-		stop_noting(id_text);
+		stop_noting(id_text, tenant.mode == TENANCY_DATABASE ? tenancy_database_oid(&tenant) : MyDatabaseId);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	undone = tenancy_exec_format("UPDATE tenancy.tenant SET status = 'active', status_at = pg_catalog.now()"
 								 " WHERE id OPERATOR(pg_catalog.=) '%s' AND status OPERATOR(pg_catalog.=) 'moving'", id_text);
@@ -240,7 +233,7 @@ finish(const pg_uuid_t *id, TenancyMode from)
 	{
 		/* A schema's triggers go with it. */
 		if (is_online(tenancy_ident_uuid_text(id)))
-			stop_noting(tenancy_ident_uuid_text(id));
+			stop_noting(tenancy_ident_uuid_text(id), MyDatabaseId);
 		delete_rows(id);
 	}
 	else if (from == TENANCY_DATABASE)
@@ -354,17 +347,12 @@ check_move(const TenancyTenant *tenant, TenancyMode mode)
 
 /* An online move needs to tell rows apart, and tables whose writers it can note. */
 static void
-check_online(const TenancyTenant *tenant, TenancyMode mode)
+check_online(const TenancyTenant *tenant)
 {
 	List	   *modules = tenancy_registry_installed(tenant);
 	Oid			owner = tenancy_registry_module_owner(linitial(modules));
 	ListCell   *lc;
 
-	if (tenant->mode == TENANCY_DATABASE || mode == TENANCY_DATABASE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot move tenant \"%s\" online into or out of a database", tenant->slug),
-				 errhint("Use online => false.")));
 	foreach(lc, modules)
 	{
 		TenancyModule *module = lfirst(lc);
@@ -390,7 +378,7 @@ begin_move(Leader *leader, TenancyMode mode, bool online)
 	tenancy_registry_get_locked(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
 	check_move(&tenant, mode);
 	if (online)
-		check_online(&tenant, mode);
+		check_online(&tenant);
 	else
 		tenancy_provision_set_status(&tenant, "moving", NULL);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
@@ -477,7 +465,7 @@ move_offline(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 	List	   *writers;
 
 	if (tenant->mode == TENANCY_DATABASE)
-		set_database_status(tenant, "active", "moving");
+		tenancy_move_set_status_inside(tenant, "active", "moving");
 	writers = tenancy_move_find_writers(tenant);
 	commit_here();				/* without a snapshot */
 	tenancy_move_wait_for_writers(writers, LockTimeout);
@@ -491,11 +479,12 @@ move_offline(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 
 /* Have a worker do all of that, at the end. */
 static void
-move_online(Leader *leader)
+move_online(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 {
 	TenancyJob *job = tenancy_move_job();
 
-	job->function = "tenancy_move_online_main";
+	job->function = tenant->mode == TENANCY_DATABASE || mode == TENANCY_DATABASE ?
+		"tenancy_move_files_main" : "tenancy_move_online_main";
 	job->argument = psprintf("%s %d", tenancy_ident_uuid_text(&leader->undo.id), LockTimeout);
 	(void) tenancy_worker_run(job);
 }
@@ -518,12 +507,23 @@ report_pause(const TenancyTenant *tenant, TenancyMode mode)
 			 errdetail("It could not be written to for %s ms.", ms ? ms : "0")));
 }
 
+/* A database that a call which died has left half made is in our way. */
+static void
+settle_database(const pg_uuid_t *id)
+{
+	if (tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT action FROM tenancy.pending_database WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+		" AND pg_catalog.pg_xact_status(xid) IS DISTINCT FROM 'in progress'", tenancy_ident_uuid_text(id))) != NIL)
+		tenancy_database_settle(id);
+}
+
 /* Move the tenant, with the lock on the move. */
 static void
 lead(Leader *leader, TenancyMode mode, bool online)
 {
 	TenancyTenant tenant;
 
+	settle_database(&leader->undo.id);
 	(void) settle(&leader->undo.id);
 	commit_here();
 	tenancy_registry_get(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
@@ -535,7 +535,7 @@ lead(Leader *leader, TenancyMode mode, bool online)
 	}
 	begin_move(leader, mode, online);
 	if (online)
-		move_online(leader);
+		move_online(leader, &tenant, mode);
 	else
 		move_offline(leader, &tenant, mode);
 	leader->is_begun = false;

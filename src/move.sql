@@ -1,4 +1,4 @@
-/* move.c, move_online.c, move_log.c, move_rows.c: moving tenants to another mode */
+/* move.c, move_online.c, move_files.c, move_source.c, move_log.c, move_rows.c: moving tenants to another mode */
 
 CREATE PROCEDURE tenancy.move_tenant(tenant text, mode tenancy.isolation_mode, online boolean DEFAULT false)
 AS 'MODULE_PATHNAME', 'tenancy_move_tenant'
@@ -20,6 +20,13 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION tenancy.move_load(uuid, jsonb, text) IS
 'For move_tenant: how its background worker loads the rows of a database tenant';
 
+CREATE FUNCTION tenancy.move_write(head jsonb, directory text, since text, leader xid8)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_move_write'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION tenancy.move_write(jsonb, text, text, xid8) IS
+'For move_tenant: how its background worker writes rows, or what has changed, while the tenant moves online';
+
 CREATE FUNCTION tenancy.move_note()
 RETURNS trigger
 AS 'MODULE_PATHNAME', 'tenancy_move_note'
@@ -28,4 +35,5 @@ COMMENT ON FUNCTION tenancy.move_note() IS
 'For move_tenant: how triggers on a tenant''s tables note what is written while it moves online';
 
 REVOKE ALL ON PROCEDURE tenancy.move_tenant(text, tenancy.isolation_mode, boolean) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tenancy.move_rows(uuid), tenancy.move_load(uuid, jsonb, text), tenancy.move_note() FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.move_rows(uuid), tenancy.move_load(uuid, jsonb, text),
+	tenancy.move_write(jsonb, text, text, xid8), tenancy.move_note() FROM PUBLIC;

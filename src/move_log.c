@@ -53,6 +53,7 @@
 #include "parser/parse_func.h"
 #include "pgstat.h"
 #include "registry.h"
+#include "rows.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
@@ -216,7 +217,7 @@ tenancy_move_log_refuse_keyless(Oid schema)
 		"SELECT pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class c"
 		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND NOT c.relispartition"
 		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
-		" AND " TENANCY_MOVE_KEY_INDEX("c.oid") " IS NULL ORDER BY 1", schema));
+		" AND " TENANCY_ROWS_KEY_INDEX("c.oid") " IS NULL ORDER BY 1", schema));
 
 	if (tables != NIL)
 		ereport(ERROR,
@@ -237,7 +238,7 @@ tenancy_move_log_columns(Oid table, Oid model)
 		"SELECT n.attname FROM (SELECT a.attname, pg_catalog.min(r.n) AS n"
 		" FROM (SELECT i.indrelid AS relid, u.attnum, u.n FROM pg_catalog.pg_index i"
 		"  CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY u(attnum, n)"
-		"  WHERE i.indexrelid OPERATOR(pg_catalog.=) " TENANCY_MOVE_KEY_INDEX("%u")
+		"  WHERE i.indexrelid OPERATOR(pg_catalog.=) " TENANCY_ROWS_KEY_INDEX("%u")
 		"  AND u.n OPERATOR(pg_catalog.<=) i.indnkeyatts"
 		"  UNION ALL SELECT k.confrelid, u.attnum, 1000 OPERATOR(pg_catalog.+) u.attnum"
 		"  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class m ON m.relname OPERATOR(pg_catalog.=) c.relname"
@@ -461,10 +462,11 @@ compare_ids(const void *a, const void *b)
 
 /*
  * What a snapshot shows, to be told from what comes later.  Our own transaction,
- * which may have been running for long, writes no entries: it does not count.
+ * or the one that leads, which may have been running for long, writes no entries:
+ * it does not count.
  */
 void
-tenancy_move_log_moment(Snapshot snapshot, TenancyMoveMoment *moment)
+tenancy_move_log_moment(Snapshot snapshot, TransactionId leader, TenancyMoveMoment *moment)
 {
 	FullTransactionId next = ReadNextFullTransactionId();
 	uint64	   *running = palloc((snapshot->xcnt + 1) * sizeof(uint64));
@@ -474,7 +476,7 @@ tenancy_move_log_moment(Snapshot snapshot, TenancyMoveMoment *moment)
 
 	for (uint32 i = 0; i < snapshot->xcnt; i++)
 	{
-		if (!TransactionIdIsCurrentTransactionId(snapshot->xip[i]))
+		if (!TransactionIdIsCurrentTransactionId(snapshot->xip[i]) && snapshot->xip[i] != leader)
 			running[n++] = U64FromFullTransactionId(next) - (XidFromFullTransactionId(next) - snapshot->xip[i]);
 	}
 	qsort(running, n, sizeof(uint64), compare_ids);
@@ -562,6 +564,19 @@ tenancy_move_log_keys(const char *id, Oid root, int ncolumns, const TenancyMoveM
 		MemoryContextSwitchTo(old);
 	}
 	tenancy_exec_end(&exec);
+}
+
+/* A query for these keys, of a transaction that has one snapshot. */
+char *
+tenancy_move_log_keys_query(const char *id, Oid root, int ncolumns, const TenancyMoveMoment *since)
+{
+	StringInfoData query;
+
+	initStringInfo(&query);
+	for (int i = 1; i <= ncolumns; i++)
+		appendStringInfo(&query, "%s key[%d]", i > 1 ? "," : "SELECT DISTINCT", i);
+	appendStringInfo(&query, " %s AND relation OPERATOR(pg_catalog.=) %u", entries_since(id, since), root);
+	return query.data;
 }
 
 /* Delete a tenant's entries. */

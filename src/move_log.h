@@ -28,23 +28,19 @@ typedef struct TenancyMoveMoment
 	char	   *snapshot;		/* a pg_snapshot's text */
 } TenancyMoveMoment;
 
-/* SQL: the index whose columns tell a table's rows apart, or NULL; "table" is an expression. */
-#define TENANCY_MOVE_KEY_INDEX(table) \
-	"(SELECT ki.indexrelid FROM pg_catalog.pg_index ki WHERE ki.indrelid OPERATOR(pg_catalog.=) " table \
-	" AND (ki.indisprimary OR ki.indisreplident) AND ki.indisunique AND ki.indimmediate AND ki.indisvalid" \
-	" AND ki.indpred IS NULL AND ki.indexprs IS NULL ORDER BY ki.indisprimary DESC LIMIT 1)"
-
 extern void tenancy_move_log_refuse_keyless(Oid schema);
 extern List *tenancy_move_log_columns(Oid table, Oid model);
 extern void tenancy_move_log_attach(const pg_uuid_t *id, Oid table, Oid root,
 									const char *tenant_column, List *columns);
 extern bool tenancy_move_log_is_attached(const pg_uuid_t *id, Oid table, Oid root,
 										 const char *tenant_column, List *columns);
-extern void tenancy_move_log_moment(Snapshot snapshot, TenancyMoveMoment *moment);
+extern void tenancy_move_log_moment(Snapshot snapshot, TransactionId leader, TenancyMoveMoment *moment);
 extern List *tenancy_move_log_tables(const char *id, const TenancyMoveMoment *since, Snapshot snapshot);
 extern void tenancy_move_log_keys(const char *id, Oid root, int ncolumns,
 								  const TenancyMoveMoment *since, Snapshot snapshot,
 								  TenancyMoveKeys *keys);
+extern char *tenancy_move_log_keys_query(const char *id, Oid root, int ncolumns,
+										 const TenancyMoveMoment *since);
 extern void tenancy_move_log_forget(const char *id);
 
 #endif							/* TENANCY_MOVE_LOG_H */

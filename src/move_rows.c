@@ -512,8 +512,8 @@ as_array(List *oids)
 }
 
 /* Find the modules that are to be moved, and where their rows are. */
-static void
-find_parts(TenancyMove *move)
+void
+tenancy_move_find_parts(TenancyMove *move)
 {
 	List	   *schemas = NIL;
 	ListCell   *lc;
@@ -558,7 +558,7 @@ tenancy_move_read(TenancyMove *move, bool writers_refused)
 	tenancy_move_target(&move->from, tenancy_mode_from_text(mode), &move->to);
 	tenancy_registry_lock_models(ShareLock);
 	if (!writers_refused || move->parts == NIL)
-		find_parts(move);
+		tenancy_move_find_parts(move);
 }
 
 /* Lock the source's tables. */
@@ -607,8 +607,8 @@ tenancy_move_check_source(const TenancyMove *move)
 }
 
 /* Make ready where the rows go to. */
-static void
-prepare_target(TenancyMove *move)
+void
+tenancy_move_prepare_target(TenancyMove *move)
 {
 	List	   *schemas = NIL;
 	ListCell   *lc;
@@ -633,7 +633,7 @@ tenancy_move_prepare(TenancyMove *move)
 {
 	ListCell   *lc;
 
-	prepare_target(move);
+	tenancy_move_prepare_target(move);
 	foreach(lc, move->parts)
 		find_pairs(move, lfirst(lc));
 	foreach(lc, move->pairs)
@@ -783,7 +783,7 @@ tenancy_move_load(PG_FUNCTION_ARGS)
 	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
 	tenancy_move_read(&move, true);
 	tenancy_move_check_source(&move);
-	prepare_target(&move);
+	tenancy_move_prepare_target(&move);
 	tenancy_import_load(quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest))),
 						text_to_cstring(PG_GETARG_TEXT_PP(2)), &move.to);
 	if (move.to.mode == TENANCY_SHARED)

@@ -68,6 +68,8 @@ extern void tenancy_move_compare(const TenancyMovePair *pair, const char *source
 extern void tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePair *pair,
 									TenancyExec *exec);
 extern void tenancy_move_read(TenancyMove *move, bool writers_refused);
+extern void tenancy_move_find_parts(TenancyMove *move);
+extern void tenancy_move_prepare_target(TenancyMove *move);
 extern void tenancy_move_check_source(const TenancyMove *move);
 extern void tenancy_move_prepare(TenancyMove *move);
 extern void tenancy_move_check_references(const TenancyMove *move);

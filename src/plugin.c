@@ -228,6 +228,7 @@ add_empty_check(TenancyJob *job, const TenancyModule *module, const char *expect
 		return;
 	step = tenancy_worker_add(job, "%s", sql.data);
 	step->role = tenancy_registry_module_owner(module);
+	tenancy_exec_refuse_superuser(step->role, module->model_schema);
 	step->noforce_rls = true;
 	step->expectation = expectation;
 }
@@ -247,6 +248,7 @@ add_truncation(TenancyJob *job, const TenancyModule *module)
 		return;
 	step = tenancy_worker_add(job, "%s", sql.data);
 	step->role = tenancy_registry_module_owner(module);
+	tenancy_exec_refuse_superuser(step->role, module->model_schema);
 }
 
 /* The tables stay in the database, empty, and get the module's migrations. */

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "common/file_perm.h"
 #include "compat.h"
 #include "exec.h"
@@ -188,6 +189,156 @@ tenancy_rows_foreign_key_queries(Oid table, Oid owner, const char *tenant_column
 			tenancy_rows_refuse_broken(table, get_constraint_name(constraint));
 	}
 	return queries;
+}
+
+
+/* ----------------------------------------------------------------
+ * Rows by their keys
+ * ----------------------------------------------------------------
+ */
+
+/* The operators by which the columns of a table's key are compared. */
+List *
+tenancy_rows_key_operators(Oid table)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) FROM pg_catalog.pg_index i"
+		" CROSS JOIN LATERAL pg_catalog.unnest(i.indclass) WITH ORDINALITY u(opclass, n)"
+		" JOIN pg_catalog.pg_opclass c ON c.oid OPERATOR(pg_catalog.=) u.opclass"
+		" JOIN pg_catalog.pg_amop a ON a.amopfamily OPERATOR(pg_catalog.=) c.opcfamily"
+		"  AND a.amoplefttype OPERATOR(pg_catalog.=) c.opcintype AND a.amoprighttype OPERATOR(pg_catalog.=) c.opcintype"
+		"  AND a.amopstrategy OPERATOR(pg_catalog.=) 3"
+		" JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) a.amopopr"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace"
+		" WHERE i.indexrelid OPERATOR(pg_catalog.=) " TENANCY_ROWS_KEY_INDEX("%u") " ORDER BY u.n", table));
+}
+
+/* Has a row, called by that name, one of the keys k? */
+char *
+tenancy_rows_key_condition(List *columns, List *operators, const char *row)
+{
+	StringInfoData sql;
+	ListCell   *lc_name;
+	ListCell   *lc_operator;
+	int			n = 0;
+
+	initStringInfo(&sql);
+	forboth(lc_name, columns, lc_operator, operators)
+	{
+		n++;
+		appendStringInfo(&sql, "%s%s.%s %s k.k%d", n > 1 ? " AND " : "", row,
+						 quote_identifier(lfirst(lc_name)), (char *) lfirst(lc_operator), n);
+	}
+	return sql.data;
+}
+
+/*
+ * Queries that find rows which refer to one that was written and is gone: for
+ * each foreign key that refers to the table, the catalogs write one.  The keys
+ * are a table k with columns k1, k2, ..., which are the columns named; the schemas
+ * are those of the referring tables, as an array's text.  With an id, only the
+ * tenant's rows count.
+ */
+List *
+tenancy_rows_left_behind_queries(Oid table, List *columns, const char *keys, const char *schemas, const char *id)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, columns)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "ARRAY[", quote_literal_cstr(lfirst(lc)));
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('SELECT %%L FROM (SELECT * FROM %%s WHERE NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s)) k"
+		" JOIN %%s%%s f ON %%s%%s LIMIT 1',"
+		" q.conname, %s, q.ponly, q.confrelid::pg_catalog.regclass, q.pmatch, q.fonly, q.conrelid::pg_catalog.regclass, q.fmatch,"
+		" CASE WHEN %s THEN pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.=) %%L::pg_catalog.uuid',"
+		"  (" TENANCY_TENANT_COLUMN_OF("q.conrelid") "), '%s') END)"
+		" FROM (SELECT c.conname, c.conrelid, c.confrelid,"
+		"  CASE fc.relkind WHEN 'r' THEN 'ONLY ' END AS fonly, CASE pc.relkind WHEN 'r' THEN 'ONLY ' END AS ponly,"
+		"  pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) k.k%%s', pa.attname, ppn.nspname, ppo.oprname, l.n), ' AND ') AS pmatch,"
+		"  pg_catalog.string_agg(pg_catalog.format('k.k%%s OPERATOR(%%I.%%s) f.%%I', l.n, pfn.nspname, pfo.oprname, fa.attname), ' AND ') AS fmatch"
+		"  FROM pg_catalog.pg_constraint c"
+		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
+		"  JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) c.confrelid"
+		"  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey),"
+		"   pg_catalog.unnest(c.conpfeqop), pg_catalog.unnest(c.conppeqop)) AS u(fk, pk, pf, pp)"
+		"  JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) c.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
+		"  JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) c.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"
+		"  JOIN pg_catalog.unnest(%s]) WITH ORDINALITY l(name, n) ON l.name OPERATOR(pg_catalog.=) pa.attname::pg_catalog.text"
+		"  JOIN pg_catalog.pg_operator pfo ON pfo.oid OPERATOR(pg_catalog.=) u.pf"
+		"  JOIN pg_catalog.pg_namespace pfn ON pfn.oid OPERATOR(pg_catalog.=) pfo.oprnamespace"
+		"  JOIN pg_catalog.pg_operator ppo ON ppo.oid OPERATOR(pg_catalog.=) u.pp"
+		"  JOIN pg_catalog.pg_namespace ppn ON ppn.oid OPERATOR(pg_catalog.=) ppo.oprnamespace"
+		"  WHERE c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0"
+		"  AND c.confrelid OPERATOR(pg_catalog.=) %u AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
+		"  GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, fc.relkind, pc.relkind) q",
+		quote_literal_cstr(keys), id ? "true" : "false", id ? id : "", names.data, table, schemas));
+}
+
+/* Run statements about a temporary table, as the extension's owner. */
+static void
+alter_keys(const char *format, const char *name)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_unrestrict();
+	tenancy_exec_sql(psprintf(format, name, name));
+	tenancy_exec_end(&exec);
+}
+
+/*
+ * Make a temporary table of keys, as text, which everybody can read and nobody
+ * else can reach.  For workers.
+ */
+Oid
+tenancy_rows_create_keys(const char *name, int ncolumns)
+{
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	for (int i = 1; i <= ncolumns; i++)
+		appendStringInfo(&columns, "%sk%d pg_catalog.text", i > 1 ? ", " : "", i);
+	alter_keys(psprintf("CREATE TEMPORARY TABLE %%s (%s) ON COMMIT DROP; GRANT SELECT ON pg_temp.%%s TO PUBLIC",
+						columns.data), name);
+	return get_relname_relid(name, LookupExplicitNamespace("pg_temp", false));
+}
+
+/* Tell the planner how many there are. */
+void
+tenancy_rows_analyze_keys(const char *name)
+{
+	alter_keys("ANALYZE pg_temp.%s", name);
+}
+
+void
+tenancy_rows_drop_keys(const char *name)
+{
+	alter_keys("DROP TABLE pg_temp.%s", name);
+}
+
+/* The keys of such a table, each once, as k with columns of the types that a table has. */
+char *
+tenancy_rows_keys_of(const char *name, Oid table, List *columns)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, columns)
+	{
+		int			n = foreach_current_index(lc) + 1;
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		get_atttypetypmodcoll(table, get_attnum(table, lfirst(lc)), &type, &typmod, &collation);
+		appendStringInfo(&sql, "%s k%d::%s AS k%d", n > 1 ? "," : "(SELECT DISTINCT", n,
+						 format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY), n);
+	}
+	appendStringInfo(&sql, " FROM pg_temp.%s) k", name);
+	return sql.data;
 }
 
 /*

@@ -242,7 +242,6 @@ foreach my $to ('schema', 'shared')
 # ---------------------------------------------------------------------------
 # Refused, before anything is changed
 # ---------------------------------------------------------------------------
-is(sqlstate($node, $db, undef, q{CALL tenancy.move_tenant('acme', 'database', online => true)}), '0A000', 'not to a database');
 is(sqlstate($node, $db, undef, q{CALL tenancy.move_tenant('acme', 'schema', NULL)}), '22004', 'online is a boolean');
 $node->safe_psql($db, q{
 	SET ROLE shop_owner;
