@@ -16,6 +16,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_language.h"
 #include "clone_body.h"
 #include "lib/stringinfo.h"

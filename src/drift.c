@@ -178,7 +178,13 @@ read_schemas(const char *condition)
 	nrows = tenancy_exec_format("SELECT tenant_id, tenant, module, level, model_level, namespace, schema_name,"
 								" main_namespace, main_schema, model, model_schema,"
 								" (SELECT m.model_schema FROM tenancy.module m WHERE m.position OPERATOR(pg_catalog.=) 1),"
-								" position, tenancy.drift_schema_privileges(namespace, tenant_id, 'copy')"
+								" position, tenancy.drift_schema_privileges(namespace, tenant_id, 'copy'),"
+								" (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(m.model_schema), ', ' ORDER BY m.position) FROM tenancy.module m"
+								"  WHERE EXISTS (SELECT FROM pg_catalog.pg_namespace n"
+								"   JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+								"    AND d.refobjid OPERATOR(pg_catalog.=) n.oid"
+								"   JOIN pg_catalog.pg_depend e ON e.classid OPERATOR(pg_catalog.=) d.classid AND e.objid OPERATOR(pg_catalog.=) d.objid"
+								"    AND e.deptype OPERATOR(pg_catalog.=) 'e' WHERE n.nspname OPERATOR(pg_catalog.=) m.model_schema))"
 								" FROM tenancy.drift_copy WHERE tenant_id OPERATOR(pg_catalog.=) ANY (ARRAY("
 								"SELECT t.id FROM tenancy.tenant t WHERE t.mode OPERATOR(pg_catalog.=) 'schema'"
 								" AND t.status OPERATOR(pg_catalog.<>) 'dropping' AND %s)) ORDER BY tenant, position",
@@ -205,6 +211,7 @@ read_schemas(const char *condition)
 		copy->model.main_schema = tenancy_drift_column(i, 12);
 		copy->schema.position = atoi(tenancy_drift_column(i, 13));
 		copy->schema.privileges = tenancy_drift_column(i, 14);
+		copy->place.homes = tenancy_drift_column(i, 15);
 		copies = lappend(copies, copy);
 	}
 	MemoryContextSwitchTo(old);

@@ -123,8 +123,9 @@ tenancy_drift_describe(const TenancyPlace *place)
 	MemoryContext old;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(),
-					   psprintf("%s, %s, pg_temp", quote_identifier(place->schema),
-								quote_identifier(place->main_schema)));
+					   psprintf("%s, %s, %s%spg_temp", quote_identifier(place->schema),
+								quote_identifier(place->main_schema),
+								place->homes ? place->homes : "", place->homes ? ", " : ""));
 	nrows = tenancy_exec_format("SELECT whole, pg_catalog.replace(pg_catalog.replace(object, %s, ''), %s, '') COLLATE pg_catalog.\"C\","
 								" properties, settings FROM tenancy.drift_objects(%u, %s, '%s') ORDER BY 2",
 								prefix_of(place->schema), prefix_of(place->main_schema), place->namespace,

@@ -12,7 +12,9 @@
 
 /*
  * A schema, the main module's that belongs with it (or itself again), and from
- * which side it is looked at: see drift.sql.
+ * which side it is looked at: see drift.sql.  Objects of extensions that are in a
+ * model schema are there for its copies as well, and named without a schema in both;
+ * not so the model's own, which the copy's hide.
  */
 typedef struct TenancyPlace
 {
@@ -20,6 +22,7 @@ typedef struct TenancyPlace
 	const char *schema;
 	const char *main_schema;
 	const char *tenant_id;		/* of a copy in a schema; else NULL */
+	const char *homes;			/* likewise: models that extensions have objects in, quoted; or NULL */
 	const char *side;
 } TenancyPlace;
 

@@ -1,0 +1,195 @@
+# The copy of a model is the model: pg_dump's words about it, with the schema's name
+# replaced, are the same, line by line, for models with all that a copy can have.
+#
+# TAP and not regress, because pg_dump is asked, in other databases, too.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Tenancy;
+use Test::More;
+
+my $node = new_cluster('exact', 'allow_in_place_tablespaces = on');
+
+$node->safe_psql('postgres', $_) for 'CREATE ROLE model_owner NOLOGIN', 'CREATE ROLE app_group NOLOGIN', 'CREATE ROLE app_member LOGIN IN ROLE app_group',
+	'CREATE ROLE reader LOGIN', q{CREATE TABLESPACE elsewhere LOCATION ''}, 'GRANT CREATE ON TABLESPACE elsewhere TO model_owner',
+	'CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler';
+
+# What pg_dump says of a schema, with another name in its place, in lines: without what makes
+# its tables a tenant's, and the privileges on these relations.
+sub definition
+{
+	my ($database, $schema, $name, @withheld) = @_;
+	my ($out, $err) = run_command([ 'pg_dump', '--schema-only', '-n', $schema, '-d', $node->connstr($database) ]);
+	my @lines = grep { !/^(--|SET (?!default_)|SELECT pg_catalog\.set_config|\\(un)?restrict|$)/ } split /\n/, $out;
+	my $withheld = join '|', map { quotemeta } @withheld;
+
+	is($err, '', "pg_dump of $schema in $database");
+	s/\Q$schema\E\./$name./g, s/SCHEMA \Q$schema\E( |;|$)/SCHEMA $name$1/g for @lines;
+	for my $path ($schema, $name)
+	{
+		my $bare = $path =~ s/^"(.*)"$/$1/r =~ s/""/"/gr;
+
+		s/^(\s*SET search_path TO .*)'\Q$bare\E'/$1'the model'/ for @lines;
+	}
+	@lines = grep { !/^CREATE POLICY tenant_(isolation|access) ON|^ALTER TABLE (ONLY )?.+ (ENABLE|FORCE) ROW LEVEL SECURITY;$/ } @lines;
+	@lines = grep { !/^(GRANT|REVOKE) .* ON TABLE \Q$name\E\.($withheld) / } @lines if @withheld;
+	return [ sort @lines ];
+}
+
+# What differs, for people to read.
+sub differences
+{
+	my ($have, $want) = @_;
+	my (%count, @differences);
+
+	$count{$_}++ for @$have;
+	$count{$_}-- for @$want;
+	@differences = map { ($count{$_} > 0 ? '+ ' : '- ') . $_ } grep { $count{$_} } sort keys %count;
+	$#differences = 39 if @differences > 40;
+	return join("\n", @differences);
+}
+
+# What there is of each kind, for a note.
+sub kinds
+{
+	my ($database, $schema) = @_;
+
+	return $node->safe_psql($database, qq{SELECT string_agg(n || ' ' || type, ', ' ORDER BY n DESC, type) FROM (SELECT i.type, count(*) AS n
+		FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) i WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '$schema'::regnamespace GROUP BY 1) k});
+}
+
+# Model and copies, all of them.
+sub prove
+{
+	my ($database, $schema, $slug, $local, @withheld) = @_;
+	my $copy = qq{"tenant_$slug"};
+
+	note(kinds($database, $schema));
+	$node->safe_psql($database, qq{SELECT tenancy.create_tenant('$slug', 'schema')});
+	my $model = definition($database, $schema, $schema, @withheld);
+	cmp_ok(scalar(@$model), '>', 200, 'the model has ' . @$model . ' lines');
+	is(differences(definition($database, $copy, $schema, @withheld), $model), '', 'the copy in a schema is the model');
+	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
+	$node->safe_psql($database, "COMMENT ON SCHEMA $copy IS 'changed'; CREATE TABLE $copy.added (a int)");
+	like(differences(definition($database, $copy, $schema, @withheld), $model), qr/^\+ CREATE TABLE .*\.added \($/m, '... which would notice a difference');
+	like($node->safe_psql($database, 'SELECT object, difference FROM tenancy.drift()'), qr/^table added\|extra$/m, '... and so would drift()');
+	$node->safe_psql($database, "COMMENT ON SCHEMA $copy IS NULL; DROP TABLE $copy.added");
+	is($node->safe_psql($database, q{WITH model AS (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = (SELECT oid FROM pg_namespace WHERE quote_ident(nspname) = '} . $schema . q{')
+			AND classid <> 'pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = pg_depend.classid AND e.objid = pg_depend.objid AND e.deptype = 'e')),
+		copy AS (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = '} . $copy . q{'::regnamespace)
+		SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ') FROM copy c JOIN pg_depend d ON d.classid = c.classid AND d.objid = c.objid
+		JOIN model m ON d.refclassid = m.classid AND d.refobjid = m.objid}), '', 'nothing in it refers to the model');
+	$node->safe_psql($database, qq{SELECT tenancy.rename_tenant('$slug', 'renamed-$slug')});
+	is(differences(definition($database, qq{"tenant_renamed-$slug"}, $schema, @withheld), $model), '', 'renamed, it is the model as before');
+	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
+
+	# What cannot be in databases goes first.
+	$node->safe_psql($database, $_) for "SELECT tenancy.drop_tenant('renamed-$slug', true)", $local, "SELECT tenancy.create_tenant('d$slug', 'database')";
+	is(differences([ grep { $_ ne "GRANT USAGE ON SCHEMA $schema TO PUBLIC;" } @{ definition("tenant_d$slug", $schema, $schema) } ], definition($database, $schema, $schema)),
+		'', 'the copy in a database is the model, privileges included');
+	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
+	$node->safe_psql($database, "SELECT tenancy.drop_tenant('d$slug', true)");
+	return;
+}
+
+# ---------------------------------------------------------------------------
+# Every kind of object
+# ---------------------------------------------------------------------------
+$node->safe_psql('postgres', 'CREATE DATABASE torture');
+$node->safe_psql('torture', 'CREATE EXTENSION tenancy');
+$node->safe_psql('torture', q{CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler});
+$node->command_ok([ 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('torture'), '-f', "$FindBin::RealBin/torture.sql" ], 'torture.sql');
+$node->safe_psql('torture', q{SELECT tenancy.add_reference_table('ref.plan'), tenancy.create_module('main', 'Model "1'), tenancy.grant_access('app'), tenancy.grant_access('app_group')});
+prove('torture', '"Model ""1"', 'a-b', 'DROP TABLE "Model ""1".heaped', '"mat view"', 'mat_empty', 'of_mat');
+
+# ---------------------------------------------------------------------------
+# Extensions in the model schema: what is theirs stays, and is pointed at
+# ---------------------------------------------------------------------------
+$node->safe_psql('postgres', 'CREATE DATABASE contrib');
+$node->safe_psql('contrib', 'CREATE EXTENSION tenancy; CREATE SCHEMA contrib AUTHORIZATION model_owner');
+
+# All that can be installed into a schema
+my (@installed, @not);
+
+for my $name (split /\n/, $node->safe_psql('contrib', q{SELECT name FROM pg_available_extensions WHERE name NOT IN ('tenancy', 'plpgsql', 'pgtap') AND installed_version IS NULL ORDER BY name}))
+{
+	my $state = sqlstate($node, 'contrib', undef, qq{CREATE EXTENSION IF NOT EXISTS "$name" SCHEMA contrib CASCADE});
+
+	push @{ $state eq '00000' ? \@installed : \@not }, $name;
+}
+note('installed: ' . join(' ', @installed));
+note('cannot be installed into a schema: ' . join(' ', @not));
+my %installed = map { $_ => 1 } @installed;
+my @wanted = qw(bloom btree_gin btree_gist citext cube dict_int earthdistance fuzzystrmatch hstore intarray isn lo ltree moddatetime pg_trgm pgcrypto seg tablefunc tsm_system_rows unaccent uuid-ossp xml2);
+SKIP:
+{
+	skip('not all of contrib is there', 1) if grep { !$installed{$_} } @wanted;
+	$node->safe_psql('contrib', q{
+		GRANT USAGE ON SCHEMA contrib TO app;
+		SET search_path = contrib;
+		SET ROLE model_owner;
+		CREATE DOMAIN email AS citext CHECK (value ~ '@');
+		CREATE TABLE used (
+			id uuid PRIMARY KEY DEFAULT uuid_generate_v4(), other uuid DEFAULT gen_random_uuid(), mail email UNIQUE, name citext COLLATE "C" NOT NULL DEFAULT 'Nobody'::citext,
+			attributes hstore DEFAULT 'a=>1', path ltree, pattern lquery, point cube DEFAULT '(1,2)', place earth, span seg, book isbn13 UNIQUE, series issn, image lo,
+			tags int[], more citext[], secret text DEFAULT encode(digest('x', 'sha256'), 'hex'), searched tsvector,
+			tag_sum int GENERATED ALWAYS AS (icount(tags)) STORED,
+			CHECK (path ~ 'a.*'::lquery), CHECK (attributes ? 'a'), CHECK (similarity(name::text, 'x') < 1),
+			EXCLUDE USING gist (tag_sum WITH =, point WITH &&), EXCLUDE USING gist (span WITH &&, secret WITH =) WHERE (tag_sum > 0));
+		CREATE INDEX ON used USING gin (attributes);
+		CREATE INDEX ON used USING gist (attributes gist_hstore_ops (siglen = 32));
+		CREATE INDEX ON used USING gin (secret gin_trgm_ops, tag_sum);
+		CREATE INDEX ON used USING gist (secret gist_trgm_ops (siglen = 64));
+		CREATE INDEX ON used USING gist (path gist_ltree_ops (siglen = 100));
+		CREATE INDEX ON used USING gin (tags gin__int_ops);
+		CREATE INDEX ON used USING gist (tags gist__intbig_ops (siglen = 252));
+		CREATE INDEX ON used USING bloom (tag_sum, secret) WITH (length = 80, col1 = 2);
+		CREATE INDEX ON used (mail citext_pattern_ops, book);
+		CREATE INDEX ON used USING hash (book);
+		CREATE INDEX ON used (soundex(secret), levenshtein(secret, 'x'));
+		CREATE STATISTICS used_stat ON (attributes -> 'a'), mail FROM used;
+		CREATE TABLE parted (k citext, v ltree) PARTITION BY LIST (k);
+		CREATE TABLE parted_a PARTITION OF parted FOR VALUES IN ('A', 'b');
+		CREATE TABLE ranged (k isbn13, v seg) PARTITION BY RANGE (k);
+		CREATE TABLE ranged_1 PARTITION OF ranged FOR VALUES FROM ('978-0-393-04002-9') TO ('978-0-393-04003-6');
+		CREATE TRIGGER touched BEFORE UPDATE ON used FOR EACH ROW EXECUTE FUNCTION moddatetime('name');
+		CREATE TRIGGER kept BEFORE UPDATE OR DELETE ON used FOR EACH ROW EXECUTE FUNCTION lo_manage(image);
+		ALTER TRIGGER kept ON used DEPENDS ON EXTENSION lo;
+		ALTER INDEX used_secret_tag_sum_idx DEPENDS ON EXTENSION pg_trgm;
+		CREATE TEXT SEARCH CONFIGURATION plain (COPY = pg_catalog.simple);
+		ALTER TEXT SEARCH CONFIGURATION plain ALTER MAPPING FOR word, asciiword WITH unaccent, intdict, pg_catalog.simple;
+		CREATE TEXT SEARCH DICTIONARY mine (TEMPLATE = contrib.unaccent, RULES = 'unaccent');
+		CREATE FUNCTION find(c citext DEFAULT 'x'::citext, OUT h hstore) RETURNS hstore LANGUAGE sql STABLE RETURN (SELECT u.attributes || hstore('b', '2') FROM used u WHERE u.name = c LIMIT 1);
+		CREATE FUNCTION old_find(c citext) RETURNS SETOF contrib.used LANGUAGE sql AS 'SELECT * FROM contrib.used u WHERE u.name = c::contrib.citext';
+		ALTER FUNCTION find(citext) DEPENDS ON EXTENSION hstore;
+		CREATE AGGREGATE joined (hstore) (SFUNC = hs_concat, STYPE = hstore, INITCOND = '');
+		CREATE TYPE couple AS (c citext, h hstore[]);
+		CREATE TYPE pathrange AS RANGE (subtype = ltree);
+		CREATE OPERATOR ~~~ (FUNCTION = hs_contains, LEFTARG = hstore, RIGHTARG = hstore, RESTRICT = contsel, JOIN = contjoinsel);
+		CREATE VIEW sampled AS SELECT u.*, u.attributes -> 'a' AS a, earth_distance(u.place, ll_to_earth(1, 2)) AS d, similarity(u.secret, 'x') AS s, u.path @> 'a.b'::ltree AS below
+			FROM used u TABLESAMPLE system_rows (10) WHERE u.mail = 'X@Y' AND u.path ~ 'a.*'::lquery AND u.tags && '{1}'::int[] AND u.attributes ~~~ 'a=>1'::hstore AND xml_valid('<a/>');
+		CREATE VIEW crossed AS SELECT * FROM crosstab('SELECT 1, 2, 3') AS c (a int, b int);
+		CREATE MATERIALIZED VIEW counted AS SELECT name, count(*) FROM used GROUP BY name;
+		CREATE UNIQUE INDEX ON counted (name);
+		CREATE POLICY own_mail ON used FOR SELECT TO app USING (mail <> 'x@y'::citext);
+		ALTER TABLE used ENABLE ROW LEVEL SECURITY;
+		GRANT SELECT ON used, parted, sampled, crossed, counted TO app;
+		RESET ROLE;
+		CREATE OPERATOR CLASS by_hash FOR TYPE hstore USING hash AS OPERATOR 1 =, FUNCTION 1 hstore_hash(hstore);
+		ALTER OPERATOR CLASS by_hash USING hash OWNER TO model_owner;
+		ALTER OPERATOR FAMILY by_hash USING hash OWNER TO model_owner;
+		SET ROLE model_owner;
+		CREATE INDEX ON used USING hash (attributes by_hash);
+		RESET ROLE;
+		SELECT tenancy.create_module('main', 'contrib'), tenancy.grant_access('app');
+	});
+	prove('contrib', 'contrib', 'c-d', 'SELECT 1', 'counted');
+}
+
+$node->stop;
+done_testing();
