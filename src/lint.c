@@ -529,16 +529,17 @@ static const Lint lints[] =
 		" GROUP BY f.oid, f.proowner HAVING NOT bool_or(f.proowner = c.owner)"},
 
 	{"error", "table_function_owner",
-		"SELECT format('function %s', f.oid::regprocedure), format('Tables of tenants call it (%s, for one), and its owner, %s, which may act for tenants, can replace it by code that runs for other tenants and for administrators.', min(s.name), r.name),"
+		"SELECT format('function %s', f.oid::regprocedure), format('Tables of tenants call it (%s, for one), and its owner, %s, which may act for tenants, can replace it by code that runs for other tenants and for administrators.', min(s.name), f.name),"
 		" format('ALTER ROUTINE %s OWNER TO %I', f.oid::regprocedure, pg_get_userbyid(min(s.owner)))"
-		" FROM (SELECT t.tgfoid AS function, t.tgrelid AS relation FROM pg_trigger t WHERE NOT t.tgisinternal"
-		"  UNION SELECT d.refobjid, coalesce(x.adrelid, k.conrelid, i.indrelid) FROM pg_depend d"
+		" FROM (WITH own AS MATERIALIZED (SELECT p.oid, r.name FROM pg_proc p JOIN access_role r ON r.role = p.proowner)"
+		"  SELECT o.oid, o.name, t.tgrelid AS relation FROM own o JOIN pg_trigger t ON t.tgfoid = o.oid WHERE NOT t.tgisinternal"
+		"  UNION SELECT o.oid, o.name, coalesce(x.adrelid, k.conrelid, i.indrelid)"
+		"  FROM own o JOIN pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = o.oid"
 		"  LEFT JOIN pg_attrdef x ON d.classid = 'pg_attrdef'::regclass AND x.oid = d.objid"
 		"  LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
-		"  LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid"
-		"  WHERE d.refclassid = 'pg_proc'::regclass) c"
-		" JOIN pg_proc f ON f.oid = c.function JOIN access_role r ON r.role = f.proowner JOIN subject s ON s.relation = c.relation"
-		" GROUP BY f.oid, r.name"},
+		"  LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid) f"
+		" JOIN subject s ON s.relation = f.relation"
+		" GROUP BY f.oid, f.name"},
 
 	{"error", "context_function_changed",
 		"SELECT format('function %s', f.oid::regprocedure), 'The function on which all policies rest has another owner, who can replace it.',"

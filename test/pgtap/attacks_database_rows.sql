@@ -3,5 +3,5 @@
 --
 \set attacker database
 \set victim planted
-\set tests 219
+\set tests 268
 \ir lib/attacks.sql

@@ -3,5 +3,5 @@
 --
 \set attacker schema
 \set victim shared
-\set tests 218
+\set tests 267
 \ir lib/attacks.sql

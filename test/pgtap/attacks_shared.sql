@@ -3,5 +3,5 @@
 --
 \set attacker shared
 \set victim shared
-\set tests 222
+\set tests 271
 \ir lib/attacks.sql

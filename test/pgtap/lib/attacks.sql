@@ -92,6 +92,12 @@ BEGIN
 	RETURN plan;
 END $$;
 CREATE OPERATOR t.=== (LEFTARG = text, RIGHTARG = integer, FUNCTION = t.shout_eq);
+-- operators whose selectivity is estimated by asking them about the values in statistics
+CREATE FUNCTION t.shout_both(a text, b text) RETURNS boolean
+LANGUAGE plpgsql COST 0.0001 AS 'BEGIN RETURN t.shout(a) AND t.shout(b); END';
+CREATE OPERATOR t.~== (LEFTARG = text, RIGHTARG = text, FUNCTION = t.shout_both, RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR t.~<< (LEFTARG = text, RIGHTARG = text, FUNCTION = t.shout_both, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+CREATE OPERATOR t.~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = t.shout_both, RESTRICT = matchingsel, JOIN = matchingjoinsel);
 -- all that the victim has where it does not belong
 CREATE FUNCTION t.planted_rows() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = shop, pg_temp AS $$
@@ -225,6 +231,17 @@ SELECT throws_ok($$SELECT t.shout('Gavin')$$, 'XX999', NULL, 'the condition does
 -- statistics
 SELECT is_empty($$SELECT * FROM pg_stats WHERE tablename IN ('customers', 'orders', 'notes', 'assets', 'messages')$$, 'statistics hold values of all tenants, and are shown to nobody');
 SELECT throws_ok('SELECT * FROM pg_statistic', '42501', NULL, 'in no form');
+
+-- nor are they given to operators, while a query is planned
+SELECT ok(t.state(pg_temp.there(format('EXPLAIN SELECT FROM %s WHERE %s OPERATOR(t.%s) ''x''', rel, col, op))) IN ('00000', 'TN003'), format('a plan by %s of %s', op, rel))
+FROM unnest(ARRAY['~==', '~<<', '~~~']) AS op,
+	(VALUES ('THERE.customers', 'name'), ('THERE.customers', 'email'), ('THERE.notes', 'note'), ('THERE.events', 'what'), ('THERE.events_2025', 'what'),
+		('THERE.events_2026', 'what'), ('THERE.events_2026_rest', 'what'), ('THERE.assets', 'label'), ('ONLY THERE.assets', 'label'), ('THERE.vehicles', 'label'), ('THERE.messages', 'body'),
+		('THERE.barrier', 'name'), ('THERE.totals', 'name'), ('THERE.my_customers', 'name'), ('(SELECT name FROM THERE.customers UNION ALL SELECT what FROM THERE.events) u', 'name')) AS r (rel, col);
+SELECT ok(t.state(pg_temp.there(format('EXPLAIN SELECT FROM THERE.customers a JOIN THERE.events b ON a.name OPERATOR(t.%s) b.what', op))) IN ('00000', 'TN003'), format('a plan of a join by %s', op))
+FROM unnest(ARRAY['~==', '~<<', '~~~']) AS op;
+-- control: for somebody whom row security does not bind, they are
+SELECT throws_ok(format('SELECT t.admin(%L)', pg_temp.there('EXPLAIN SELECT FROM THERE.events WHERE what OPERATOR(t.~<<) ''x''')), 'XX999', NULL, 'a superuser''s plan tells what is in them');
 
 -- row security cannot be asked to go
 SET LOCAL row_security = off;
