@@ -111,7 +111,9 @@ SELECT public.prove('ALTER POLICY tenant_isolation ON tenant_sam.item USING (ten
 SELECT public.prove('ALTER POLICY tenant_isolation ON tenant_sam.item USING (id > 0)');
 SELECT public.prove('ALTER POLICY tenant_isolation ON tenant_sam.item WITH CHECK (true)');
 SELECT public.prove('DROP POLICY tenant_isolation ON regress_shop.note; CREATE POLICY tenant_isolation ON regress_shop.note USING (tenant_id = tenancy.policy_tenant_id())');
-SELECT public.prove('CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER TABLE regress_shop.event_2 OWNER TO regress_owner',
+-- one that comes later has its policies at once, unless somebody has kept the event trigger from it
+SELECT public.prove('CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER TABLE regress_shop.event_2 OWNER TO regress_owner', 'DROP TABLE regress_shop.event_2');
+SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE; CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER EVENT TRIGGER tenancy_protect ENABLE; ALTER TABLE regress_shop.event_2 OWNER TO regress_owner',
 	'DROP TABLE regress_shop.event_2');
 CREATE FOREIGN DATA WRAPPER regress_fdw;
 CREATE SERVER regress_server FOREIGN DATA WRAPPER regress_fdw;

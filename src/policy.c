@@ -17,7 +17,8 @@
  * What is protected is a tree: a table with all its partitions or inheritance
  * children, each of which can be named in a query, in which case its own
  * policies count and not those of its parents.  tenancy.protected_table has a
- * row for the root.
+ * row for the root.  An event trigger gives the policies to what joins the tree
+ * later, by the statement that makes it a partition or child.
  *
  * Invariants:
  *
@@ -75,6 +76,7 @@
 #include "catalog/pg_shdepend.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "compat.h"
@@ -85,6 +87,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
 #include "nodes/primnodes.h"
 #include "nodes/supportnodes.h"
@@ -104,6 +107,7 @@
 
 PG_FUNCTION_INFO_V1(tenancy_policy_protect_table);
 PG_FUNCTION_INFO_V1(tenancy_policy_protect_module);
+PG_FUNCTION_INFO_V1(tenancy_policy_protect_children);
 PG_FUNCTION_INFO_V1(tenancy_policy_unprotect_table);
 PG_FUNCTION_INFO_V1(tenancy_policy_is_protected);
 PG_FUNCTION_INFO_V1(tenancy_policy_allow);
@@ -1986,6 +1990,104 @@ tenancy_policy_protect_module(PG_FUNCTION_ARGS)
 						start, &reported);
 	}
 	return (Datum) 0;
+}
+
+
+/* ----------------------------------------------------------------
+ * What joins a tree later
+ * ----------------------------------------------------------------
+ */
+
+/* The names of tables that a command has made partitions or children of others. */
+static List *
+joining_names(Node *stmt)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (IsA(stmt, CreateStmt) && ((CreateStmt *) stmt)->inhRelations != NIL)
+		return list_make1(((CreateStmt *) stmt)->relation);
+	if (!IsA(stmt, AlterTableStmt))
+		return NIL;
+	foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddInherit)
+			names = lappend(names, ((AlterTableStmt *) stmt)->relation);
+		else if (cmd->subtype == AT_AttachPartition)
+			names = lappend(names, castNode(PartitionCmd, cmd->def)->name);
+	}
+	return names;
+}
+
+/* The tenant column of the protected table above this one, or NULL. */
+static char *
+column_above(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, parents_of(relid))
+	{
+		char	   *column = registered_column(lfirst_oid(lc));
+
+		if (column == NULL)
+			column = column_above(lfirst_oid(lc));
+		if (column != NULL)
+			return column;
+	}
+	return NULL;
+}
+
+/*
+ * Give a table its policies, as its owner, who may be the DBA still that created
+ * it.  Another role may not be allowed to; check_isolation() tells of such a table,
+ * and of foreign ones, which have no row security.
+ */
+static void
+protect_joining(Oid relid, const char *column, Restriction *restriction)
+{
+	Protection	protection = {0};
+	Oid			owner = table_owner(relid);
+	TenancyExec exec;
+
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE || is_protected(relid, column) ||
+		(owner != table_owner(root_of(relid)) && !superuser_arg(owner)))
+		return;
+	protection.relid = relid;
+	protection.column = column;
+	begin_as_owner(&exec, owner);
+	add_row_security(&protection, relid);
+	tenancy_exec_end(&exec);
+	(void) restrict_table(relid, restriction);
+}
+
+/* The event trigger's function.  What we do ourselves is complete without it. */
+Datum
+tenancy_policy_protect_children(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called by event trigger manager")));
+	if (InSecurityRestrictedOperation())
+		PG_RETURN_NULL();
+	foreach(lc, joining_names(((EventTriggerData *) fcinfo->context)->parsetree))
+	{
+		Oid			relid = RangeVarGetRelid(lfirst(lc), NoLock, true);
+		char	   *column = OidIsValid(relid) ? column_above(relid) : NULL;
+		Restriction restriction;
+		ListCell   *lc_table;
+
+		if (column == NULL)
+			continue;
+		init_restriction(&restriction, access_roles());
+		foreach(lc_table, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+			protect_joining(lfirst_oid(lc_table), column, &restriction);
+	}
+	PG_RETURN_NULL();
 }
 
 

@@ -15,6 +15,16 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tenancy.protect_module(text, name) IS
 'Protects all tables of a module; returns those for which there was something to do';
 
+/* Whatever becomes a partition or child of a protected table has its policies at once. */
+CREATE FUNCTION tenancy.protect_children()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'tenancy_policy_protect_children'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tenancy.protect_children() IS
+'Event trigger: protects what becomes a partition or inheritance child of a protected table';
+CREATE EVENT TRIGGER tenancy_protect ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+	EXECUTE FUNCTION tenancy.protect_children();
+
 CREATE FUNCTION tenancy.unprotect_table(rel regclass)
 RETURNS void
 AS 'MODULE_PATHNAME', 'tenancy_policy_unprotect_table'
@@ -92,7 +102,7 @@ COMMENT ON COLUMN tenancy.protected_tables.row_security IS 'Whether row security
 COMMENT ON COLUMN tenancy.protected_tables.policies_intact IS 'Whether all of them are protected as they should be; if not, call protect_table() again';
 
 REVOKE ALL ON FUNCTION tenancy.protect_table(regclass, name, boolean, text),
-	tenancy.protect_module(text, name), tenancy.unprotect_table(regclass),
+	tenancy.protect_module(text, name), tenancy.protect_children(), tenancy.unprotect_table(regclass),
 	tenancy.is_protected(regclass), tenancy.policy_allow(oid), tenancy.policy_allow_support(internal)
 	FROM PUBLIC;
 

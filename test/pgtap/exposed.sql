@@ -28,7 +28,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'move_tenant(text,tenancy.isolation_mode,boolean)', 'add_reference_table(regclass)', 'remove_reference_table(regclass)',
 	'sync_reference_tables()']), 'administrator';
 -- Called by the server, triggers or our own workers, by nobody else
-INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'policy_support(internal)', 'policy_allow_support(internal)',
+INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'protect_children()', 'policy_support(internal)', 'policy_allow_support(internal)',
 	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'import_changes(jsonb,text,uuid)', 'import_database(jsonb,text,uuid,text)', 'refresh_copies(uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'move_write(jsonb,text,text,xid8)', 'keep_migration()', 'move_note()']), 'internal';
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
@@ -66,6 +66,7 @@ SELECT * FROM no_plan();
 
 SELECT is_empty('SELECT object FROM t.objects EXCEPT SELECT object FROM t.classified', 'each object of the schema is classified');
 SELECT is_empty($$SELECT object FROM t.classified EXCEPT SELECT object FROM t.objects$$, 'and each that is classified is there');
+SELECT is_empty($$SELECT c.relname FROM pg_class c JOIN t.objects ON relation = c.oid WHERE c.relkind = 'r' AND NOT c.relrowsecurity AND c.relname <> 'tenant'$$, 'each table keeps out even those who read or write all data');
 
 -- ---------------------------------------------------------------------------
 -- One tenant: what is not for its role is refused, in any form

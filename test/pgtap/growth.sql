@@ -11,7 +11,7 @@ SET client_min_messages = warning;
 
 \connect - :admin
 SET client_min_messages = warning;
-SELECT plan(144);
+SELECT plan(174);
 
 -- What app sees of hooli's rows, in the context of acme.
 CREATE FUNCTION t.seen(name text) RETURNS text
@@ -34,6 +34,52 @@ LANGUAGE sql AS $$SELECT policies_intact AND row_security FROM tenancy.protected
 
 SELECT is((SELECT count(*) FROM tenancy.protected_tables WHERE policies_intact AND row_security), 6::bigint, 'all of the model is protected');
 SELECT is(t.seen('shop.events'), '0', 'control: nothing to be seen');
+
+-- ---------------------------------------------------------------------------
+-- What becomes a partition or child later has the policies by the same statement
+-- ---------------------------------------------------------------------------
+CREATE FUNCTION t.joined(name text, root text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN NEXT is(t.seen('shop.' || name), '0', name || ': nothing of others is to be seen');
+	RETURN NEXT ok(t.intact(root), name || ': its tree is protected');
+	RETURN NEXT ok(NOT has_table_privilege('app', 'shop.' || name, 'TRUNCATE'), name || ': with the privileges that are too many');
+END $$;
+SET ROLE shop_owner;
+CREATE TABLE shop.later_1 PARTITION OF shop.events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01');
+CREATE TABLE shop.later_2 PARTITION OF shop.events_2026 FOR VALUES IN ('later');
+CREATE TABLE shop.later_3 (tenant_id uuid NOT NULL, day date NOT NULL, what text NOT NULL);
+CREATE TABLE shop.later_4 (tenant_id uuid NOT NULL, day date NOT NULL, what text NOT NULL) PARTITION BY LIST (what);
+CREATE TABLE shop.later_5 PARTITION OF shop.later_4 DEFAULT;
+CREATE TABLE shop.later_6 (masts integer) INHERITS (shop.assets);
+CREATE TABLE shop.later_7 (tenant_id uuid NOT NULL, label text NOT NULL);
+RESET ROLE;
+INSERT INTO shop.later_1 VALUES (:'hooli', '2030-01-01', 'hooli later');
+INSERT INTO shop.later_2 VALUES (:'hooli', '2026-01-01', 'later');
+INSERT INTO shop.later_3 VALUES (:'hooli', '2031-01-01', 'hooli later');
+INSERT INTO shop.later_4 VALUES (:'hooli', '2032-01-01', 'hooli later');
+INSERT INTO shop.later_6 VALUES (:'hooli', 'hooli later');
+INSERT INTO shop.later_7 VALUES (:'hooli', 'hooli later');
+SELECT is(t.seen('shop.later_5'), '1', 'control: a table that is nobody''s partition');
+SELECT is(t.seen('shop.later_7'), '1', 'control: or child');
+-- as its owner, and as a superuser
+SET ROLE shop_owner;
+ALTER TABLE shop.events ATTACH PARTITION shop.later_3 FOR VALUES FROM ('2031-01-01') TO ('2032-01-01');
+RESET ROLE;
+ALTER TABLE shop.events ATTACH PARTITION shop.later_4 FOR VALUES FROM ('2032-01-01') TO ('2033-01-01');
+ALTER TABLE shop.later_7 INHERIT shop.assets;
+SELECT t.joined(name, root) FROM (VALUES ('later_1', 'events'), ('later_2', 'events'), ('later_3', 'events'), ('later_4', 'events'), ('later_5', 'events'),
+	('later_6', 'assets'), ('later_7', 'assets')) j (name, root);
+CREATE TABLE shop.later_8 PARTITION OF shop.events FOR VALUES FROM ('2033-01-01') TO ('2034-01-01');
+GRANT SELECT ON shop.later_8 TO app;
+INSERT INTO shop.later_8 VALUES (:'hooli', '2033-01-01', 'hooli later');
+SELECT t.joined('later_8', 'events');
+SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'shop.later_8'::regclass), current_user::text, 'one of a superuser''s stays his');
+SELECT is(t.seen('shop.events'), '0', 'nothing is to be seen by the parent''s name');
+SELECT is(t.state('CREATE TABLE t.unrelated (tenant_id uuid); CREATE TABLE t.child () INHERITS (t.unrelated); ALTER TABLE t.unrelated ADD a integer; DROP TABLE t.unrelated CASCADE'), '00000', 'other tables are nobody''s business');
+SELECT throws_ok('SELECT tenancy.protect_children()', NULL, NULL, 'the event trigger''s function is for nothing else');
+DROP TABLE shop.later_1, shop.later_2, shop.later_3, shop.later_4, shop.later_6, shop.later_7, shop.later_8;
+-- without it, what is attached is open until it is protected
+ALTER EVENT TRIGGER tenancy_protect DISABLE;
 
 -- ---------------------------------------------------------------------------
 -- A partition that comes later
