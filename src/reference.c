@@ -419,7 +419,7 @@ export_table(Oid relid, const char *columns, const char *directory)
 void
 tenancy_reference_export_main(const char *argument)
 {
-	char	   *definitions = strchr(argument, '\n') + 1;
+	const char *definitions = strchr(argument, '\n') + 1;
 	char	   *directory = pnstrdup(argument, definitions - argument - 1);
 	List	   *tables = read_tables(definitions);
 	ListCell   *lc;

@@ -904,7 +904,7 @@ void
 tenancy_reference_apply_main(const char *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char	   *definitions = strchr(argument, '\n') + 1;
+	const char *definitions = strchr(argument, '\n') + 1;
 	char	   *rest;
 	int			lock_timeout = strtol(argument, &rest, 10);
 	char	   *directory = pnstrdup(rest + 1, definitions - rest - 2);
