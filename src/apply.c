@@ -87,9 +87,77 @@ running_callback(void *arg)
 			   running->statement->line, shown, sql, shown < len ? "..." : "");
 }
 
+/*
+ * Why a migration must not look for names in a schema: what is wrong with it, or
+ * NULL.  Migrations name things without their schema, and run with the rights of
+ * the model's owner.  Where those who act for tenants can put a function or
+ * operator on the path, one that fits the types better than PostgreSQL's own, a
+ * migration would run it.  In a tenant's database, they are those who may connect.
+ */
+static char *
+find_distrust(Oid owner, const char *schema)
+{
+	TenancyTenant home;
+
+	return tenancy_exec_text_as(tenancy_registry_owner(),
+								"WITH actor (oid, rolname) AS (SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r"
+								"  WHERE NOT r.rolsuper AND NOT pg_catalog.pg_has_role(r.oid, %u, 'MEMBER') AND %s),"
+								" place (oid, nspname, nspacl) AS (SELECT n.oid, n.nspname, n.nspacl"
+								"  FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) %s)"
+								" SELECT pg_catalog.format('PUBLIC may create objects in schema %%I.', p.nspname)"
+								" FROM place p, pg_catalog.aclexplode(p.nspacl) a"
+								" WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE' AND a.grantee OPERATOR(pg_catalog.=) 0"
+								" UNION ALL SELECT pg_catalog.format('Role %%I may create objects in schema %%I.', r.rolname, p.nspname)"
+								" FROM place p, actor r WHERE pg_catalog.has_schema_privilege(r.oid, p.oid, 'CREATE')"
+								" UNION ALL SELECT pg_catalog.format('Function %%s in schema %%I belongs to role %%I.', f.proname, p.nspname, r.rolname)"
+								" FROM place p JOIN pg_catalog.pg_proc f ON f.pronamespace OPERATOR(pg_catalog.=) p.oid"
+								" JOIN actor r ON r.oid OPERATOR(pg_catalog.=) f.proowner"
+								" UNION ALL SELECT pg_catalog.format('Operator %%s in schema %%I belongs to role %%I.', o.oprname, p.nspname, r.rolname)"
+								" FROM place p JOIN pg_catalog.pg_operator o ON o.oprnamespace OPERATOR(pg_catalog.=) p.oid"
+								" JOIN actor r ON r.oid OPERATOR(pg_catalog.=) o.oprowner"
+								" LIMIT 1", owner,
+								tenancy_registry_home(&home) ?
+								"pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT')" :
+								"r.oid OPERATOR(pg_catalog.=) ANY (SELECT a.role FROM tenancy.access a)",
+								quote_literal_cstr(schema));
+}
+
+/*
+ * What follows the modules' schemas on the path of a migration, each with a comma
+ * behind it: what tenancy.search_path has, less what cannot be trusted, of which
+ * the caller may be told.
+ */
+char *
+tenancy_apply_following(const TenancyModule *module, bool warn)
+{
+	Oid			owner = tenancy_registry_module_owner(module);
+	char	   *raw = pstrdup(GetConfigOptionResetString("tenancy.search_path"));
+	StringInfoData following;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	initStringInfo(&following);
+	(void) SplitIdentifierString(raw, ',', &names);
+	foreach(lc, names)
+	{
+		const char *schema = strcmp(lfirst(lc), "$user") == 0 ? GetUserNameFromId(owner, false) : lfirst(lc);
+		char	   *distrust = find_distrust(owner, schema);
+
+		if (distrust == NULL)
+			appendStringInfo(&following, "%s, ", quote_identifier(schema));
+		else if (warn)
+			ereport(WARNING,
+					(errmsg("migrations of module \"%s\" do not look for names in schema \"%s\"",
+							module->name, schema),
+					 errdetail("%s They would run with the rights of the model's owner what those who act for tenants put there.", distrust),
+					 errhint("Revoke CREATE on the schema, and drop what they have made there, or have migrations name the schema.")));
+	}
+	return following.data;
+}
+
 /* The path of a migration: the module's schema first, then all else that the tenant sees. */
 char *
-tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module)
+tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module, const char *following)
 {
 	StringInfoData path;
 	const char *first;
@@ -115,72 +183,8 @@ tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module)
 		if (strcmp(lfirst(lc), first) != 0)
 			appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
 	}
-	if (tenancy_guc_search_path[0] != '\0')
-		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
-	appendStringInfoString(&path, "pg_temp");
+	appendStringInfo(&path, "%spg_temp", following);
 	return path.data;
-}
-
-/* The schemas that follow the models' on the path, in a worker, as the text of an array. */
-static char *
-following_schemas(void)
-{
-	char	   *raw = pstrdup(GetConfigOptionResetString("tenancy.search_path"));
-	StringInfoData array;
-	List	   *names;
-	ListCell   *lc;
-
-	initStringInfo(&array);
-	appendStringInfoString(&array, "ARRAY[");
-	if (SplitIdentifierString(raw, ',', &names))
-	{
-		foreach(lc, names)
-			appendStringInfo(&array, "%s%s", foreach_current_index(lc) > 0 ? "," : "", quote_literal_cstr(lfirst(lc)));
-	}
-	appendStringInfoString(&array, "]::pg_catalog.name[]");
-	return array.data;
-}
-
-/*
- * Migrations name things without their schema, and run with the rights of the
- * model's owner.  Where those who act for tenants can put a function or operator
- * on the path, one that fits the types better than PostgreSQL's own, a migration
- * would run it.  In a tenant's database, they are those who may connect.
- */
-void
-tenancy_apply_refuse_planted(const TenancyModule *module)
-{
-	TenancyTenant home;
-	Oid			owner = tenancy_registry_module_owner(module);
-	char	   *flaw;
-
-	flaw = tenancy_exec_text_as(tenancy_registry_owner(),
-								"WITH actor (oid, rolname) AS (SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r"
-								"  WHERE NOT r.rolsuper AND NOT pg_catalog.pg_has_role(r.oid, %u, 'MEMBER') AND %s),"
-								" place (oid, nspname, nspowner, nspacl) AS (SELECT n.oid, n.nspname, n.nspowner, n.nspacl"
-								"  FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) ANY (%s))"
-								" SELECT pg_catalog.format('PUBLIC may create objects in schema %%I.', p.nspname)"
-								" FROM place p, pg_catalog.aclexplode(p.nspacl) a"
-								" WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE' AND a.grantee OPERATOR(pg_catalog.=) 0"
-								" UNION ALL SELECT pg_catalog.format('Role %%I may create objects in schema %%I.', r.rolname, p.nspname)"
-								" FROM place p, actor r WHERE pg_catalog.has_schema_privilege(r.oid, p.oid, 'CREATE')"
-								" UNION ALL SELECT pg_catalog.format('Function %%s in schema %%I belongs to role %%I.', f.proname, p.nspname, r.rolname)"
-								" FROM place p JOIN pg_catalog.pg_proc f ON f.pronamespace OPERATOR(pg_catalog.=) p.oid"
-								" JOIN actor r ON r.oid OPERATOR(pg_catalog.=) f.proowner"
-								" UNION ALL SELECT pg_catalog.format('Operator %%s in schema %%I belongs to role %%I.', o.oprname, p.nspname, r.rolname)"
-								" FROM place p JOIN pg_catalog.pg_operator o ON o.oprnamespace OPERATOR(pg_catalog.=) p.oid"
-								" JOIN actor r ON r.oid OPERATOR(pg_catalog.=) o.oprowner"
-								" LIMIT 1", owner,
-								tenancy_registry_home(&home) ?
-								"pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT')" :
-								"r.oid OPERATOR(pg_catalog.=) ANY (SELECT a.role FROM tenancy.access a)",
-								following_schemas());
-	if (flaw != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migrations of module \"%s\" could run code of those who act for tenants", module->name),
-				 errdetail("%s", flaw),
-				 errhint("Revoke CREATE on the schema, and drop what they have made there, or take the schema out of tenancy.search_path.")));
 }
 
 static void
@@ -590,10 +594,12 @@ lock_model(const char *name, TenancyModule *module)
 static void
 init_model_place(TenancyPlace *place, const TenancyModule *module)
 {
+	TenancyTenant home;
+
 	place->module = module;
 	place->schema = get_namespace_oid(module->model_schema, false);
 	place->owner = tenancy_registry_module_owner(module);
-	place->search_path = tenancy_apply_path(NULL, module);
+	place->search_path = tenancy_apply_path(NULL, module, tenancy_apply_following(module, tenancy_registry_home(&home)));
 	place->tenant = NULL;
 	place->column = tenancy_sibling_column(module);
 	if (superuser_arg(place->owner))
@@ -603,7 +609,6 @@ init_model_place(TenancyPlace *place, const TenancyModule *module)
 				 errdetail("Migrations run with the rights of the schema's owner, and never with a superuser's."),
 				 errhint("Use ALTER SCHEMA %s OWNER TO a role that is no superuser, for its tables as well.",
 						 quote_identifier(module->model_schema))));
-	tenancy_apply_refuse_planted(module);
 }
 
 static void

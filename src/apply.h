@@ -31,8 +31,9 @@ typedef struct TenancyPatience
 	int			undo_to;		/* undo what is above this level; -1: go up */
 } TenancyPatience;
 
-extern char *tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module);
-extern void tenancy_apply_refuse_planted(const TenancyModule *module);
+extern char *tenancy_apply_following(const TenancyModule *module, bool warn);
+extern char *tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module,
+								const char *following);
 extern void tenancy_apply_run(const TenancyPlace *place, const TenancyMigration *migration);
 extern void tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migration,
 									int step, bool under_way);

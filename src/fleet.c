@@ -88,6 +88,7 @@ typedef struct Run
 	List	   *migrations;		/* of TenancyMigration, split; [position - 1] */
 	List	   *undos;			/* the same, where they are to be undone */
 	char	   *column;			/* tenant column of the module's tables, or NULL */
+	char	   *following;		/* what follows the modules' schemas on the path */
 	MemoryContext context;		/* for all of this */
 } Run;
 
@@ -243,6 +244,7 @@ read_run(Run *run)
 									 tenancy_migration_undo(migration));
 		}
 		run->column = tenancy_sibling_column(&run->module);
+		run->following = tenancy_apply_following(&run->module, false);
 	}
 	MemoryContextSwitchTo(old);
 	return found;
@@ -404,7 +406,7 @@ init_place(TenancyPlace *place, const Run *run, const Copy *copy)
 	place->module = &run->module;
 	place->schema = get_namespace_oid(schema, false);
 	place->owner = tenancy_registry_schema_owner(schema);
-	place->search_path = tenancy_apply_path(&copy->tenant, &run->module);
+	place->search_path = tenancy_apply_path(&copy->tenant, &run->module, run->following);
 	place->tenant = &copy->tenant.id;
 	place->column = run->column;
 	if (superuser_arg(place->owner))

@@ -476,10 +476,7 @@ run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 	bool		over = false;
 
 	if (run != 0)
-	{
-		tenancy_apply_refuse_planted(module);
 		wanted = Min(wanted, room_for_workers(run));
-	}
 	commit_here();
 	if (run == 0)
 		return true;
@@ -569,6 +566,8 @@ migrate_module(Call *call, const TenancyModule *module)
 
 	/* A worker takes longer than to see that there is nothing to do. */
 	pending = tenancy_migration_pending(module->name, module->level);
+	if (pending != NIL)
+		(void) tenancy_apply_following(module, true);
 	commit_here();
 	if (pending != NIL)
 		tenancy_apply_in_database(MyDatabaseId, module, NIL, &call->patience);

@@ -64,7 +64,7 @@ LANGUAGE sql AS $$
 	FROM t.sprung WHERE super
 $$;
 
-GRANT CREATE ON SCHEMA public TO shop_owner;
+GRANT CREATE ON SCHEMA public TO app, shop_owner;
 SET ROLE shop_owner;
 
 -- In the model: whatever SQL can attach to a table
@@ -93,7 +93,25 @@ CREATE STATISTICS shop.s ON (shop.sly('statistics', a)), b FROM shop.trapped_tab
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.trapped_table TO app;
 RESET ROLE;
 
-\ir trap_path.sql
+-- In schemas that are on everybody's path: operators and functions that fit
+-- better than PostgreSQL's own, for the types that we compare
+SET ROLE app;
+CREATE FUNCTION public.trap_eq(text, name) RETURNS boolean LANGUAGE sql AS $$SELECT shop.trap('= of text and name')$$;
+CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = name, FUNCTION = public.trap_eq);
+CREATE FUNCTION public.trap_eq(name, text) RETURNS boolean LANGUAGE sql AS $$SELECT shop.trap('= of name and text')$$;
+CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.trap_eq);
+CREATE FUNCTION public.trap_eq(uuid, text) RETURNS boolean LANGUAGE sql AS $$SELECT shop.trap('= of uuid and text')$$;
+CREATE OPERATOR public.= (LEFTARG = uuid, RIGHTARG = text, FUNCTION = public.trap_eq);
+CREATE FUNCTION public.trap_eq(regrole, oid) RETURNS boolean LANGUAGE sql AS $$SELECT shop.trap('= of regrole and oid')$$;
+CREATE OPERATOR public.= (LEFTARG = regrole, RIGHTARG = oid, FUNCTION = public.trap_eq);
+CREATE FUNCTION public.trap_eq(regclass, oid) RETURNS boolean LANGUAGE sql AS $$SELECT shop.trap('= of regclass and oid')$$;
+CREATE OPERATOR public.= (LEFTARG = regclass, RIGHTARG = oid, FUNCTION = public.trap_eq);
+CREATE FUNCTION public.trap_cat(name, text) RETURNS text LANGUAGE sql AS $$SELECT shop.trap('||')::text$$;
+CREATE OPERATOR public.|| (LEFTARG = name, RIGHTARG = text, FUNCTION = public.trap_cat);
+CREATE FUNCTION public.quote_ident(name) RETURNS text LANGUAGE sql AS $$SELECT shop.trap('quote_ident')::text$$;
+CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE sql AS $$SELECT shop.trap('format')::text$$;
+CREATE FUNCTION public.count(regclass) RETURNS bigint LANGUAGE sql AS $$SELECT shop.trap('count')::int::bigint$$;
+RESET ROLE;
 
 -- A call, then: what has sprung for a superuser?
 CREATE FUNCTION t.call(sql text) RETURNS SETOF text
