@@ -115,6 +115,7 @@ SELECT public.prove('DROP POLICY tenant_isolation ON regress_shop.note; CREATE P
 SELECT public.prove('CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER TABLE regress_shop.event_2 OWNER TO regress_owner', 'DROP TABLE regress_shop.event_2');
 SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE; CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER EVENT TRIGGER tenancy_protect ENABLE; ALTER TABLE regress_shop.event_2 OWNER TO regress_owner',
 	'DROP TABLE regress_shop.event_2');
+SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE');
 CREATE FOREIGN DATA WRAPPER regress_fdw;
 CREATE SERVER regress_server FOREIGN DATA WRAPPER regress_fdw;
 SELECT public.prove('CREATE FOREIGN TABLE regress_aside.away () INHERITS (regress_shop.note) SERVER regress_server',

@@ -481,6 +481,11 @@ static const Lint lints[] =
 		" FROM shared s WHERE s.relation <> s.root"
 		" AND NOT EXISTS (SELECT FROM isolation i WHERE i.relation = s.relation)"},
 
+	{"warning", "protection_switched_off",
+		"SELECT format('event trigger %I', e.evtname), 'It is switched off: what becomes a partition or child of a protected table can be read directly until protect_table() is called again.',"
+		" format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)"
+		" FROM pg_event_trigger e WHERE e.evtfoid = 'tenancy.protect_children()'::regprocedure AND e.evtenabled NOT IN ('O', 'A')"},
+
 	{"error", "child_is_foreign_table",
 		"SELECT 'foreign table ' || s.name, format('There is no row security for the foreign child of %s: whoever may read it sees the rows of all tenants.', s.root::regclass),"
 		" (SELECT format(CASE WHEN s.relispartition THEN 'ALTER TABLE %s DETACH PARTITION %s' ELSE 'ALTER FOREIGN TABLE %2$s NO INHERIT %1$s' END, i.inhparent::regclass, s.name)"
