@@ -16,7 +16,7 @@ use Test::More;
 
 # No server or client may keep this test for longer.
 $SIG{ALRM} = sub { die "the test did not end in time\n" };
-alarm 100;
+alarm 150;
 $Tenancy::patience = 20;
 
 my $db = 'shop_app';
@@ -26,7 +26,9 @@ $primary->safe_psql($db, q{
 	SELECT tenancy.create_tenant('acme');
 	SELECT tenancy.create_tenant('hooli');
 	SELECT tenancy.create_tenant('globex', 'schema');
+	SELECT tenancy.create_tenant('silo', 'database');
 });
+$primary->safe_psql('tenant_silo', q{INSERT INTO notes (note) VALUES ('of silo')}, extra_params => [ '-U', 'app' ]);
 $primary->safe_psql($db, qq{SELECT tenancy.set_tenant('$_', false); INSERT INTO notes (note) VALUES ('of $_')},
 	extra_params => [ '-U', 'app' ]) for qw(acme hooli globex);
 
@@ -62,6 +64,20 @@ for my $tenant (sort keys %s)
 	is($s{$tenant}->rows('SELECT tenancy.current_tenant()'), $tenant, "$tenant is the tenant");
 	is($s{$tenant}->state("INSERT INTO notes (note) VALUES ('more')"), '25006', "$tenant cannot write");
 	is($s{$tenant}->state("SET tenancy.tenant_id = ''"), '42501', "$tenant\'s context cannot be set by hand");
+}
+# A tenant's own database
+is(sqlstate($standby, $db, 'app', q{SELECT tenancy.set_tenant('silo')}), 'TN003', 'a database tenant lives elsewhere');
+{
+	my $silo = session($standby, 'tenant_silo', 'app');
+
+	is($silo->rows('SELECT tenancy.current_tenant()'), 'silo', 'in its own database, it is the tenant');
+	is($silo->rows('SELECT note FROM notes'), 'of silo', 'with its rows');
+	is($silo->rows(q{SELECT count(tenancy.set_tenant('silo', false))}), '1', 'set_tenant() takes its name');
+	is($silo->state(qq{SELECT tenancy.set_tenant('$_')}), 'TN003', "and not $_") for qw(acme globex nosuch);
+	is($silo->state(q{INSERT INTO notes (note) VALUES ('more')}), '25006', 'it cannot write');
+	is($silo->state(q{RESET tenancy.tenant_id}), '42501', 'nor be rid of its context');
+	$silo->quit;
+	like(session($standby, 'tenant_silo', 'stranger')->{refused}, qr/permission denied for database/, 'nobody else gets in');
 }
 # What is prepared on the primary, and nobody has committed yet
 for my $tenant (sort keys %s)
