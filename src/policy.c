@@ -2041,8 +2041,9 @@ column_above(Oid relid)
 
 /*
  * Give a table its policies, as its owner, who may be the DBA still that created
- * it.  Another role may not be allowed to; check_isolation() tells of such a table,
- * and of foreign ones, which have no row security.
+ * it, or somebody who acts for the tree's owner.  Another role may not be allowed to;
+ * check_isolation() tells of such a table, and of foreign ones, which have no row
+ * security.
  */
 static void
 protect_joining(Oid relid, const char *column, Restriction *restriction)
@@ -2052,7 +2053,7 @@ protect_joining(Oid relid, const char *column, Restriction *restriction)
 	TenancyExec exec;
 
 	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE || is_protected(relid, column) ||
-		(owner != table_owner(root_of(relid)) && !superuser_arg(owner)))
+		!has_privs_of_role(owner, table_owner(root_of(relid))))
 		return;
 	protection.relid = relid;
 	protection.column = column;

@@ -11,7 +11,7 @@ SET client_min_messages = warning;
 
 \connect - :admin
 SET client_min_messages = warning;
-SELECT plan(174);
+SELECT plan(177);
 
 -- What app sees of hooli's rows, in the context of acme.
 CREATE FUNCTION t.seen(name text) RETURNS text
@@ -73,11 +73,20 @@ CREATE TABLE shop.later_8 PARTITION OF shop.events FOR VALUES FROM ('2033-01-01'
 GRANT SELECT ON shop.later_8 TO app;
 INSERT INTO shop.later_8 VALUES (:'hooli', '2033-01-01', 'hooli later');
 SELECT t.joined('later_8', 'events');
+-- and as somebody who may act for the owner
+CREATE ROLE deputy NOLOGIN IN ROLE shop_owner;
+SET ROLE deputy;
+CREATE TABLE shop.later_9 PARTITION OF shop.events FOR VALUES FROM ('2034-01-01') TO ('2035-01-01');
+GRANT SELECT ON shop.later_9 TO app;
+RESET ROLE;
+INSERT INTO shop.later_9 VALUES (:'hooli', '2034-01-01', 'hooli later');
+SELECT t.joined('later_9', 'events');
 SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'shop.later_8'::regclass), current_user::text, 'one of a superuser''s stays his');
 SELECT is(t.seen('shop.events'), '0', 'nothing is to be seen by the parent''s name');
 SELECT is(t.state('CREATE TABLE t.unrelated (tenant_id uuid); CREATE TABLE t.child () INHERITS (t.unrelated); ALTER TABLE t.unrelated ADD a integer; DROP TABLE t.unrelated CASCADE'), '00000', 'other tables are nobody''s business');
 SELECT throws_ok('SELECT tenancy.protect_children()', NULL, NULL, 'the event trigger''s function is for nothing else');
-DROP TABLE shop.later_1, shop.later_2, shop.later_3, shop.later_4, shop.later_6, shop.later_7, shop.later_8;
+DROP TABLE shop.later_1, shop.later_2, shop.later_3, shop.later_4, shop.later_6, shop.later_7, shop.later_8, shop.later_9;
+DROP ROLE deputy;
 -- without it, what is attached is open until it is protected
 ALTER EVENT TRIGGER tenancy_protect DISABLE;
 
