@@ -143,7 +143,9 @@ typedef struct TablePolicies
 	Oid			isolation;		/* the policy of the name, if any ... */
 	bool		isolation_intact;	/* ... which is as we made it */
 	AttrNumber	isolation_attno;	/* column that it compares, 0 if not ours */
-	bool		isolation_tenant;	/* ... of a schema tenant's table */
+	bool		isolation_tenant;	/* ... of a schema tenant's table: */
+	const char *tenant;			/* the tenant's id, if that is a constant */
+	AttrNumber	check_attno;	/* column that new rows' tenant is in, or 0 */
 	Oid			access;
 	bool		access_intact;
 	bool		has_permissive; /* the application's own: permissive, */
@@ -347,6 +349,27 @@ is_for_public(Datum roles)
 		*(Oid *) ARR_DATA_PTR(array) == ACL_ID_PUBLIC;
 }
 
+/* Note whose table it is by the isolation policy, which calls policy_is_tenant(). */
+static void
+note_tenant(FuncExpr *call, Node *check, TablePolicies *policies)
+{
+	Const	   *id = linitial(call->args);
+	ListCell   *lc;
+
+	policies->isolation_tenant = true;
+	if (IsA(id, Const) && !id->constisnull)
+		policies->tenant = tenancy_ident_uuid_text(DatumGetUUIDP(id->constvalue));
+	if (check == NULL || !IsA(check, BoolExpr))
+		return;
+	foreach(lc, ((BoolExpr *) check)->args)
+	{
+		OpExpr	   *op = lfirst(lc);
+
+		if (IsA(op, OpExpr) && list_length(op->args) == 2 && IsA(linitial(op->args), Var))
+			policies->check_attno = linitial_node(Var, op->args)->varattno;
+	}
+}
+
 /* Judge one policy, and note it. */
 static void
 note_policy(HeapTuple tuple, TupleDesc desc, TablePolicies *policies)
@@ -359,6 +382,7 @@ note_policy(HeapTuple tuple, TupleDesc desc, TablePolicies *policies)
 	bool		isnull;
 	bool		for_all;
 	Datum		value;
+	Datum		check;
 	Node	   *qual;
 
 	if (!is_isolation && !is_access)
@@ -372,7 +396,7 @@ note_policy(HeapTuple tuple, TupleDesc desc, TablePolicies *policies)
 
 	value = heap_getattr(tuple, Anum_pg_policy_polroles, desc, &isnull);
 	for_all = policy->polcmd == '*' && is_for_public(value);
-	(void) heap_getattr(tuple, Anum_pg_policy_polwithcheck, desc, &no_check);
+	check = heap_getattr(tuple, Anum_pg_policy_polwithcheck, desc, &no_check);
 	value = heap_getattr(tuple, Anum_pg_policy_polqual, desc, &no_qual);
 	qual = no_qual ? NULL : stringToNode(TextDatumGetCString(value));
 
@@ -380,7 +404,8 @@ note_policy(HeapTuple tuple, TupleDesc desc, TablePolicies *policies)
 	{
 		policies->isolation = policy->oid;
 		policies->isolation_attno = no_qual ? InvalidAttrNumber : isolation_column(qual);
-		policies->isolation_tenant = !no_qual && is_tenant_call(qual);
+		if (!no_qual && is_tenant_call(qual))
+			note_tenant((FuncExpr *) qual, no_check ? NULL : stringToNode(TextDatumGetCString(check)), policies);
 		policies->isolation_intact = policies->isolation_attno != InvalidAttrNumber &&
 			!policy->polpermissive && for_all && no_check;
 	}
@@ -2040,23 +2065,48 @@ column_above(Oid relid)
 }
 
 /*
+ * The same for a table in a schema tenant's copy: the tenant's id, or NULL, and the
+ * column, NULL if there is none.
+ */
+static const char *
+tenant_above(Oid relid, const char **column)
+{
+	ListCell   *lc;
+
+	foreach(lc, parents_of(relid))
+	{
+		Oid			parent = lfirst_oid(lc);
+		TablePolicies policies;
+
+		read_policies(parent, &policies);
+		if (policies.tenant == NULL)
+			continue;
+		*column = policies.check_attno == InvalidAttrNumber ? NULL :
+			get_attname(parent, policies.check_attno, false);
+		return policies.tenant;
+	}
+	return NULL;
+}
+
+/*
  * Give a table its policies, as its owner, who may be the DBA still that created
  * it, or somebody who acts for the tree's owner.  Another role may not be allowed to;
  * check_isolation() tells of such a table, and of foreign ones, which have no row
  * security.
  */
 static void
-protect_joining(Oid relid, const char *column, Restriction *restriction)
+protect_joining(Oid relid, const char *column, const char *tenant, Restriction *restriction)
 {
 	Protection	protection = {0};
 	Oid			owner = table_owner(relid);
 	TenancyExec exec;
 
-	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE || is_protected(relid, column) ||
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE || (tenant == NULL && is_protected(relid, column)) ||
 		!has_privs_of_role(owner, table_owner(root_of(relid))))
 		return;
 	protection.relid = relid;
 	protection.column = column;
+	protection.copy_of = tenant;
 	begin_as_owner(&exec, owner);
 	add_row_security(&protection, relid);
 	tenancy_exec_end(&exec);
@@ -2078,15 +2128,16 @@ tenancy_policy_protect_children(PG_FUNCTION_ARGS)
 	foreach(lc, joining_names(((EventTriggerData *) fcinfo->context)->parsetree))
 	{
 		Oid			relid = RangeVarGetRelid(lfirst(lc), NoLock, true);
-		char	   *column = OidIsValid(relid) ? column_above(relid) : NULL;
+		const char *column = OidIsValid(relid) ? column_above(relid) : NULL;
+		const char *tenant = OidIsValid(relid) && column == NULL ? tenant_above(relid, &column) : NULL;
 		Restriction restriction;
 		ListCell   *lc_table;
 
-		if (column == NULL)
+		if (column == NULL && tenant == NULL)
 			continue;
 		init_restriction(&restriction, access_roles());
 		foreach(lc_table, find_all_inheritors(relid, AccessExclusiveLock, NULL))
-			protect_joining(lfirst_oid(lc_table), column, &restriction);
+			protect_joining(lfirst_oid(lc_table), column, tenant, &restriction);
 	}
 	PG_RETURN_NULL();
 }

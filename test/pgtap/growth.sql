@@ -11,7 +11,7 @@ SET client_min_messages = warning;
 
 \connect - :admin
 SET client_min_messages = warning;
-SELECT plan(177);
+SELECT plan(185);
 
 -- What app sees of hooli's rows, in the context of acme.
 CREATE FUNCTION t.seen(name text) RETURNS text
@@ -85,6 +85,26 @@ SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'shop.later_
 SELECT is(t.seen('shop.events'), '0', 'nothing is to be seen by the parent''s name');
 SELECT is(t.state('CREATE TABLE t.unrelated (tenant_id uuid); CREATE TABLE t.child () INHERITS (t.unrelated); ALTER TABLE t.unrelated ADD a integer; DROP TABLE t.unrelated CASCADE'), '00000', 'other tables are nobody''s business');
 SELECT throws_ok('SELECT tenancy.protect_children()', NULL, NULL, 'the event trigger''s function is for nothing else');
+
+-- in a tenant's schema
+SET ROLE shop_owner;
+CREATE TABLE tenant_globex.later_1 PARTITION OF tenant_globex.events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01');
+CREATE TABLE tenant_globex.later_2 (tenant_id uuid NOT NULL, day date NOT NULL, what text NOT NULL);
+CREATE TABLE tenant_globex.later_3 () INHERITS (tenant_globex.assets);
+GRANT SELECT, INSERT ON tenant_globex.later_1, tenant_globex.later_2, tenant_globex.later_3 TO app;
+RESET ROLE;
+SELECT id AS globex FROM tenancy.tenant WHERE slug = 'globex' \gset
+INSERT INTO tenant_globex.later_1 VALUES (:'globex', '2030-01-01', 'hooli');
+INSERT INTO tenant_globex.later_2 VALUES (:'globex', '2031-01-01', 'hooli');
+INSERT INTO tenant_globex.later_3 VALUES (:'globex', 'hooli');
+SELECT is(t.seen('tenant_globex.later_2'), '1', 'control: a table that is nobody''s partition');
+ALTER TABLE tenant_globex.events ATTACH PARTITION tenant_globex.later_2 FOR VALUES FROM ('2031-01-01') TO ('2032-01-01');
+SELECT is(t.seen('tenant_globex.' || name), '0', 'in a tenant''s schema, ' || name || ' shows nothing to others') FROM unnest(ARRAY['later_1', 'later_2', 'later_3']) AS name;
+SELECT t.elsewhere('globex', 'app', $$SELECT tenancy.set_tenant('globex', false)$$) \g /dev/null
+SELECT is(t.elsewhere('globex', 'app', format('SELECT count(*) FROM %s', name)), '1', 'and its row to the tenant: ' || name) FROM unnest(ARRAY['later_1', 'later_2', 'later_3']) AS name;
+SELECT throws_ok(format($$SELECT t.elsewhere('globex', 'app', $q$INSERT INTO later_3 (tenant_id, label) VALUES (%L, 'planted')$q$)$$, :'hooli'), '42501', NULL, 'which cannot write another one''s');
+SELECT t.leave('globex') \g /dev/null
+DROP TABLE tenant_globex.later_1, tenant_globex.later_2, tenant_globex.later_3;
 DROP TABLE shop.later_1, shop.later_2, shop.later_3, shop.later_4, shop.later_6, shop.later_7, shop.later_8, shop.later_9;
 DROP ROLE deputy;
 -- without it, what is attached is open until it is protected
