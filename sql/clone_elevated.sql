@@ -273,9 +273,12 @@ CREATE FUNCTION "Model 2".now_(timestamptz DEFAULT now()) RETURNS timestamptz LA
 CREATE FUNCTION "Model 2".of_thing(regclass DEFAULT 'pg_class') RETURNS oid LANGUAGE internal AS 'regclassout';
 CREATE OPERATOR CLASS "Model 2".points DEFAULT FOR TYPE point USING hash AS OPERATOR 1 ~= (point, point), FUNCTION 1 hashfloat8(float8);
 CREATE OPERATOR CLASS "Model 2".in_family FOR TYPE oid USING hash FAMILY pg_catalog.aclitem_ops AS OPERATOR 1 =, FUNCTION 1 hashoid(oid);
+CREATE AGGREGATE "Model 2".hidden (numeric) (SFUNC = pg_catalog.numeric_avg_accum, STYPE = internal, FINALFUNC = pg_catalog.numeric_avg);
+REVOKE EXECUTE ON FUNCTION "Model 2".hidden(numeric) FROM PUBLIC;
 SAVEPOINT s;
 SELECT tenancy.create_tenant('c', 'schema');
 ROLLBACK TO s;
+DROP AGGREGATE "Model 2".hidden(numeric);
 ALTER FUNCTION "Model 2".upper_(text) OWNER TO regress_owner;
 DROP FUNCTION "Model 2".secret(text), "Model 2".now_(timestamptz), "Model 2".of_thing(regclass);
 SELECT tenancy.create_tenant('c', 'schema');

@@ -737,19 +737,27 @@ append_function_body(Model *m, StringInfo buf, const Object *object)
 
 /* What pg_get_functiondef() would say if it did not qualify the name. */
 static void
-append_aggregate_function(Model *m, StringInfo buf, const char *option, Oid oid)
+append_aggregate_function(Model *m, const Object *object, StringInfo buf, const char *option, Oid oid)
 {
 	if (OidIsValid(oid))
-		appendStringInfo(buf, ", %s = %s", option, tenancy_clone_function_name(m, oid));
+		appendStringInfo(buf, ", %s = %s", option, object->elevated ?
+						 tenancy_clone_elevated_function_name(m, oid) : tenancy_clone_function_name(m, oid));
 }
 
-/* What a final function does to the state; to leave it alone is the default. */
 static void
-append_final_modify(StringInfo buf, const char *option, char modify)
+append_aggregate_type(Model *m, const Object *object, StringInfo buf, const char *option, Oid oid)
 {
-	if (modify != AGGMODIFY_READ_ONLY)
-		appendStringInfo(buf, ", %s = %s", option,
-						 modify == AGGMODIFY_SHAREABLE ? "SHAREABLE" : "READ_WRITE");
+	appendStringInfo(buf, ", %s = %s", option, object->elevated ?
+					 tenancy_clone_elevated_type_name(m, oid) : format_type_be(oid));
+}
+
+/* What a final function does to the state, unless that is the default. */
+static void
+append_final_modify(StringInfo buf, const char *option, char modify, char kind)
+{
+	if (modify != (kind == AGGKIND_NORMAL ? AGGMODIFY_READ_ONLY : AGGMODIFY_READ_WRITE))
+		appendStringInfo(buf, ", %s = %s", option, modify == AGGMODIFY_SHAREABLE ? "SHAREABLE" :
+						 modify == AGGMODIFY_READ_ONLY ? "READ_ONLY" : "READ_WRITE");
 }
 
 static void
@@ -765,56 +773,78 @@ append_initial_value(StringInfo buf, const char *option, HeapTuple tuple, AttrNu
 
 /* The state of an aggregate over a window frame that moves. */
 static void
-append_moving_state(Model *m, StringInfo buf, HeapTuple tuple)
+append_moving_state(Model *m, const Object *object, StringInfo buf, HeapTuple tuple)
 {
 	Form_pg_aggregate agg = ROW(Form_pg_aggregate, tuple);
 
 	if (!OidIsValid(agg->aggmtransfn))
 		return;
-	append_aggregate_function(m, buf, "MSFUNC", agg->aggmtransfn);
-	append_aggregate_function(m, buf, "MINVFUNC", agg->aggminvtransfn);
-	appendStringInfo(buf, ", MSTYPE = %s", format_type_be(agg->aggmtranstype));
+	append_aggregate_function(m, object, buf, "MSFUNC", agg->aggmtransfn);
+	append_aggregate_function(m, object, buf, "MINVFUNC", agg->aggminvtransfn);
+	append_aggregate_type(m, object, buf, "MSTYPE", agg->aggmtranstype);
 	if (agg->aggmtransspace != 0)
 		appendStringInfo(buf, ", MSSPACE = %d", agg->aggmtransspace);
-	append_aggregate_function(m, buf, "MFINALFUNC", agg->aggmfinalfn);
+	append_aggregate_function(m, object, buf, "MFINALFUNC", agg->aggmfinalfn);
 	if (agg->aggmfinalextra)
 		appendStringInfoString(buf, ", MFINALFUNC_EXTRA");
-	append_final_modify(buf, "MFINALFUNC_MODIFY", agg->aggmfinalmodify);
+	append_final_modify(buf, "MFINALFUNC_MODIFY", agg->aggmfinalmodify, agg->aggkind);
 	append_initial_value(buf, "MINITCOND", tuple, Anum_pg_aggregate_aggminitval);
+}
+
+/* All between the name and the end. */
+static char *
+aggregate_definition(Model *m, const Object *object, HeapTuple tuple)
+{
+	Form_pg_proc proc = ROW(Form_pg_proc, object->row);
+	Form_pg_aggregate agg = ROW(Form_pg_aggregate, tuple);
+	StringInfoData buf;
+	int			first;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "(%s) (",
+					 tenancy_clone_elevated_arguments(m, object, agg->aggkind == AGGKIND_NORMAL ? -1 : agg->aggnumdirectargs));
+	first = buf.len;
+	append_aggregate_function(m, object, &buf, "SFUNC", agg->aggtransfn);
+	append_aggregate_type(m, object, &buf, "STYPE", agg->aggtranstype);
+	if (agg->aggtransspace != 0)
+		appendStringInfo(&buf, ", SSPACE = %d", agg->aggtransspace);
+	append_aggregate_function(m, object, &buf, "FINALFUNC", agg->aggfinalfn);
+	if (agg->aggfinalextra)
+		appendStringInfoString(&buf, ", FINALFUNC_EXTRA");
+	append_final_modify(&buf, "FINALFUNC_MODIFY", agg->aggfinalmodify, agg->aggkind);
+	append_aggregate_function(m, object, &buf, "COMBINEFUNC", agg->aggcombinefn);
+	append_aggregate_function(m, object, &buf, "SERIALFUNC", agg->aggserialfn);
+	append_aggregate_function(m, object, &buf, "DESERIALFUNC", agg->aggdeserialfn);
+	append_initial_value(&buf, "INITCOND", tuple, Anum_pg_aggregate_agginitval);
+	append_moving_state(m, object, &buf, tuple);
+	if (OidIsValid(agg->aggsortop))
+		appendStringInfo(&buf, ", SORTOP = %s", tenancy_clone_elevated_operator_name(m, agg->aggsortop));
+	if (agg->aggkind == AGGKIND_HYPOTHETICAL)
+		appendStringInfoString(&buf, ", HYPOTHETICAL");
+	if (proc->proparallel != PROPARALLEL_UNSAFE)
+		appendStringInfo(&buf, ", PARALLEL = %s",
+						 proc->proparallel == PROPARALLEL_SAFE ? "SAFE" : "RESTRICTED");
+	appendStringInfoChar(&buf, ')');
+
+	/* There is no comma before the first. */
+	buf.data[first] = ' ';
+	return buf.data;
 }
 
 static void
 create_aggregate(Model *m, Object *object)
 {
-	Form_pg_proc proc = ROW(Form_pg_proc, object->row);
-	Datum		oid = ObjectIdGetDatum(object->oid);
-	HeapTuple	tuple = SearchSysCache1(AGGFNOID, oid);
-	Form_pg_aggregate agg;
-	StringInfoData buf;
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(object->oid));
+	char	   *definition;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for aggregate %u", object->oid);
-	agg = ROW(Form_pg_aggregate, tuple);
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE AGGREGATE %s(%s) (SFUNC = %s, STYPE = %s", object->name,
-					 proc->pronargs == 0 ? "*" :
-					 TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, oid)),
-					 tenancy_clone_function_name(m, agg->aggtransfn), format_type_be(agg->aggtranstype));
-	if (agg->aggtransspace != 0)
-		appendStringInfo(&buf, ", SSPACE = %d", agg->aggtransspace);
-	append_aggregate_function(m, &buf, "FINALFUNC", agg->aggfinalfn);
-	if (agg->aggfinalextra)
-		appendStringInfoString(&buf, ", FINALFUNC_EXTRA");
-	append_final_modify(&buf, "FINALFUNC_MODIFY", agg->aggfinalmodify);
-	append_aggregate_function(m, &buf, "COMBINEFUNC", agg->aggcombinefn);
-	append_initial_value(&buf, "INITCOND", tuple, Anum_pg_aggregate_agginitval);
-	append_moving_state(m, &buf, tuple);
-	if (proc->proparallel != PROPARALLEL_UNSAFE)
-		appendStringInfo(&buf, ", PARALLEL = %s",
-						 proc->proparallel == PROPARALLEL_SAFE ? "SAFE" : "RESTRICTED");
-	appendStringInfoChar(&buf, ')');
+	definition = aggregate_definition(m, object, tuple);
 	ReleaseSysCache(tuple);
-	tenancy_clone_emit(m, buf.data);
+	if (object->elevated)
+		tenancy_clone_elevated_aggregate(m, object, definition);
+	else
+		tenancy_clone_emit(m, psprintf("CREATE AGGREGATE %s%s", object->name, definition));
 }
 
 static void
@@ -848,14 +878,29 @@ create_function(Model *m, Object *object)
 	tenancy_clone_emit(m, buf.data);
 }
 
-/* A function as other statements call it. */
+/*
+ * A function as other statements call it.  What an aggregate is ordered by is an
+ * argument like others then; one that is variadic comes once.
+ */
 char *
 tenancy_clone_function_signature(const Object *object)
 {
-	Datum		args = DirectFunctionCall1(pg_get_function_identity_arguments,
-										   ObjectIdGetDatum(object->oid));
+	char	   *args = TextDatumGetCString(DirectFunctionCall1(pg_get_function_identity_arguments,
+															   ObjectIdGetDatum(object->oid)));
+	char	   *order = NULL;
 
-	return psprintf("%s(%s)", object->name, TextDatumGetCString(args));
+	if (ROW(Form_pg_proc, object->row)->prokind == PROKIND_AGGREGATE)
+		order = strstr(args, "ORDER BY ");
+	if (order == NULL)
+		return psprintf("%s(%s)", object->name, args);
+	if (order == args)
+		return psprintf("%s(%s)", object->name, args + strlen("ORDER BY "));
+	order[-1] = '\0';
+	order += strlen("ORDER BY ");
+	if (strlen(order) <= strlen(args) && strcmp(args + strlen(args) - strlen(order), order) == 0 &&
+		OidIsValid(ROW(Form_pg_proc, object->row)->provariadic))
+		return psprintf("%s(%s)", object->name, args);
+	return psprintf("%s(%s, %s)", object->name, args, order);
 }
 
 

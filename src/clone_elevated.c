@@ -3,7 +3,8 @@
  * clone_elevated.c
  *	  Statements for what only a superuser can create.
  *
- * Functions in C, operator families and classes, casts without a function.  They
+ * Functions in C, aggregates with an internal state, operator families and classes,
+ * casts without a function.  They
  * are in a model because a superuser made them there.  Their copies are created
  * with the rights of the extension's owner, and belong to it until all that needs
  * such rights is there; then they are handed to the module owner.
@@ -175,6 +176,31 @@ family_name(Model *m, Oid oid)
 	return name;
 }
 
+/* The same, for aggregates, whose functions come without arguments. */
+char *
+tenancy_clone_elevated_type_name(Model *m, Oid oid)
+{
+	return type_name(m, oid);
+}
+
+const char *
+tenancy_clone_elevated_function_name(Model *m, Oid oid)
+{
+	char	   *name = function_name(m, oid);
+
+	*strrchr(name, '(') = '\0';
+	return name;
+}
+
+char *
+tenancy_clone_elevated_operator_name(Model *m, Oid oid)
+{
+	char	   *name = operator_name(m, oid);
+
+	*strrchr(name, '(') = '\0';
+	return psprintf("OPERATOR(%s)", name);
+}
+
 /* Write what hands an object to the module owner, for when all are there. */
 static void
 add_handover(Model *m, const char *what)
@@ -240,6 +266,50 @@ append_arguments(Model *m, StringInfo buf, HeapTuple row, bool columns)
 												NIL, false, false));
 	}
 	appendStringInfoChar(buf, ')');
+}
+
+/*
+ * The arguments of an aggregate: those from a number on (or, with -1, none) are
+ * ordered by.  One that is variadic may be both.
+ */
+char *
+tenancy_clone_elevated_arguments(Model *m, const Object *object, int order_by)
+{
+	StringInfoData buf;
+	Oid		   *types;
+	char	  **names;
+	char	   *modes;
+	int			count = get_func_arg_info(object->row, &types, &names, &modes);
+
+	initStringInfo(&buf);
+	if (count == 0 && order_by < 0)
+		appendStringInfoChar(&buf, '*');
+	for (int i = 0; i < count + (order_by == count ? 1 : 0); i++)
+	{
+		int			n = Min(i, count - 1);
+
+		if (i == order_by)
+			appendStringInfo(&buf, "%sORDER BY ", i > 0 ? " " : "");
+		else if (i > 0)
+			appendStringInfoString(&buf, ", ");
+		appendStringInfoString(&buf, mode_keyword(modes ? modes[n] : PROARGMODE_IN));
+		if (names != NULL && names[n][0] != '\0')
+			appendStringInfo(&buf, "%s ", quote_identifier(names[n]));
+		appendStringInfoString(&buf, type_name(m, types[n]));
+	}
+	return buf.data;
+}
+
+/* Create an aggregate by a definition in names as they are above. */
+void
+tenancy_clone_elevated_aggregate(Model *m, const Object *object, const char *definition)
+{
+	tenancy_clone_emit_elevated(m, psprintf("CREATE AGGREGATE %s.%s%s", quote_identifier(m->schema),
+											object->name, definition));
+	tenancy_clone_emit_elevated(m, psprintf("GRANT EXECUTE ON ROUTINE %s TO %s",
+											function_name(m, object->oid),
+											tenancy_clone_role_identifier(m->owner)));
+	add_handover(m, psprintf("ROUTINE %s", function_name(m, object->oid)));
 }
 
 static bool

@@ -925,23 +925,15 @@ read_type(Model *m, Oid oid, List *dependencies)
 		read_range(m, object);
 }
 
-/*
- * Would a name with the right arguments not be enough to tell which function is
- * meant?  An aggregate may have been made of one that is no exact match.
- */
+/* Has a schema several functions of this one's name? */
 static bool
 is_overloaded(Oid function)
 {
-	char	   *name;
-	Oid			namespace;
-	CatCList   *list;
+	char	   *name = get_func_name(function);
+	Oid			namespace = get_func_namespace(function);
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	int			count = 0;
 
-	if (!OidIsValid(function))
-		return false;
-	name = get_func_name(function);
-	namespace = get_func_namespace(function);
-	list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	for (int i = 0; i < list->n_members; i++)
 	{
 		if (ROW(Form_pg_proc, &list->members[i]->tuple)->pronamespace == namespace)
@@ -951,44 +943,108 @@ is_overloaded(Oid function)
 	return count > 1;
 }
 
+/*
+ * Is the name of an aggregate's function enough to find it again?  It is, if there is
+ * no other, or if its arguments are just those that it is looked for with: one
+ * type, or the types of a state and of the aggregate's arguments.  (With no state: who
+ * knows.)
+ */
+static bool
+is_found_again(Oid function, Oid state, const oidvector *arguments)
+{
+	Oid		   *types;
+	int			count;
+	bool		result;
+
+	if (!OidIsValid(function) || !is_overloaded(function))
+		return true;
+	if (!OidIsValid(state))
+		return false;
+	(void) get_func_signature(function, &types, &count);
+	result = count == 1 + (arguments ? arguments->dim1 : 0) && types[0] == state &&
+		(arguments == NULL ||
+		 memcmp(types + 1, arguments->values, sizeof(Oid) * arguments->dim1) == 0);
+	pfree(types);
+	return result;
+}
+
+/* The same for a function that takes two states. */
+static bool
+is_combiner_found_again(Oid function, Oid state)
+{
+	oidvector  *second = buildoidvector(&state, 1);
+
+	return is_found_again(function, state, second);
+}
+
+static bool
+has_initial_value(HeapTuple tuple, AttrNumber attno)
+{
+	bool		isnull;
+
+	(void) SysCacheGetAttr(AGGFNOID, tuple, attno, &isnull);
+	return !isnull;
+}
+
+/* Can only a superuser make an aggregate with such a state? */
+static bool
+is_internal(Form_pg_aggregate agg)
+{
+	return agg->aggtranstype == INTERNALOID || agg->aggmtranstype == INTERNALOID;
+}
+
 /* What an aggregate has that its copy could not have, or not for sure. */
 static const char *
-aggregate_obstacle(Oid oid)
+aggregate_obstacle(Model *m, HeapTuple row)
 {
-	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(oid));
+	Form_pg_proc proc = ROW(Form_pg_proc, row);
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(proc->oid));
+	const oidvector *args = &proc->proargtypes;
 	Form_pg_aggregate agg;
+	Oid			state;
 	const char *obstacle = NULL;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for aggregate %u", oid);
+		elog(ERROR, "cache lookup failed for aggregate %u", proc->oid);
 	agg = ROW(Form_pg_aggregate, tuple);
-	if (agg->aggkind != AGGKIND_NORMAL)
-		obstacle = "ordered-set aggregate";
-	else if (OidIsValid(agg->aggsortop))
-		obstacle = "aggregate with a sort operator";
-	else if (agg->aggtranstype == INTERNALOID || agg->aggmtranstype == INTERNALOID)
-		obstacle = "aggregate whose state is internal";
-	else if (is_overloaded(agg->aggtransfn) || is_overloaded(agg->aggfinalfn) ||
-			 is_overloaded(agg->aggcombinefn) || is_overloaded(agg->aggserialfn) ||
-			 is_overloaded(agg->aggdeserialfn) || is_overloaded(agg->aggmtransfn) ||
-			 is_overloaded(agg->aggminvtransfn) || is_overloaded(agg->aggmfinalfn))
+
+	/* An ordered-set aggregate's functions get some of the arguments only. */
+	state = agg->aggkind == AGGKIND_NORMAL ? agg->aggtranstype : InvalidOid;
+	if (!is_found_again(agg->aggtransfn, state, args) ||
+		!is_found_again(agg->aggmtransfn, agg->aggmtranstype, args) ||
+		!is_found_again(agg->aggminvtransfn, agg->aggmtranstype, args) ||
+		!is_found_again(agg->aggfinalfn, state, agg->aggfinalextra ? args : NULL) ||
+		!is_found_again(agg->aggmfinalfn, agg->aggmtranstype, agg->aggmfinalextra ? args : NULL) ||
+		!is_combiner_found_again(agg->aggcombinefn, agg->aggtranstype) ||
+		!is_found_again(agg->aggserialfn, INTERNALOID, NULL) ||
+		!is_found_again(agg->aggdeserialfn, BYTEAOID, buildoidvector((Oid[]) {INTERNALOID}, 1)))
 		obstacle = "aggregate of an overloaded function";
+	else if (!is_internal(agg))
+		obstacle = NULL;
+	else if (tenancy_function_aclcheck(proc->oid, m->owner, ACL_EXECUTE) != ACLCHECK_OK)
+		obstacle = "aggregate whose state is internal, and the owner of the model may not execute it";
+	else if ((has_initial_value(tuple, Anum_pg_aggregate_agginitval) && !is_plain_type(agg->aggtranstype)) ||
+			 (has_initial_value(tuple, Anum_pg_aggregate_aggminitval) && !is_plain_type(agg->aggmtranstype)))
+		obstacle = "aggregate whose state is internal, and which has an initial value of another type than PostgreSQL's";
 	ReleaseSysCache(tuple);
 	return obstacle;
 }
 
-/* Is the function in a language that is for superusers only? */
+/* Is the function in a language that is for superusers only, or an aggregate for them? */
 static bool
 is_elevated(Form_pg_proc proc)
 {
-	HeapTuple	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(proc->prolang));
-	bool		trusted;
+	bool		is_aggregate = proc->prokind == PROKIND_AGGREGATE;
+	HeapTuple	tuple = is_aggregate ? SearchSysCache1(AGGFNOID, ObjectIdGetDatum(proc->oid)) :
+		SearchSysCache1(LANGOID, ObjectIdGetDatum(proc->prolang));
+	bool		result;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for language %u", proc->prolang);
-	trusted = ROW(Form_pg_language, tuple)->lanpltrusted;
+		elog(ERROR, "cache lookup failed for function %u", proc->oid);
+	result = is_aggregate ? is_internal(ROW(Form_pg_aggregate, tuple)) :
+		!ROW(Form_pg_language, tuple)->lanpltrusted;
 	ReleaseSysCache(tuple);
-	return proc->prokind != PROKIND_AGGREGATE && !trusted;
+	return result;
 }
 
 /* Arguments' defaults, as a List of expressions. */
@@ -1038,7 +1094,7 @@ function_obstacle(Model *m, HeapTuple row)
 	Form_pg_proc proc = ROW(Form_pg_proc, row);
 
 	if (proc->prokind == PROKIND_AGGREGATE)
-		return aggregate_obstacle(proc->oid);
+		return aggregate_obstacle(m, row);
 	if (is_elevated(proc))
 		return elevated_obstacle(m, row);
 	if (proc->proleakproof)

@@ -376,7 +376,7 @@ UNION ALL
 				 (SELECT pg_catalog.concat_ws(' ', a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn,
 				   a.aggminvtransfn, a.aggmfinalfn, a.aggfinalextra, a.aggmfinalextra, a.aggfinalmodify, a.aggmfinalmodify,
 				   pg_catalog.format_type(a.aggtranstype, NULL), a.aggtransspace, pg_catalog.format_type(a.aggmtranstype, NULL),
-				   a.aggmtransspace, a.agginitval, a.aggminitval)
+				   a.aggmtransspace, a.agginitval, a.aggminitval, a.aggkind, a.aggnumdirectargs, NULLIF(a.aggsortop, 0)::pg_catalog.regoperator)
 				  FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
 				 NULLIF(p.prosupport::text, '-'),
 				 p.proowner::pg_catalog.regrole::text,

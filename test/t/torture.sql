@@ -305,9 +305,28 @@ CREATE FUNCTION every_mode(a int, OUT b int, INOUT c text, VARIADIC d text[]) RE
 CREATE FUNCTION returns_trigger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "Model ""1", pg_temp AS 'BEGIN RETURN new; END';
 CREATE FUNCTION many(anyarray) RETURNS SETOF anyelement LANGUAGE sql STABLE ROWS 12 COST 3 PARALLEL RESTRICTED AS 'SELECT unnest($1)';
 CREATE FUNCTION names_model() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM "Model ""1"."Order" o, "Model ""1".is_even(1) WHERE ''ok''::"Model ""1".mood = o.m';
+CREATE FUNCTION pair_last(pair, pair) RETURNS pair LANGUAGE sql IMMUTABLE RETURN CASE WHEN $1 ># $2 THEN $1 ELSE $2 END;
+CREATE FUNCTION mood_state(int, mood) RETURNS int LANGUAGE sql IMMUTABLE RETURN $1 + 1;
+CREATE FUNCTION mood_final(int, mood) RETURNS int LANGUAGE sql IMMUTABLE RETURN $1 + 2;
+CREATE FUNCTION twice(int, int, mood) RETURNS int LANGUAGE sql IMMUTABLE RETURN $1 + 2;
+CREATE FUNCTION twice(int, int) RETURNS int LANGUAGE sql IMMUTABLE RETURN $1 + 2;
 CREATE FUNCTION windowed() RETURNS int LANGUAGE plpgsql WINDOW AS 'BEGIN RETURN 1; END';
 CREATE PROCEDURE standard(INOUT x int DEFAULT 5) LANGUAGE sql BEGIN ATOMIC SELECT x + 1; END;
+CREATE AGGREGATE greatest_of (int) (SFUNC = int4larger, STYPE = int, SORTOP = >, COMBINEFUNC = int4larger, PARALLEL = SAFE);
+CREATE AGGREGATE last_pair (pair) (SFUNC = pair_last, STYPE = pair, SORTOP = >#);
+CREATE AGGREGATE ordered (ORDER BY int) (SFUNC = int4pl, STYPE = int, INITCOND = '3');
+CREATE AGGREGATE directly (w mood ORDER BY o mood) (SFUNC = mood_state, STYPE = int, FINALFUNC = mood_final, FINALFUNC_MODIFY = READ_ONLY);
+CREATE AGGREGATE overloaded (int, mood) (SFUNC = twice, STYPE = int);
+COMMENT ON AGGREGATE directly (mood ORDER BY mood) IS 'ordered-set aggregate';
+GRANT EXECUTE ON FUNCTION directly (mood, mood) TO app;
+REVOKE EXECUTE ON FUNCTION ordered (int) FROM PUBLIC;
 RESET ROLE;
+CREATE AGGREGATE half (p float8 ORDER BY anyelement) (SFUNC = pg_catalog.ordered_set_transition, STYPE = internal, FINALFUNC = pg_catalog.percentile_disc_final, FINALFUNC_EXTRA);
+CREATE AGGREGATE ranked (VARIADIC "any" ORDER BY VARIADIC "any") (SFUNC = pg_catalog.ordered_set_transition_multi, STYPE = internal, FINALFUNC = pg_catalog.rank_final, FINALFUNC_EXTRA, HYPOTHETICAL);
+CREATE AGGREGATE averaged (numeric) (SFUNC = pg_catalog.numeric_avg_accum, STYPE = internal, SSPACE = 128, FINALFUNC = pg_catalog.numeric_avg, COMBINEFUNC = pg_catalog.numeric_avg_combine,
+	SERIALFUNC = pg_catalog.numeric_avg_serialize, DESERIALFUNC = pg_catalog.numeric_avg_deserialize, MSFUNC = pg_catalog.numeric_avg_accum, MINVFUNC = pg_catalog.numeric_accum_inv,
+	MSTYPE = internal, MSSPACE = 128, MFINALFUNC = pg_catalog.numeric_avg, PARALLEL = SAFE);
+COMMENT ON AGGREGATE averaged (numeric) IS 'with an internal state';
 CREATE FUNCTION distance(text, text DEFAULT '$it''s') RETURNS int LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS '$libdir/fuzzystrmatch', 'levenshtein';
 CREATE FUNCTION "row number"() RETURNS bigint LANGUAGE internal WINDOW AS 'window_row_number';
 CREATE FUNCTION support(internal) RETURNS internal LANGUAGE internal AS 'generate_series_int4_support';
@@ -351,6 +370,7 @@ CREATE INDEX indexed_sp ON indexed USING spgist (b);
 CREATE TABLE by_whole (n int) PARTITION BY RANGE (n whole4);
 CREATE TABLE by_whole_1 PARTITION OF by_whole FOR VALUES FROM (1) TO (10);
 CREATE VIEW numbered AS SELECT i.m, "row number"() OVER (PARTITION BY n ORDER BY m) AS nr FROM indexed i;
+CREATE VIEW aggregated AS SELECT half(0.5) WITHIN GROUP (ORDER BY n) AS h, ranked(3) WITHIN GROUP (ORDER BY n) AS r, averaged(n) AS a, greatest_of(n) AS g FROM indexed;
 
 -- Materialized views
 CREATE MATERIALIZED VIEW "mat view" ("sum of", "m") WITH (fillfactor = 40, toast.autovacuum_enabled = off) AS SELECT sum(o.n), o.m FROM "Order" o GROUP BY o.m;
