@@ -660,16 +660,22 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 {
 	Import		import;
 	List	   *targets = begin_load(&import, manifest, directory, tenant);
+	List	   *tables = NIL;
 	ListCell   *lc;
 
 	check_tables(&import);
 	foreach(lc, targets)
+	{
 		load_table(&import, lfirst(lc));
+		tables = lappend_oid(tables, ((Target *) lfirst(lc))->oid);
+	}
+	tenancy_rows_analyze(tables);
 	foreach(lc, targets)
 	{
 		Target	   *target = lfirst(lc);
 
-		tenancy_rows_check_foreign_keys(target->oid, target->owner, target->tenant_column, import.id);
+		tenancy_rows_check_foreign_keys(target->oid, target->owner,
+										import.shared ? target->tenant_column : NULL, import.id);
 	}
 	set_sequences(&import);
 	if (!import.shared)

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "access/xact.h"
+#include "clone.h"
 #include "common/file_perm.h"
 #include "compat.h"
 #include "database.h"
@@ -70,6 +71,7 @@ typedef struct Files
 	char	   *storage;		/* of the source's tables then */
 	MemoryContext context;		/* for as long as the long transaction */
 	bool		is_database;	/* the target is */
+	bool		is_changed;		/* since the rows were loaded */
 } Files;
 
 
@@ -259,6 +261,7 @@ catch_up(Files *files)
 	uint64		keys = count_keys(manifest);
 	char	   *storage = tenancy_import_member(manifest, "storage");
 
+	files->is_changed |= keys > 0;
 	if (files->moment == NULL)
 		files->storage = MemoryContextStrdup(files->context, storage);
 	else if (strcmp(storage, files->storage) != 0)
@@ -311,6 +314,24 @@ copy_online(Files *files)
 	}
 }
 
+/* What the target's materialized views hold is of the rows that were loaded first. */
+static void
+refresh(const Files *files)
+{
+	const TenancyMove *move = &files->move;
+	TenancyJob *job;
+
+	if (!files->is_changed)
+		return;
+	if (move->to.mode == TENANCY_SCHEMA)
+		tenancy_clone_refresh(&move->to);
+	if (!files->is_database)
+		return;
+	job = tenancy_worker_job(tenancy_database_oid(&move->to));
+	tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", move->id);
+	(void) tenancy_worker_run(job);
+}
+
 /* Catch up with the last writers, and switch. */
 static void
 switch_tenant(Files *files)
@@ -332,6 +353,7 @@ switch_tenant(Files *files)
 		tenancy_move_log_forget(move->id);
 	}
 	tenancy_plugin_refuse_strays(&move->from);
+	refresh(files);
 	if (files->is_database)
 		tenancy_database_resume(&move->to);
 	if (move->to.mode == TENANCY_SHARED)

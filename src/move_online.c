@@ -206,6 +206,7 @@ copy_all(Online *online)
 	foreach(lc, move->pairs)
 		(void) run_at(online, lfirst(lc), tenancy_move_copy_statement(move, lfirst(lc), tenancy_move_rows_of(move, lfirst(lc), &move->from)),
 					  NULL, snapshot);
+	tenancy_move_analyze(move);
 	foreach(lc, move->pairs)
 	{
 		TenancyMovePair *pair = lfirst(lc);

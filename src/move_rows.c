@@ -717,6 +717,18 @@ check_worker(void)
 				 errhint("Call tenancy.move_tenant().")));
 }
 
+/* Tell the planner of the rows that have been copied. */
+void
+tenancy_move_analyze(const TenancyMove *move)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, move->pairs)
+		tables = lappend_oid(tables, ((TenancyMovePair *) lfirst(lc))->target);
+	tenancy_rows_analyze(tables);
+}
+
 /* Copy the rows, and check them on both sides. */
 static void
 copy_all(TenancyMove *move)
@@ -729,6 +741,7 @@ copy_all(TenancyMove *move)
 	tenancy_move_set_sequences(move);
 	if (move->to.mode == TENANCY_SCHEMA)
 		tenancy_clone_refresh(&move->to);
+	tenancy_move_analyze(move);
 	foreach(lc, move->pairs)
 	{
 		TenancyMovePair *pair = lfirst(lc);

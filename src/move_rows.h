@@ -72,6 +72,7 @@ extern void tenancy_move_find_parts(TenancyMove *move);
 extern void tenancy_move_prepare_target(TenancyMove *move);
 extern void tenancy_move_check_source(const TenancyMove *move);
 extern void tenancy_move_prepare(TenancyMove *move);
+extern void tenancy_move_analyze(const TenancyMove *move);
 extern void tenancy_move_check_references(const TenancyMove *move);
 extern void tenancy_move_set_sequences(const TenancyMove *move);
 extern void tenancy_move_grant_model(const TenancyMove *move);

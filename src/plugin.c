@@ -258,7 +258,10 @@ uninstall_database(const TenancyTenant *tenant, const TenancyModule *module, boo
 	TenancyJob *job = tenancy_worker_job(tenancy_database_oid(tenant));
 
 	if (force)
+	{
 		add_truncation(job, module);
+		tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", tenancy_ident_uuid_text(&tenant->id));
+	}
 	else
 		add_empty_check(job, module,
 						psprintf(_("tables of module \"%s\" hold rows of tenant \"%s\""),

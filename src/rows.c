@@ -22,6 +22,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* Tables from this size on are worth it. */
+#define ANALYZE_PAGES	16
+
 /* What a foreign key, "k", is made of: its columns, "u", in both tables, and their operators. */
 #define FOREIGN_KEY \
 	" FROM pg_catalog.pg_constraint k" \
@@ -137,6 +140,42 @@ tenancy_rows_refuse_broken(Oid table, const char *constraint)
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("rows of table \"%s\" violate foreign key constraint \"%s\"",
 					get_rel_name(table), constraint)));
+}
+
+/*
+ * Let the planner know of rows that have come into tables: it knows nothing of
+ * new tables, and what it knows of others may be of no use any more.  It would take
+ * them for empty, and compare all rows of one with all of another below.  As the
+ * tables' owners; what is locked is skipped.
+ */
+void
+tenancy_rows_analyze(List *tables)
+{
+	StringInfoData oids;
+	ListCell   *lc;
+
+	initStringInfo(&oids);
+	foreach(lc, tables)
+		appendStringInfo(&oids, "%s%u", foreach_current_index(lc) > 0 ? "," : "", lfirst_oid(lc));
+	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%s ANALYZE (SKIP_LOCKED) %%s', c.relowner, c.oid::pg_catalog.regclass)"
+		" FROM pg_catalog.unnest('{%s}'::pg_catalog.oid[]) t"
+		" CROSS JOIN LATERAL (SELECT t AS oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(t) p) l"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.oid"
+		" CROSS JOIN LATERAL (SELECT pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog./) %d AS pages) s"
+		" WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND s.pages OPERATOR(pg_catalog.>=) %d"
+		" AND (c.reltuples OPERATOR(pg_catalog.<) c.relpages OR c.reltuples OPERATOR(pg_catalog.<=) 0"
+		"  OR s.pages OPERATOR(pg_catalog.>) (1.1 OPERATOR(pg_catalog.*) c.relpages))"
+		" ORDER BY c.oid", oids.data, BLCKSZ, ANALYZE_PAGES)))
+	{
+		char	   *command;
+		Oid			owner = strtoul(lfirst(lc), &command, 10);
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
+		(void) tenancy_exec_sql(command);
+		tenancy_exec_end(&exec);
+	}
 }
 
 /*
