@@ -326,7 +326,7 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	if (!may_expose(migration, from, to))
 		return;
 	if (place->tenant != NULL)
-		tenancy_sibling_withhold(place->schema, place->owner, place->tenant);
+		tenancy_sibling_withhold(place->tenant);
 	else if (!tenancy_registry_home(&home))
 		tenancy_sibling_notice_withheld(place->schema);
 }

@@ -135,30 +135,37 @@ tenancy_sibling_notice_withheld(Oid schema)
 /*
  * Take from everybody but the owner what a migration or default privileges have
  * given on a tenant's materialized views, whose rows no row security holds, and
- * on what reads them with the owner's rights.  Columns' privileges go with a
- * relation's.
+ * on what reads them with the owner's rights: in any of the tenant's schemas, since
+ * a view of one may read those of another.
  */
 void
-tenancy_sibling_withhold(Oid schema, Oid owner, const pg_uuid_t *tenant)
+tenancy_sibling_withhold(const pg_uuid_t *tenant)
 {
-	List	   *statements = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"WITH mine AS (SELECT c.oid, c.relacl, c.relowner FROM tenancy.matview_readers(ARRAY("
-		"SELECT c.oid FROM tenancy.drift_copy k JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) k.namespace"
+	ListCell   *lc;
+
+	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"WITH schema AS (SELECT k.namespace FROM tenancy.drift_copy k WHERE k.tenant_id OPERATOR(pg_catalog.=) '%s'),"
+		" mine AS (SELECT c.oid, c.relacl, c.relowner FROM tenancy.matview_readers(ARRAY("
+		"SELECT c.oid FROM schema k JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) k.namespace"
 		" AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
 		" AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
-		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid AND c.relkind OPERATOR(pg_catalog.=) 'm'"
-		" WHERE k.tenant_id OPERATOR(pg_catalog.=) '%s')) r (oid)"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid AND c.relkind OPERATOR(pg_catalog.=) 'm')) r (oid)"
 		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.oid"
-		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) AND c.relnamespace OPERATOR(pg_catalog.=) %u),"
-		" held AS (SELECT m.oid, NULL::pg_catalog.name AS col, a.grantee FROM mine m, pg_catalog.aclexplode(m.relacl) a"
+		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[])"
+		" JOIN schema k ON k.namespace OPERATOR(pg_catalog.=) c.relnamespace),"
+		" held AS (SELECT m.oid, m.relowner, NULL::pg_catalog.name AS col, a.grantee FROM mine m, pg_catalog.aclexplode(m.relacl) a"
 		"  WHERE a.grantee OPERATOR(pg_catalog.<>) m.relowner"
-		" UNION SELECT m.oid, t.attname, a.grantee FROM mine m JOIN pg_catalog.pg_attribute t ON t.attrelid OPERATOR(pg_catalog.=) m.oid,"
+		" UNION SELECT m.oid, m.relowner, t.attname, a.grantee FROM mine m JOIN pg_catalog.pg_attribute t ON t.attrelid OPERATOR(pg_catalog.=) m.oid,"
 		"  pg_catalog.aclexplode(t.attacl) a WHERE a.grantee OPERATOR(pg_catalog.<>) m.relowner)"
-		" SELECT pg_catalog.format('REVOKE ALL %%s ON TABLE %%s FROM %%s CASCADE', '(' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(h.col) OPERATOR(pg_catalog.||) ')',"
+		" SELECT pg_catalog.format('%%s REVOKE ALL %%s ON TABLE %%s FROM %%s CASCADE', h.relowner,"
+		" '(' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(h.col) OPERATOR(pg_catalog.||) ')',"
 		" h.oid::pg_catalog.regclass, CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(h.grantee)) END)"
-		" FROM held h ORDER BY h.oid, h.col NULLS FIRST", tenancy_ident_uuid_text(tenant), schema));
+		" FROM held h ORDER BY h.oid, h.col NULLS FIRST", tenancy_ident_uuid_text(tenant))))
+	{
+		char	   *statement = strchr(lfirst(lc), ' ');
 
-	run_as(owner, statements);
+		run_as(atooid(lfirst(lc)), list_make1(statement));
+	}
 }
 
 /* OIDs as the text of an array. */

@@ -14,6 +14,6 @@ extern char *tenancy_sibling_column(const TenancyModule *module);
 extern void tenancy_sibling_complete(Oid schema, Oid owner, const char *column,
 									 const pg_uuid_t *tenant, List *others);
 extern void tenancy_sibling_notice_withheld(Oid schema);
-extern void tenancy_sibling_withhold(Oid schema, Oid owner, const pg_uuid_t *tenant);
+extern void tenancy_sibling_withhold(const pg_uuid_t *tenant);
 
 #endif							/* TENANCY_SIBLING_H */
