@@ -1221,9 +1221,26 @@ assign_rows(Protection *protection)
  * ----------------------------------------------------------------
  */
 
+/* Has a child the column, which its parent has not? */
+static bool
+child_has_column(const Protection *protection)
+{
+	FormData_pg_attribute att;
+	ListCell   *lc;
+
+	foreach(lc, protection->tables)
+	{
+		if (find_column(lfirst_oid(lc), protection->column, &att))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Add the column where the table has none.  With rows to assign, their tenant
  * is the column's first default, which costs no rewrite and fires no trigger.
+ * Where a child's own column becomes one with it, its rows come later, and NOT NULL
+ * after them: from 18 on, the child would have that at once.
  */
 static void
 add_column(Protection *protection)
@@ -1234,8 +1251,9 @@ add_column(Protection *protection)
 	if (find_column(protection->relid, protection->column, &att))
 		return;
 	if (protection->assign_to != NULL)
-		tenancy_exec_format("ALTER TABLE %s ADD COLUMN %s uuid NOT NULL DEFAULT '%s'::uuid",
-							sql_name(protection->relid), column, protection->assign_to);
+		tenancy_exec_format("ALTER TABLE %s ADD COLUMN %s uuid%s DEFAULT '%s'::uuid",
+							sql_name(protection->relid), column,
+							child_has_column(protection) ? "" : " NOT NULL", protection->assign_to);
 	else
 		tenancy_exec_format("ALTER TABLE %s ADD COLUMN %s uuid",
 							sql_name(protection->relid), column);
