@@ -117,6 +117,13 @@ CREATE TYPE tt AS (a int, b text);
 CREATE TABLE typed OF tt (PRIMARY KEY (a), b WITH OPTIONS DEFAULT 'z' NOT NULL);
 CREATE TABLE typed2 OF tt;
 CREATE TABLE empty ();
+-- from 18 on, NOT NULL has a name, and may be for new rows only
+CREATE TABLE nn (a int CONSTRAINT "a's" NOT NULL, b int, c int CONSTRAINT not_below NOT NULL);
+DO $$ BEGIN
+	IF current_setting('server_version_num')::int >= 180000 THEN
+		EXECUTE 'ALTER TABLE nn ADD CONSTRAINT later NOT NULL b NOT VALID; ALTER TABLE nn ALTER CONSTRAINT not_below NO INHERIT';
+	END IF;
+END $$;
 
 -- Foreign keys: circular, to itself, to a mere index, some columns
 CREATE TABLE c1 (id int PRIMARY KEY, c2 int);

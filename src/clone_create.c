@@ -41,6 +41,7 @@
 #include "clone_model.h"
 #include "clone_other.h"
 #include "commands/defrem.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -511,6 +512,35 @@ append_inlined_constraints(StringInfo buf, const Object *whole, const char *sepa
 	}
 }
 
+/*
+ * The constraint, among those of a table or domain, that keeps a column from being
+ * null, or NULL where versions have none; 0 for a domain.
+ */
+static Form_pg_constraint
+find_not_null(List *constraints, AttrNumber column)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc));
+
+		if (con->contype == CONSTRAINT_NOTNULL &&
+			(column == 0 || tenancy_not_null_column(lfirst(lc)) == column))
+			return con;
+	}
+	return NULL;
+}
+
+/* "NOT NULL", by its name where it has one. */
+static void
+append_not_null(StringInfo buf, const NameData *name)
+{
+	if (name != NULL)
+		appendStringInfo(buf, " CONSTRAINT %s", tenancy_clone_identifier(*name));
+	appendStringInfoString(buf, " NOT NULL");
+}
+
 static void
 create_domain(Model *m, Object *object)
 {
@@ -531,7 +561,11 @@ create_domain(Model *m, Object *object)
 		appendStringInfo(&buf, " DEFAULT %s",
 						 tenancy_clone_deparse(NULL, stringToNode(TextDatumGetCString(value))));
 	if (type->typnotnull)
-		appendStringInfoString(&buf, " NOT NULL");
+	{
+		Form_pg_constraint con = find_not_null(tenancy_clone_rows(&m->catalogs, CAT_DOMAIN_CONSTRAINT, object->oid), 0);
+
+		append_not_null(&buf, con ? &con->conname : NULL);
+	}
 	append_inlined_constraints(&buf, object, " ", &first);
 	tenancy_clone_emit(m, buf.data);
 }
@@ -1013,6 +1047,25 @@ adjust_identity_sequences(Model *m, const Table *table)
  * ----------------------------------------------------------------
  */
 
+/* Constraints of columns that count for new rows only; a column cannot be created with one. */
+static void
+add_unvalidated_not_nulls(Model *m, const Table *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->constraints)
+	{
+		Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc));
+
+		if (con->contype == CONSTRAINT_NOTNULL && !con->convalidated &&
+			(con->conislocal || !table->inherits))
+			tenancy_clone_emit(m, psprintf("ALTER TABLE ONLY %s ADD CONSTRAINT %s NOT NULL %s%s NOT VALID",
+										   table->object.name, tenancy_clone_identifier(con->conname),
+										   quote_identifier(get_attname(table->object.oid, tenancy_not_null_column(lfirst(lc)), false)),
+										   con->connoinherit ? " NO INHERIT" : ""));
+	}
+}
+
 const char *
 tenancy_clone_compression_name(char compression)
 {
@@ -1024,6 +1077,7 @@ static void
 append_column(Model *m, StringInfo buf, Table *table, Form_pg_attribute att, bool typed)
 {
 	Object	   *def = tenancy_clone_find_default(table, att->attnum);
+	Form_pg_constraint not_null = find_not_null(table->constraints, att->attnum);
 
 	appendStringInfoString(buf, tenancy_clone_identifier(att->attname));
 	if (typed)
@@ -1039,8 +1093,11 @@ append_column(Model *m, StringInfo buf, Table *table, Form_pg_attribute att, boo
 		appendStringInfo(buf, " DEFAULT %s", tenancy_clone_deparse(NULL, def->expr));
 	if (att->attidentity != '\0')
 		append_identity(m, buf, table, att);
-	if (att->attnotnull)
-		appendStringInfoString(buf, " NOT NULL");
+	if (!att->attnotnull || (not_null != NULL && !not_null->convalidated))
+		return;
+	append_not_null(buf, not_null ? &not_null->conname : NULL);
+	if (not_null != NULL && not_null->connoinherit)
+		appendStringInfoString(buf, " NO INHERIT");
 }
 
 static void
@@ -1243,6 +1300,7 @@ create_table(Model *m, Table *table)
 	}
 	append_table_properties(&buf, table);
 	tenancy_clone_emit(m, buf.data);
+	add_unvalidated_not_nulls(m, table);
 
 	if (class->relispartition)
 		attach_partition(m, table);

@@ -118,6 +118,16 @@
 	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* Domains' NOT NULL is a constraint with a name since 17, that of a table's column since 18. */
+#if PG_VERSION_NUM < 170000
+#define CONSTRAINT_NOTNULL 'n'
+#endif
+#if PG_VERSION_NUM >= 180000
+#define tenancy_not_null_column(row) extractNotNullColumn(row)
+#else
+#define tenancy_not_null_column(row) InvalidAttrNumber
+#endif
+
 /* Up to 17, the executor is told whether it will be asked only once. */
 #if PG_VERSION_NUM >= 180000
 #define TENANCY_EXECUTE_ONCE_PARAM
