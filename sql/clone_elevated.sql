@@ -141,7 +141,7 @@ CREATE TABLE by_whole_1 PARTITION OF by_whole FOR VALUES FROM (1) TO (10);
 CREATE VIEW numbered AS SELECT t.*, "row number"() OVER (ORDER BY t.s) AS nr FROM thing t WHERE same(n, n);
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA "Model 2" TO regress_app;
 RESET ROLE;
-SELECT current_setting('server_version_num')::int < 180000 AS has_range_casts \gset
+SELECT current_setting('server_version_num')::int < 170000 AS has_range_casts \gset
 \if :has_range_casts
 CREATE CAST (wholes AS int4range) WITHOUT FUNCTION AS IMPLICIT;
 \else

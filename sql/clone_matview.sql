@@ -155,8 +155,8 @@ END $$;
 SELECT tenancy.create_tenant('0', 'schema', '00000000-0000-4000-8000-000000000001');
 DROP MATERIALIZED VIEW regress_model.peeks, tenant_0.peeks;
 DROP FUNCTION regress_model.peek(), tenant_0.peek();
--- (privileges without MAINTAIN, which not all versions have)
-SELECT t.object, regexp_replace(t.difference, '(, )?\w+ maintain', '', 'g') AS difference FROM unnest(ARRAY[
+-- (privileges without what they are: not all versions have MAINTAIN, and too long a list is left out)
+SELECT t.object, regexp_replace(t.difference, '(privileges) is .*', '\1') AS difference FROM unnest(ARRAY[
 	'GRANT SELECT ON total TO regress_app',
 	'GRANT SELECT (s) ON total TO regress_app',
 	'GRANT SELECT ON by_owner TO PUBLIC',

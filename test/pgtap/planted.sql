@@ -57,7 +57,12 @@ RESET ROLE;
 UPDATE shop.trapped_table SET tenant_id = NULL;
 ALTER ROLE shop_owner NOSUPERUSER;
 DELETE FROM t.sprung;
+-- SET NOT NULL folds a CHECK constraint.  Where a function in it, IMMUTABLE by name only, runs statements, PostgreSQL
+-- goes on with memory that it has freed: 15 gets away with it, later versions say "unrecognized token".
+SELECT 'ALTER TABLE shop.trapped_table DROP CONSTRAINT by_domain' WHERE current_setting('server_version_num')::int >= 160000 \gexec
 SELECT t.call($$SELECT tenancy.protect_table('shop.trapped_table', assign_to => 'hooli')$$);
+SELECT $$ALTER TABLE shop.trapped_table ADD CONSTRAINT by_domain CHECK (shop.sly('constraint', true)) NOT VALID$$
+WHERE current_setting('server_version_num')::int >= 160000 \gexec
 SELECT t.call($$SELECT tenancy.create_tenant('planted')$$);
 SELECT t.call($$SELECT tenancy.create_tenant('planted2', 'schema')$$);
 SELECT t.call($$SELECT tenancy.rename_tenant('planted', 'planted3')$$);

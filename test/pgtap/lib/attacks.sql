@@ -221,7 +221,7 @@ SELECT is(t.state(pg_temp.there(sql)), CASE :'nothing' WHEN '0' THEN '00000' ELS
 	'SELECT * FROM THERE.customers ORDER BY t.shout(name)',
 	'SELECT CASE WHEN t.shout(name) THEN 1 END FROM THERE.customers',
 	'UPDATE THERE.customers SET name = name WHERE t.shout(name)',
-	'DELETE FROM THERE.customers WHERE t.shout(name) AND false',
+	'DELETE FROM THERE.customers WHERE t.shout(name) AND name = ''''',
 	'SELECT 1 / (balance - 1000) FROM THERE.customers',
 	'SELECT * FROM THERE.customers WHERE 1 / (balance - 2000) > 5',
 	'SELECT * FROM THERE.customers WHERE (CASE balance WHEN 3000 THEN name ELSE ''1'' END)::integer > 5']) AS sql;

@@ -37,7 +37,8 @@ CREATE EXTENSION tenancy;
 SELECT pg_catalog.format('CREATE ROLE %I %s', name, attributes)
 FROM (VALUES ('shop_owner', 'NOLOGIN'), ('app', 'LOGIN'), ('clerk', 'LOGIN'), ('stranger', 'LOGIN'),
 	('team', 'NOLOGIN'), ('member', 'LOGIN NOINHERIT IN ROLE team'), ('lenient', 'LOGIN IN ROLE app')) AS r (name, attributes)
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name) \gexec
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name)
+ORDER BY attributes LIKE '%IN ROLE%' \gexec
 
 SET client_min_messages = error;
 ALTER ROLE shop_owner NOSUPERUSER;
