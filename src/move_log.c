@@ -93,7 +93,6 @@ PGDLLEXPORT void tenancy_move_log_detach_main(const char *argument);
 typedef struct Attachment
 {
 	const char *id;
-	Oid			table;
 	Oid			root;
 	const char *tenant_column;	/* NULL if all rows are the tenant's */
 	List	   *columns;
@@ -354,7 +353,7 @@ void
 tenancy_move_log_attach(const pg_uuid_t *id, Oid table, Oid root,
 						const char *tenant_column, List *columns)
 {
-	Attachment	attachment = {tenancy_ident_uuid_text(id), table, root, tenant_column, columns};
+	Attachment	attachment = {tenancy_ident_uuid_text(id), root, tenant_column, columns};
 
 	with_lock(table, ShareRowExclusiveLock, create_triggers, &attachment);
 }
