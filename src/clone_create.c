@@ -132,6 +132,7 @@ add_partitions(Model *m, List *needs, const Table *table)
 {
 	ListCell   *lc;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a constraint with a conrelid has a table */
 	foreach(lc, table->children)
 	{
 		Object	   *child = tenancy_clone_find_object(m, RelationRelationId, lfirst_oid(lc));

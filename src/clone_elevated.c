@@ -491,7 +491,7 @@ tenancy_clone_elevated_class(Model *m, const Object *object)
 									  NameStr(class->opcname));
 	const char *method = quote_identifier(get_am_name(class->opcmethod));
 	char	   *members = member_list(m, object);
-	bool		has_storage = OidIsValid(class->opckeytype) && class->opckeytype != class->opcintype;
+	Oid			storage = InvalidOid;
 
 	if (tenancy_clone_find_object(m, OperatorFamilyRelationId, class->opcfamily) == NULL)
 		tenancy_clone_refuse(m, OperatorClassRelationId, object->oid, "its family is in another schema");
@@ -500,13 +500,16 @@ tenancy_clone_elevated_class(Model *m, const Object *object)
 							 "is the default of a type in another schema, which can have but one");
 
 	/* It cannot be empty; to store the type as it is says nothing. */
+	if (OidIsValid(class->opckeytype) && class->opckeytype != class->opcintype)
+		storage = class->opckeytype;
+	else if (members[0] == '\0')
+		storage = class->opcintype;
 	tenancy_clone_emit_elevated(m, psprintf("CREATE OPERATOR CLASS %s %sFOR TYPE %s USING %s FAMILY %s AS %s%s%s",
 											name, class->opcdefault ? "DEFAULT " : "",
 											type_name(m, class->opcintype), method,
 											family_name(m, class->opcfamily), members,
-											members[0] != '\0' && has_storage ? ", " : "",
-											has_storage || members[0] == '\0' ?
-											psprintf("STORAGE %s", type_name(m, has_storage ? class->opckeytype : class->opcintype)) : ""));
+											members[0] != '\0' && OidIsValid(storage) ? ", " : "",
+											OidIsValid(storage) ? psprintf("STORAGE %s", type_name(m, storage)) : ""));
 	add_handover(m, psprintf("OPERATOR CLASS %s USING %s", name, method));
 }
 

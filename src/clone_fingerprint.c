@@ -372,8 +372,11 @@ add_relations(Fingerprint *f)
 {
 	OidSet		tables = f->relations;
 
+	if (tables.count == 0)
+		return;
+
 	/* The indexes are added to the set while it is read. */
-	tables.oids = palloc(Max(tables.count, 1) * sizeof(Oid));
+	tables.oids = palloc(tables.count * sizeof(Oid));
 	memcpy(tables.oids, f->relations.oids, tables.count * sizeof(Oid));
 	sort_set(&tables);
 	scan_source(f, &index_source, &tables, add_index);

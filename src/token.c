@@ -51,17 +51,26 @@ PG_FUNCTION_INFO_V1(tenancy_token_sign);
  * ----------------------------------------------------------------
  */
 
-/* The one error for all that can be wrong with a token; does nothing for NULL. */
+/* The one error for all that can be wrong with a token. */
+static void refuse(const char *cause) pg_attribute_noreturn();
+
+static void
+refuse(const char *cause)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+			 errmsg("invalid tenant token"),
+			 errdetail_log("%s", cause),
+			 errhidestmt(true),
+			 errhidecontext(true)));
+}
+
+/* The same, unless there is nothing wrong: NULL. */
 static void
 refuse_if(const char *cause)
 {
 	if (cause != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("invalid tenant token"),
-				 errdetail_log("%s", cause),
-				 errhidestmt(true),
-				 errhidecontext(true)));
+		refuse(cause);
 }
 
 /* A point in time as tokens have it: seconds since 1970. */
@@ -78,7 +87,7 @@ decode(const char *part, size_t len, size_t *decoded_len)
 	char	   *decoded = tenancy_token_decode(part, len, decoded_len);
 
 	if (decoded == NULL)
-		refuse_if("One of its parts is not base64url.");
+		refuse("One of its parts is not base64url.");
 	return decoded;
 }
 
@@ -96,16 +105,16 @@ check_signature(const TenancyTokenParts *parts)
 	refuse_if(tenancy_token_parse_header(json, len, GetDatabaseEncoding(), &header));
 	key = tenancy_token_key_find(header.kid);
 	if (key == NULL)
-		refuse_if(header.kid != NULL ? "There is no key with its \"kid\"." :
+		refuse(header.kid != NULL ? "There is no key with its \"kid\"." :
 				  "It has no \"kid\", and there is not exactly one key.");
 	if (now < key->valid_from || now >= key->valid_until)
-		refuse_if("Its key is not valid now.");
+		refuse("Its key is not valid now.");
 	if (strcmp(header.algorithm, tenancy_token_key_algorithm(key)) != 0)
-		refuse_if("Its \"alg\" is not the algorithm of its key.");
+		refuse("Its \"alg\" is not the algorithm of its key.");
 
 	signature = decode(parts->signature, parts->signature_len, &len);
 	if (!tenancy_token_key_verify(key, parts->header, parts->signed_len, signature, len))
-		refuse_if("Its signature is wrong.");
+		refuse("Its signature is wrong.");
 }
 
 static bool
@@ -126,15 +135,15 @@ check_claims(const TenancyTokenClaims *claims)
 	double		now = unix_time(GetCurrentTimestamp());
 
 	if (now >= claims->expires + tenancy_guc_token_leeway)
-		refuse_if("It has expired.");
+		refuse("It has expired.");
 	if (now < claims->not_before - tenancy_guc_token_leeway)
-		refuse_if("It is not good yet.");
+		refuse("It is not good yet.");
 	if (claims->has_audience &&
 		!audience_includes(claims, get_database_name(MyDatabaseId)))
-		refuse_if("Its claim \"aud\" does not name this database.");
+		refuse("Its claim \"aud\" does not name this database.");
 	if (claims->role != NULL &&
 		strcmp(claims->role, GetUserNameFromId(GetOuterUserId(), false)) != 0)
-		refuse_if("Its claim \"role\" does not name the current role.");
+		refuse("Its claim \"role\" does not name the current role.");
 }
 
 /*
@@ -165,7 +174,7 @@ tenancy_token_set_tenant(PG_FUNCTION_ARGS)
 
 	/* before it is even decompressed */
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > TENANCY_TOKEN_MAX_SIZE)
-		refuse_if("It is too long.");
+		refuse("It is too long.");
 	token = PG_GETARG_TEXT_PP(0);
 	hide_token(token);
 	refuse_if(tenancy_token_split(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &parts));
