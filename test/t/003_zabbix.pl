@@ -41,7 +41,8 @@ $node->safe_psql('monitor', q{
 });
 $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('monitor'),
 	'-c', 'SET ROLE zabbix_owner', '-c', 'SET search_path = zabbix', '-f', "$sql/schema.sql",
-	'-c', 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA zabbix TO app' ], 'schema.sql, as the model');
+	'-c', 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA zabbix TO app',
+	'-c', 'GRANT USAGE ON ALL SEQUENCES IN SCHEMA zabbix TO app' ], 'schema.sql, as the model');
 is($node->safe_psql('monitor', q{SELECT count(*) FROM pg_tables WHERE schemaname = 'zabbix'}),
 	$node->safe_psql('plain', q{SELECT count(*) FROM pg_tables WHERE schemaname = 'public'}), 'all tables are in the model schema');
 cmp_ok($node->safe_psql('monitor', q{SELECT count(*) FROM pg_tables WHERE schemaname = 'zabbix'}), '>', 150, 'and there are many');

@@ -290,7 +290,10 @@ for my $round (1 .. $rounds)
 		'transactional => ' . ($round % 3 ? 'true' : 'false'));
 	$caller->send('CALL tenancy.migrate(workers => 2)');
 	usleep(1000 * rand 250);
-	eval { $blow{$way}->($caller) };
+
+	my $offset = -s $node->logfile;
+	my $struck = eval { $blow{$way}->($caller) };
+
 	$caller->wait;
 	# whatever has happened, the server comes back
 	if ($way eq 'SIGKILL of the postmaster')
@@ -305,6 +308,15 @@ for my $round (1 .. $rounds)
 			last if $up = $node->start(fail_ok => 1);
 		}
 		die 'the server does not start' unless $up;
+	}
+	# it may take a moment to see that one of its processes was killed
+	if ($struck && $way =~ /SIGKILL of (?!the postmaster)/)
+	{
+		for (1 .. 50)
+		{
+			last if slurp_file($node->logfile, $offset) =~ /ready to accept connections/;
+			usleep(100_000);
+		}
 	}
 	$node->poll_query_until('postgres', 'SELECT true');
 	slow($node, $db, $no_worker);

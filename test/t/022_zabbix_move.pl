@@ -51,7 +51,7 @@ sub new_monitor
 		SET ROLE shop_owner;
 		CREATE TABLE extra.remark (n bigserial PRIMARY KEY, hostid bigint REFERENCES zabbix.hosts, remark text);
 		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA zabbix, extra TO app;
-		GRANT USAGE ON ALL SEQUENCES IN SCHEMA extra TO app;
+		GRANT USAGE ON ALL SEQUENCES IN SCHEMA zabbix, extra TO app;
 		RESET ROLE;
 		SELECT tenancy.create_module('zabbix', 'zabbix'), tenancy.create_module('extra', 'extra');
 		SELECT tenancy.grant_access('app');
