@@ -155,6 +155,7 @@ place_rest(Model *m)
 	tenancy_clone_write_grants(m, m->revokes);
 	tenancy_clone_write_grants(m, m->grants);
 	tenancy_clone_copy_default_privileges(m);
+	tenancy_clone_label_schema(m);
 	foreach(lc, m->refreshes)
 		tenancy_clone_emit_refresh(m, lfirst(lc));
 }

@@ -325,14 +325,6 @@ tenancy_clone_warn_of_other_owners(const Model *m)
 				 errhint("Use ALTER ... OWNER TO.")));
 }
 
-/* A security label's provider may refuse us, or know names of objects. */
-static void
-check_labels(Model *m, Oid classid, Oid oid)
-{
-	if (m->has_labels && tenancy_clone_rows2(&m->catalogs, CAT_SECLABEL, oid, classid) != NIL)
-		tenancy_clone_refuse(m, classid, oid, "has a security label");
-}
-
 /* The first dependency of a type, or NULL. */
 static HeapTuple
 find_dependency(List *dependencies, char type)
@@ -826,7 +818,6 @@ read_relation(Model *m, Oid relid, List *dependencies)
 		read_rules(m, tenancy_clone_find_table(m, relid));
 	check_owner(m, RelationRelationId, relid, class->relowner,
 				class->relkind == RELKIND_VIEW || class->relkind == RELKIND_MATVIEW || class->relhasrules);
-	check_labels(m, RelationRelationId, relid);
 }
 
 static void
@@ -918,7 +909,6 @@ read_type(Model *m, Oid oid, List *dependencies)
 	set_address(m, RelationRelationId, type->typrelid, object);
 	read_type_users(m, oid);
 	check_owner(m, TypeRelationId, oid, type->typowner, false);
-	check_labels(m, TypeRelationId, oid);
 	if (type->typtype == TYPTYPE_DOMAIN)
 		read_domain_constraints(m, object);
 	if (type->typtype == TYPTYPE_RANGE)
@@ -1133,7 +1123,6 @@ read_function(Model *m, Oid oid, List *dependencies)
 	object->elevated = is_elevated(proc);
 	add_whole(m, object, proc->proname, dependencies);
 	check_owner(m, ProcedureRelationId, oid, proc->proowner, proc->prosecdef);
-	check_labels(m, ProcedureRelationId, oid);
 }
 
 /* Something in the schema, by its address. */

@@ -20,8 +20,10 @@
 #include "catalog/pg_description.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_seclabel.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -545,11 +547,51 @@ tenancy_clone_alter_table(Model *m, const Table *table)
 
 
 /* ----------------------------------------------------------------
- * Comments
+ * Comments and security labels
+ *
+ * A label's provider is a library that the administrator has loaded.  It is asked
+ * about each label, and an error of its is the call's.
  * ----------------------------------------------------------------
  */
 
-/* A relation's comment, and those of its columns. */
+/* Copy an object's labels, and those of its columns. */
+static void
+label_object(Model *m, Oid classid, Oid oid, const char *keyword, const char *name, List *columns)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (!m->has_labels)
+		return;
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_SECLABEL, oid, classid))
+	{
+		int			attno = ROW(FormData_pg_seclabel *, lfirst(lc))->objsubid;
+		char	   *head = psprintf("SECURITY LABEL FOR %s ON",
+									quote_identifier(tenancy_clone_attr_text(&m->catalogs, CAT_SECLABEL, lfirst(lc),
+																			 Anum_pg_seclabel_provider)));
+		char	   *label = quote_literal_cstr(tenancy_clone_attr_text(&m->catalogs, CAT_SECLABEL, lfirst(lc),
+																	   Anum_pg_seclabel_label));
+
+		if (attno == 0)
+			tenancy_clone_emit(m, psprintf("%s %s %s IS %s", head, keyword, name, label));
+		foreach(lc2, columns)
+		{
+			Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc2));
+
+			if (att->attnum == attno && !att->attisdropped)
+				tenancy_clone_emit(m, psprintf("%s COLUMN %s.%s IS %s", head, name,
+											   tenancy_clone_identifier(att->attname), label));
+		}
+	}
+}
+
+void
+tenancy_clone_label_schema(Model *m)
+{
+	label_object(m, NamespaceRelationId, m->namespace, "SCHEMA", quote_identifier(m->schema), NIL);
+}
+
+/* A relation's comment and labels, and those of its columns. */
 static void
 comment_relation(Model *m, Oid relid, const char *keyword, const char *name, List *columns)
 {
@@ -572,6 +614,7 @@ comment_relation(Model *m, Oid relid, const char *keyword, const char *name, Lis
 											   tenancy_clone_identifier(att->attname), comment_text(m, lfirst(lc))));
 		}
 	}
+	label_object(m, RelationRelationId, relid, keyword, name, columns);
 }
 
 /* Constraint triggers have a constraint, too, that can have a comment. */
@@ -597,6 +640,7 @@ comment_type(Model *m, const Object *object)
 
 	tenancy_clone_add_comment(m, TypeRelationId, object->oid,
 							  psprintf("%s %s", tenancy_clone_object_keyword(object), object->name));
+	label_object(m, TypeRelationId, object->oid, tenancy_clone_object_keyword(object), object->name, NIL);
 	if (object->kind == OBJ_DOMAIN)
 		comment_constraints(m, tenancy_clone_rows(&m->catalogs, CAT_DOMAIN_CONSTRAINT, object->oid),
 							psprintf("DOMAIN %s", object->name));
@@ -625,6 +669,8 @@ tenancy_clone_comment_object(Model *m, const Object *object)
 		case OBJ_FUNCTION:
 			tenancy_clone_add_comment(m, ProcedureRelationId, object->oid,
 									  psprintf("ROUTINE %s", tenancy_clone_function_signature(object)));
+			label_object(m, ProcedureRelationId, object->oid, "ROUTINE",
+						 tenancy_clone_function_signature(object), NIL);
 			break;
 		case OBJ_OTHER:
 			tenancy_clone_add_comment(m, object->classid, object->oid, tenancy_clone_other_label(object));

@@ -13,7 +13,11 @@ use PostgreSQL::Test::Utils;
 use Tenancy;
 use Test::More;
 
-my $node = new_cluster('exact', 'allow_in_place_tablespaces = on');
+# Debian has no provider of security labels.
+my $provider = PostgreSQL::Test::Utils::tempdir() . '/label_provider.so';
+system_or_bail("cc -fPIC -shared -O1 -I$ENV{SERVER_INCLUDES} -o $provider $FindBin::RealBin/label_provider.c");
+
+my $node = new_cluster('exact', 'allow_in_place_tablespaces = on', "shared_preload_libraries = '$provider'");
 
 $node->safe_psql('postgres', $_) for 'CREATE ROLE model_owner NOLOGIN', 'CREATE ROLE app_group NOLOGIN', 'CREATE ROLE app_member LOGIN IN ROLE app_group',
 	'CREATE ROLE reader LOGIN', q{CREATE TABLESPACE elsewhere LOCATION ''}, 'GRANT CREATE ON TABLESPACE elsewhere TO model_owner',
@@ -105,7 +109,14 @@ $node->safe_psql('torture', 'CREATE EXTENSION tenancy');
 $node->safe_psql('torture', q{CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler});
 $node->command_ok([ 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('torture'), '-f', "$FindBin::RealBin/torture.sql" ], 'torture.sql');
 $node->safe_psql('torture', q{SELECT tenancy.add_reference_table('ref.plan'), tenancy.create_module('main', 'Model "1'), tenancy.grant_access('app'), tenancy.grant_access('app_group')});
+$node->safe_psql('torture', qq{SET search_path = "Model ""1"; SECURITY LABEL FOR "the house" ON $_}) for q{TABLE "Order" IS 'it''s'}, q{COLUMN "Order".m IS 'a column'}, q{VIEW v1 IS 'v'}, q{COLUMN v1.idd IS 'of a view'},
+	q{SEQUENCE "Seq alone" IS 's'}, q{TYPE mood IS 't'}, q{DOMAIN posint IS 'd'}, q{COLUMN pair."B b" IS 'of a type'}, q{FUNCTION tdiff(mood, mood) IS 'f'}, q{SCHEMA "Model ""1" IS 'the schema'}, q{MATERIALIZED VIEW "mat view" IS 'm'};
 prove('torture', '"Model ""1"', 'a-b', 'DROP TABLE "Model ""1".heaped', '"mat view"', 'mat_empty', 'of_mat');
+
+# A provider may change its mind.
+$node->safe_psql('torture', q{SET allow_system_table_mods = on; UPDATE pg_seclabel SET label = 'refused' WHERE label = 'v'});
+is(sqlstate($node, 'torture', undef, q{SELECT tenancy.create_tenant('labelled', 'schema')}), '42602', 'the provider refuses a label in a copy');
+is($node->safe_psql('torture', q{SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_labelled'}), 0, '... and there is none');
 
 # ---------------------------------------------------------------------------
 # Extensions in the model schema: what is theirs stays, and is pointed at
