@@ -23,6 +23,12 @@ BEGIN
 	IF copy <> 'tenant_c' THEN
 		RETURN true;
 	END IF;
+	-- nor does what is to act for its owner act for a superuser meanwhile
+	BEGIN
+		EXECUTE format('SELECT %I.definer()', copy) INTO try;
+		INSERT INTO public.planted VALUES (current_user, 'acts as ' || try);
+	EXCEPTION WHEN undefined_function THEN NULL;
+	END;
 	FOREACH try IN ARRAY ARRAY[
 		'ALTER FUNCTION %1$I.union_(internal, internal) RENAME TO kept',
 		'ALTER FUNCTION %1$I.picksplit(internal, internal) RENAME TO union_',
@@ -51,9 +57,14 @@ CREATE FUNCTION numbers_support(internal) RETURNS internal LANGUAGE internal AS 
 CREATE FUNCTION numbers(int, int) RETURNS TABLE ("n n" int) LANGUAGE internal ROWS 5 STRICT SUPPORT numbers_support SET work_mem = '1MB' AS 'generate_series_int4';
 CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'int4eq';
 CREATE FUNCTION zones(OUT name text, OUT abbrev text, OUT utc_offset interval, OUT is_dst boolean) RETURNS SETOF record LANGUAGE internal AS 'pg_timezone_names';
+CREATE FUNCTION definer() RETURNS name LANGUAGE internal STABLE AS 'current_user';
+ALTER FUNCTION definer() OWNER TO regress_owner;
 REVOKE EXECUTE ON FUNCTION distance(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION distance(text, text) TO regress_owner, regress_app;
 COMMENT ON FUNCTION distance(text, text) IS 'in C';
+SET ROLE regress_owner;
+ALTER FUNCTION definer() SECURITY DEFINER;
+RESET ROLE;
 
 -- A class of the owner's own type, by functions of its own: the default one
 SET ROLE regress_owner;

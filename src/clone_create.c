@@ -702,7 +702,7 @@ append_transforms(StringInfo buf, HeapTuple row)
 }
 
 static void
-append_function_properties(StringInfo buf, Form_pg_proc proc)
+append_function_properties(StringInfo buf, Form_pg_proc proc, bool elevated)
 {
 	if (proc->prokind == PROKIND_WINDOW)
 		appendStringInfoString(buf, " WINDOW");
@@ -716,7 +716,9 @@ append_function_properties(StringInfo buf, Form_pg_proc proc)
 		appendStringInfoString(buf, " PARALLEL RESTRICTED");
 	if (proc->proisstrict)
 		appendStringInfoString(buf, " STRICT");
-	if (proc->prosecdef)
+
+	/* What is created elevated is so only when it belongs to who it is to act for. */
+	if (proc->prosecdef && !elevated)
 		appendStringInfoString(buf, " SECURITY DEFINER");
 	if (proc->prokind != PROKIND_PROCEDURE)
 		appendStringInfo(buf, " COST %.9g", proc->procost);
@@ -893,7 +895,7 @@ create_function(Model *m, Object *object)
 	initStringInfo(&buf);
 	if (object->elevated)
 	{
-		append_function_properties(&buf, proc);
+		append_function_properties(&buf, proc, true);
 		append_settings(m, object->row, &buf);
 		tenancy_clone_elevated_function(m, object, buf.data);
 		return;
@@ -907,7 +909,7 @@ create_function(Model *m, Object *object)
 						 TextDatumGetCString(DirectFunctionCall1(pg_get_function_result, oid)));
 	append_transforms(&buf, object->row);
 	appendStringInfo(&buf, " LANGUAGE %s", quote_identifier(language));
-	append_function_properties(&buf, proc);
+	append_function_properties(&buf, proc, false);
 	append_settings(m, object->row, &buf);
 	append_function_body(m, &buf, object);
 	tenancy_clone_emit(m, buf.data);

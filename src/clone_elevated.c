@@ -26,6 +26,8 @@
  *	 replaced: as long as statements follow that name it, it is not the owner's to
  *	 rename.  Types that a cast without a function is for could be, so that what
  *	 they are made of is asked for by the same statement's transaction beforehand.
+ * - A function that acts for its owner would act for the extension's as long as it
+ *	 is that one's.  So it is SECURITY DEFINER only when it has been handed over.
  * - Whoever owns a function may execute it.  So one that the module owner may not
  *	 execute in the model is refused.
  * - Whoever owns a function can say that it is not strict, and what is written in C
@@ -369,6 +371,9 @@ tenancy_clone_elevated_function(Model *m, const Object *object, const char *prop
 											function_name(m, object->oid),
 											tenancy_clone_role_identifier(m->owner)));
 	add_handover(m, psprintf("ROUTINE %s", function_name(m, object->oid)));
+	if (proc->prosecdef)
+		m->handovers = lappend(m->handovers, psprintf("ALTER ROUTINE %s SECURITY DEFINER",
+													  function_name(m, object->oid)));
 }
 
 
