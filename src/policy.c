@@ -2041,15 +2041,36 @@ tenancy_policy_protect_module(PG_FUNCTION_ARGS)
  * ----------------------------------------------------------------
  */
 
-/* The names of tables that a command has made partitions or children of others. */
+/*
+ * A table that a command names as a partition or child.  With IF [NOT] EXISTS, it may
+ * have made it nothing: who has, holds this lock.
+ */
 static List *
-joining_names(Node *stmt)
+add_joining(List *tables, RangeVar *name)
 {
-	List	   *names = NIL;
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	return OidIsValid(relid) && tenancy_lock_held_by_me(&tag, AccessExclusiveLock) ?
+		list_append_unique_oid(tables, relid) : tables;
+}
+
+/* The tables that a command has made partitions or children of others. */
+static List *
+joining_tables(Node *stmt)
+{
+	List	   *tables = NIL;
 	ListCell   *lc;
 
 	if (IsA(stmt, CreateStmt) && ((CreateStmt *) stmt)->inhRelations != NIL)
-		return list_make1(((CreateStmt *) stmt)->relation);
+		return add_joining(NIL, ((CreateStmt *) stmt)->relation);
+	if (IsA(stmt, CreateSchemaStmt))
+	{
+		foreach(lc, ((CreateSchemaStmt *) stmt)->schemaElts)
+			tables = list_concat_unique_oid(tables, joining_tables(lfirst(lc)));
+		return tables;
+	}
 	if (!IsA(stmt, AlterTableStmt))
 		return NIL;
 	foreach(lc, ((AlterTableStmt *) stmt)->cmds)
@@ -2057,11 +2078,11 @@ joining_names(Node *stmt)
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
 		if (cmd->subtype == AT_AddInherit)
-			names = lappend(names, ((AlterTableStmt *) stmt)->relation);
+			tables = add_joining(tables, ((AlterTableStmt *) stmt)->relation);
 		else if (cmd->subtype == AT_AttachPartition)
-			names = lappend(names, castNode(PartitionCmd, cmd->def)->name);
+			tables = add_joining(tables, castNode(PartitionCmd, cmd->def)->name);
 	}
-	return names;
+	return tables;
 }
 
 /* The tenant column of the protected table above this one, or NULL. */
@@ -2072,7 +2093,7 @@ column_above(Oid relid)
 
 	foreach(lc, parents_of(relid))
 	{
-		char	   *column = registered_column(lfirst_oid(lc));
+		char	   *column = find_registration(lfirst_oid(lc));
 
 		if (column == NULL)
 			column = column_above(lfirst_oid(lc));
@@ -2143,11 +2164,11 @@ tenancy_policy_protect_children(PG_FUNCTION_ARGS)
 				 errmsg("not called by event trigger manager")));
 	if (InSecurityRestrictedOperation())
 		PG_RETURN_NULL();
-	foreach(lc, joining_names(((EventTriggerData *) fcinfo->context)->parsetree))
+	foreach(lc, joining_tables(((EventTriggerData *) fcinfo->context)->parsetree))
 	{
-		Oid			relid = RangeVarGetRelid(lfirst(lc), NoLock, true);
-		const char *column = OidIsValid(relid) ? column_above(relid) : NULL;
-		const char *tenant = OidIsValid(relid) && column == NULL ? tenant_above(relid, &column) : NULL;
+		Oid			relid = lfirst_oid(lc);
+		const char *column = column_above(relid);
+		const char *tenant = column == NULL ? tenant_above(relid, &column) : NULL;
 		Restriction restriction;
 		ListCell   *lc_table;
 

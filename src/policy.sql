@@ -22,7 +22,7 @@ AS 'MODULE_PATHNAME', 'tenancy_policy_protect_children'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tenancy.protect_children() IS
 'Event trigger: protects what becomes a partition or inheritance child of a protected table';
-CREATE EVENT TRIGGER tenancy_protect ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+CREATE EVENT TRIGGER tenancy_protect ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE SCHEMA')
 	EXECUTE FUNCTION tenancy.protect_children();
 
 CREATE FUNCTION tenancy.unprotect_table(rel regclass)

@@ -11,7 +11,7 @@ SET client_min_messages = warning;
 
 \connect - :admin
 SET client_min_messages = warning;
-SELECT plan(185);
+SELECT plan(191);
 
 -- What app sees of hooli's rows, in the context of acme.
 CREATE FUNCTION t.seen(name text) RETURNS text
@@ -85,6 +85,26 @@ SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'shop.later_
 SELECT is(t.seen('shop.events'), '0', 'nothing is to be seen by the parent''s name');
 SELECT is(t.state('CREATE TABLE t.unrelated (tenant_id uuid); CREATE TABLE t.child () INHERITS (t.unrelated); ALTER TABLE t.unrelated ADD a integer; DROP TABLE t.unrelated CASCADE'), '00000', 'other tables are nobody''s business');
 SELECT throws_ok('SELECT tenancy.protect_children()', NULL, NULL, 'the event trigger''s function is for nothing else');
+
+-- within CREATE SCHEMA
+CREATE SCHEMA later CREATE TABLE later.ship (masts integer) INHERITS (shop.assets) CREATE TABLE boat (oars integer) INHERITS (shop.assets);
+SELECT is(tenancy.is_protected(name::regclass), true, name || ': protected in a schema that comes with it') FROM unnest(ARRAY['later.ship', 'later.boat']) AS name;
+DROP SCHEMA later CASCADE;
+-- What a statement finds there already is let alone: nobody waits for its readers.
+SELECT t.elsewhere('reader', 'app', 'BEGIN') \g /dev/null
+SELECT t.elsewhere('reader', 'app', 'SELECT tenancy.set_tenant(''acme'')') \g /dev/null
+SELECT t.elsewhere('reader', 'app', 'SELECT count(*) FROM shop.later_2') \g /dev/null
+SET lock_timeout = '2s';
+SELECT is(t.state('CREATE TABLE IF NOT EXISTS shop.events_2026 PARTITION OF shop.events FOR VALUES FROM (''2026-01-01'') TO (''2027-01-01'') PARTITION BY LIST (what)'), '00000', 'IF NOT EXISTS');
+SELECT is(t.state('ALTER TABLE IF EXISTS shop.nothing ATTACH PARTITION shop.events_2026 DEFAULT'), '00000', 'IF EXISTS');
+RESET lock_timeout;
+SELECT t.leave('reader') \g /dev/null
+-- The column's name is what it is now, whatever it was when the table was protected.
+BEGIN;
+ALTER TABLE shop.events RENAME COLUMN tenant_id TO org;
+SELECT is(t.state('CREATE TABLE shop.later_10 PARTITION OF shop.events FOR VALUES FROM (''2036-01-01'') TO (''2037-01-01'')'), '00000', 'a partition of a table whose column has another name now');
+SELECT is(to_regclass('shop.later_10') IS NOT NULL AND tenancy.is_protected('shop.later_10'), true, 'is protected');
+ROLLBACK;
 
 -- in a tenant's schema
 SET ROLE shop_owner;
