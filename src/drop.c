@@ -12,7 +12,7 @@
  * dropped by the caller's own transaction.
  *
  * The worker goes through the tables from those that refer to those that are
- * referred to, and commits after each BATCH_ROWS rows, so that no transaction
+ * referred to, and commits after each batch of rows, so that no transaction
  * grows with the tenant.  Tables whose rows refer to each other in a circle, or
  * to their own table, have no such order.  They, and what they refer to, are
  * left to one last statement, which deletes from all tables at once.
@@ -37,9 +37,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "worker.h"
-
-/* How many rows are deleted between two commits. */
-#define BATCH_ROWS 10000
 
 PG_FUNCTION_INFO_V1(tenancy_drop_tenant);
 
@@ -171,13 +168,11 @@ add_batches(TenancyJob *job, const SharedTable *table, const char *id)
 	char	   *rows = psprintf("FROM ONLY %s WHERE %s OPERATOR(pg_catalog.=) '%s'",
 								table->name, table->column, id);
 	TenancyStep *step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; DELETE %s"
-										   " AND ctid OPERATOR(pg_catalog.=) ANY"
-										   " (ARRAY(SELECT ctid %s LIMIT %d))",
-										   rows, rows, BATCH_ROWS);
+										   " AND ctid OPERATOR(pg_catalog.=) ANY ($1)", rows);
 
+	step->rows = psprintf("SELECT ctid %s", rows);
 	step->role = table->owner;
 	step->noforce_rls = true;
-	step->repeat = true;
 	tenancy_worker_commit(job);
 }
 

@@ -69,9 +69,6 @@ PG_FUNCTION_INFO_V1(tenancy_move_tenant);
 /* How long to wait for a failed move to be undone. */
 #define UNDO_TIMEOUT_MS		10000
 
-/* How many rows are deleted between two commits. */
-#define BATCH_ROWS			10000
-
 /* What the worker that undoes a move is told. */
 typedef struct UndoArgument
 {
@@ -207,13 +204,12 @@ delete_rows(const pg_uuid_t *id)
 	foreach(lc, tables)
 	{
 		char	   *rows = strchr(lfirst(lc), ' ') + 1;
-		TenancyStep *step = tenancy_worker_add(job, "DELETE %s AND ctid OPERATOR(pg_catalog.=) ANY"
-											   " (ARRAY(SELECT ctid %s LIMIT %d))", rows, rows, BATCH_ROWS);
+		TenancyStep *step = tenancy_worker_add(job, "DELETE %s AND ctid OPERATOR(pg_catalog.=) ANY ($1)", rows);
 
+		step->rows = psprintf("SELECT ctid %s", rows);
 		step->role = atooid(lfirst(lc));
 		step->noforce_rls = true;
 		step->as_replica = true;
-		step->repeat = true;
 		tenancy_worker_commit(job);
 	}
 	(void) tenancy_worker_run(job);

@@ -32,6 +32,7 @@
 #include "catalog/pg_type.h"
 #include "compat.h"
 #include "exec.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "libpq/pqmq.h"
@@ -67,6 +68,10 @@
 #define MESSAGE_DONE		'X'		/* success */
 #define MESSAGE_DATA		'D'		/* for the job's receive function */
 
+/* How many rows a step finds at once, and how many of these each of its transactions is for. */
+#define MAX_FOUND		1000000
+#define BATCH_ROWS		10000
+
 /* How deep to follow who waits for whom before giving up. */
 #define MAX_WAIT_CHAIN		16
 
@@ -83,13 +88,13 @@ typedef struct StepHeader
 {
 	bool		toplevel;
 	bool		commit_before;
-	bool		repeat;
 	bool		noforce_rls;
 	bool		as_replica;
 	Oid			role;
 	Size		path_size;		/* with the terminating zeros */
 	Size		sql_size;
 	Size		expectation_size;	/* 0 if there is none */
+	Size		rows_size;		/* the same */
 } StepHeader;
 
 PGDLLEXPORT void tenancy_worker_main(Datum main_arg);
@@ -200,6 +205,24 @@ tenancy_worker_toplevel(const char *sql)
 	tenancy_worker_toplevel_node(linitial_node(RawStmt, pg_parse_query(sql))->stmt, sql);
 }
 
+static void
+begin_step(TenancyExec *exec, const TenancyStep *step)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_begin(exec, step->role, step->search_path);
+	if (step->noforce_rls)
+		tenancy_exec_noforce_rls();
+	if (step->as_replica)
+		tenancy_exec_set("session_replication_role", "replica");
+}
+
+static void
+end_step(TenancyExec *exec)
+{
+	tenancy_exec_end(exec);
+	PopActiveSnapshot();
+}
+
 static uint64
 run_step(const TenancyStep *step)
 {
@@ -212,15 +235,9 @@ run_step(const TenancyStep *step)
 		return 0;
 	}
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	tenancy_exec_begin(&exec, step->role, step->search_path);
-	if (step->noforce_rls)
-		tenancy_exec_noforce_rls();
-	if (step->as_replica)
-		tenancy_exec_set("session_replication_role", "replica");
+	begin_step(&exec, step);
 	processed = tenancy_exec_sql(step->sql);
-	tenancy_exec_end(&exec);
-	PopActiveSnapshot();
+	end_step(&exec);
 	if (step->expectation != NULL && processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -235,6 +252,96 @@ next_transaction(void)
 	CHECK_FOR_INTERRUPTS();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+}
+
+/*
+ * Find rows: their ctids, in the caller's memory.  By one query for many of them,
+ * because each would begin where the first one did, and see all that is dead.
+ */
+static ItemPointer
+find_rows(const TenancyStep *step, int *nrows)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ItemPointer rows = NULL;
+	TenancyExec exec;
+	SPIPlanPtr	plan;
+	Portal		portal;
+
+	*nrows = 0;
+	begin_step(&exec, step);
+	plan = SPI_prepare(step->rows, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	for (SPI_cursor_fetch(portal, true, BATCH_ROWS); SPI_processed > 0 && *nrows < MAX_FOUND;
+		 SPI_cursor_fetch(portal, true, BATCH_ROWS))
+	{
+		Size		size = (*nrows + SPI_processed) * sizeof(ItemPointerData);
+
+		rows = rows == NULL ? MemoryContextAlloc(context, size) : repalloc(rows, size);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			bool		isnull;
+
+			rows[(*nrows)++] = *(ItemPointer) DatumGetPointer(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+																			1, &isnull));
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	end_step(&exec);
+	return rows;
+}
+
+/* Run a step's statements for some rows. */
+static uint64
+run_batch(const TenancyStep *step, ItemPointer rows, int nrows)
+{
+	Oid			type = TIDARRAYOID;
+	Datum	   *elements = palloc(nrows * sizeof(Datum));
+	Datum		value;
+	uint64		processed;
+	TenancyExec exec;
+	int			ret;
+
+	for (int i = 0; i < nrows; i++)
+		elements[i] = PointerGetDatum(&rows[i]);
+	value = PointerGetDatum(construct_array(elements, nrows, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+	begin_step(&exec, step);
+	ret = SPI_execute_with_args(step->sql, 1, &type, &value, NULL, false, 0);
+	if (ret < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(ret));
+	processed = SPI_processed;
+	end_step(&exec);
+	return processed;
+}
+
+/*
+ * Run a step for all rows that it finds, in batches, with a transaction for each.
+ * A trigger may keep a row: it ends when none has gone.
+ */
+static void
+run_batches(const TenancyStep *step)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "tenancy rows", ALLOCSET_DEFAULT_SIZES);
+	uint64		processed;
+
+	do
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		int			nrows;
+		ItemPointer rows = find_rows(step, &nrows);
+
+		MemoryContextSwitchTo(old);
+		processed = 0;
+		for (int i = 0; i < nrows; i += BATCH_ROWS)
+		{
+			processed += run_batch(step, rows + i, Min(BATCH_ROWS, nrows - i));
+			next_transaction();
+		}
+		MemoryContextReset(context);
+	} while (processed > 0);
+	MemoryContextDelete(context);
 }
 
 /* Run a job's steps; returns what the last one processed. */
@@ -253,8 +360,10 @@ run_job(TenancyJob *job)
 		if (step->commit_before)
 			next_transaction();
 		pgstat_report_activity(STATE_RUNNING, step->sql);
-		while ((processed = run_step(step)) > 0 && step->repeat)
-			next_transaction();
+		if (step->rows != NULL)
+			run_batches(step);
+		else
+			processed = run_step(step);
 	}
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
@@ -283,7 +392,6 @@ read_steps(char *pos, int nsteps)
 		pos += sizeof(header);
 		step->toplevel = header.toplevel;
 		step->commit_before = header.commit_before;
-		step->repeat = header.repeat;
 		step->noforce_rls = header.noforce_rls;
 		step->as_replica = header.as_replica;
 		step->role = header.role;
@@ -294,6 +402,9 @@ read_steps(char *pos, int nsteps)
 		if (header.expectation_size > 0)
 			step->expectation = pos;
 		pos += header.expectation_size;
+		if (header.rows_size > 0)
+			step->rows = pos;
+		pos += header.rows_size;
 		steps = lappend(steps, step);
 	}
 	return steps;
@@ -401,7 +512,6 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 		memset(&step_header, 0, sizeof(step_header));
 		step_header.toplevel = step->toplevel;
 		step_header.commit_before = step->commit_before;
-		step_header.repeat = step->repeat;
 		step_header.noforce_rls = step->noforce_rls;
 		step_header.as_replica = step->as_replica;
 		step_header.role = step->role;
@@ -409,11 +519,14 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 		step_header.sql_size = strlen(step->sql) + 1;
 		step_header.expectation_size =
 			step->expectation ? strlen(step->expectation) + 1 : 0;
+		step_header.rows_size = step->rows ? strlen(step->rows) + 1 : 0;
 		appendBinaryStringInfo(&steps, (char *) &step_header, sizeof(step_header));
 		appendBinaryStringInfo(&steps, step->search_path, step_header.path_size);
 		appendBinaryStringInfo(&steps, step->sql, step_header.sql_size);
 		if (step->expectation != NULL)
 			appendBinaryStringInfo(&steps, step->expectation, step_header.expectation_size);
+		if (step->rows != NULL)
+			appendBinaryStringInfo(&steps, step->rows, step_header.rows_size);
 	}
 
 	shm_toc_initialize_estimator(&estimator);

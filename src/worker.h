@@ -17,7 +17,8 @@ typedef struct TenancyStep
 {
 	bool		toplevel;		/* a command that no transaction block takes */
 	bool		commit_before;	/* begins a new transaction */
-	bool		repeat;			/* again, in a new transaction, until no row is processed */
+	const char *rows;			/* a query for the ctids of rows: sql, with many of them as $1, ends
+								 * them in transactions of its own, until there are none; or NULL */
 	const char *expectation;	/* if no row is processed, this is the error */
 	bool		noforce_rls;	/* the role reaches all rows of its tables */
 	bool		as_replica;		/* triggers, those of foreign keys included, do not fire */
