@@ -35,6 +35,7 @@ CREATE FUNCTION "Order".dynamic() RETURNS bigint LANGUAGE plpgsql AS 'DECLARE n 
 CREATE FUNCTION "Order".pl() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM "Order".item); END';
 CREATE FUNCTION "Order".pl_path() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET LOCAL search_path TO public, "Order"; END';
 CREATE FUNCTION "Order".config() RETURNS text LANGUAGE sql AS 'SELECT set_config(''search_path'', ''"Order"'', true)';
+CREATE FUNCTION "Order".escapes() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM U&"Order".item';
 CREATE FUNCTION "Order".ddl() RETURNS void LANGUAGE sql AS 'SELECT count(*) FROM "Order".item; COMMENT ON TABLE "Order".item IS NULL';
 CREATE FUNCTION "Order".broken() RETURNS void LANGUAGE sql SET check_function_bodies = off AS 'SELECT 1';
 -- Comments alone are nothing

@@ -130,7 +130,12 @@ scan(const char *body, BodyNames *names)
 			path = path || strcmp(value.str, "search_path") == 0;
 			qualified = last == '.';
 			if (strcmp(value.str, names->schema) == 0)
-				name = location;
+			{
+				if (pg_strncasecmp(start, "u&\"", 3) == 0)
+					names->elsewhere = true;	/* left as it is */
+				else
+					name = location;
+			}
 		}
 		last = token;
 	}
