@@ -165,12 +165,12 @@ shared_keys(void)
 static void
 add_batches(TenancyJob *job, const SharedTable *table, const char *id)
 {
-	char	   *rows = psprintf("FROM ONLY %s WHERE %s OPERATOR(pg_catalog.=) '%s'",
-								table->name, table->column, id);
-	TenancyStep *step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; DELETE %s"
-										   " AND ctid OPERATOR(pg_catalog.=) ANY ($1)", rows);
+	TenancyStep *step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; "
+										   TENANCY_WORKER_DELETE_BATCH("%s", "%s", "'%s'"),
+										   table->name, table->column, id);
 
-	step->rows = psprintf("SELECT ctid %s", rows);
+	step->rows = psprintf("SELECT ctid FROM ONLY %s WHERE %s OPERATOR(pg_catalog.=) '%s'",
+						  table->name, table->column, id);
 	step->role = table->owner;
 	step->noforce_rls = true;
 	tenancy_worker_commit(job);

@@ -186,28 +186,28 @@ delete_rows(const pg_uuid_t *id)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	char	   *id_text = tenancy_ident_uuid_text(id);
-	ListCell   *lc;
 	List	   *tables = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.format('%%s FROM ONLY %%s WHERE %%I OPERATOR(pg_catalog.=) %%L', c.relowner,"
-		" c.oid::pg_catalog.regclass, " TENANCY_MOVE_TENANT_COLUMN("c.oid") ", '%s')"
+		"SELECT pg_catalog.unnest(ARRAY[c.relowner::pg_catalog.text,"
+		" pg_catalog.format('SELECT ctid FROM ONLY %%s WHERE %%I OPERATOR(pg_catalog.=) %%L', t.name, t.tenant_column, '%s'),"
+		" pg_catalog.format('" TENANCY_WORKER_DELETE_BATCH("%%s", "%%I", "%%L") "', t.name, t.tenant_column, '%s')])"
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 		" JOIN tenancy.module m ON m.model_schema OPERATOR(pg_catalog.=) n.nspname"
 		" LEFT JOIN tenancy.tenant_module i ON i.module OPERATOR(pg_catalog.=) m.name AND i.tenant_id OPERATOR(pg_catalog.=) '%s'"
+		" CROSS JOIN LATERAL (SELECT c.oid::pg_catalog.regclass AS name, " TENANCY_MOVE_TENANT_COLUMN("c.oid") " AS tenant_column) t"
 		" WHERE (m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL) AND c.relkind OPERATOR(pg_catalog.=) 'r'"
-		" AND " TENANCY_MOVE_TENANT_COLUMN("c.oid") " IS NOT NULL ORDER BY c.oid",
-		id_text, id_text));
+		" AND t.tenant_column IS NOT NULL ORDER BY c.oid",
+		id_text, id_text, id_text));
 
 	/*
 	 * Triggers do not fire, for rows that live on; neither do those of foreign
 	 * keys, so that the order is no matter.
 	 */
-	foreach(lc, tables)
+	for (int i = 0; i < list_length(tables); i += 3)
 	{
-		char	   *rows = strchr(lfirst(lc), ' ') + 1;
-		TenancyStep *step = tenancy_worker_add(job, "DELETE %s AND ctid OPERATOR(pg_catalog.=) ANY ($1)", rows);
+		TenancyStep *step = tenancy_worker_add(job, "%s", (char *) list_nth(tables, i + 2));
 
-		step->rows = psprintf("SELECT ctid %s", rows);
-		step->role = atooid(lfirst(lc));
+		step->rows = list_nth(tables, i + 1);
+		step->role = atooid(list_nth(tables, i));
 		step->noforce_rls = true;
 		step->as_replica = true;
 		tenancy_worker_commit(job);

@@ -12,6 +12,14 @@
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 
+/*
+ * A statement for a step with rows, see below, that deletes them if they are (still) a
+ * tenant's.  That condition is for no index: each batch would read the index for all.
+ */
+#define TENANCY_WORKER_DELETE_BATCH(table, column, tenant) \
+	"DELETE FROM ONLY " table " WHERE " column " IS NOT DISTINCT FROM " tenant \
+	" AND ctid OPERATOR(pg_catalog.=) ANY ($1)"
+
 /* One or several statements of a job. */
 typedef struct TenancyStep
 {
