@@ -295,6 +295,32 @@ DROP FUNCTION "Model 2".secret(text), "Model 2".now_(timestamptz), "Model 2".of_
 SELECT tenancy.create_tenant('c', 'schema');
 ROLLBACK;
 
+-- Nor does the owner's code get to put another type in the place of one that a function in C is for.
+BEGIN;
+SET LOCAL search_path = "Model 2";
+SET LOCAL ROLE regress_owner;
+CREATE DOMAIN code AS text;
+CREATE OR REPLACE FUNCTION plant(i int) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	copy name := (SELECT n.nspname FROM pg_catalog.pg_namespace n ORDER BY n.oid DESC LIMIT 1);
+BEGIN
+	EXECUTE format('ALTER DOMAIN %1$I.code RENAME TO kept; CREATE DOMAIN %1$I.code AS bigint', copy);
+	RETURN true;
+EXCEPTION WHEN undefined_object OR duplicate_object THEN
+	RETURN true;
+END $$;
+CREATE FUNCTION swaps() RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT 'x'::code IS NOT NULL AND '(7)'::holder IS NOT NULL; END;
+CREATE DOMAIN later AS int CHECK (swaps());
+RESET ROLE;
+CREATE FUNCTION code_length(code[], later) RETURNS int LANGUAGE internal AS 'array_length';
+SAVEPOINT s;
+SELECT tenancy.create_tenant('c', 'schema', '00000000-0000-4000-8000-00000000000c');
+ROLLBACK TO s;
+DROP FUNCTION code_length(code[], later);
+SELECT tenancy.create_tenant('c', 'schema', '00000000-0000-4000-8000-00000000000c');
+SELECT format_type(typbasetype, -1) FROM pg_type WHERE oid = 'tenant_c.code'::regtype;
+ROLLBACK;
+
 -- The code that the owner planted ran as the owner, while a copy is made, and changed nothing of it.
 SET client_min_messages = error;
 SELECT tenancy.create_tenant('c', 'schema', '00000000-0000-4000-8000-00000000000c');

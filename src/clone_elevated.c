@@ -24,8 +24,8 @@
  *	 what the owner could make of the model's at any time by CREATE OR REPLACE.  A
  *	 function of type internal, which a superuser's alone can be, cannot be
  *	 replaced: as long as statements follow that name it, it is not the owner's to
- *	 rename.  Types that a cast without a function is for could be, so that what
- *	 they are made of is asked for by the same statement's transaction beforehand.
+ *	 rename.  Types that a function or a cast without one is for could be, so that
+ *	 what they are made of is asked for by the same statement's transaction beforehand.
  * - A function that acts for its owner would act for the extension's as long as it
  *	 is that one's.  So it is SECURITY DEFINER only when it has been handed over.
  * - Whoever owns a function may execute it.  So one that the module owner may not
@@ -203,6 +203,55 @@ tenancy_clone_elevated_operator_name(Model *m, Oid oid)
 	return psprintf("OPERATOR(%s)", name);
 }
 
+/* The type that a domain is over, which may be a domain again. */
+static Oid
+domain_base(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			base;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	base = ROW(Form_pg_type, tuple)->typbasetype;
+	ReleaseSysCache(tuple);
+	return base;
+}
+
+/*
+ * See to it that a type of the copy is made of what the model's is, and nobody has
+ * put another one in its place.
+ */
+static void
+check_type(Model *m, Oid type)
+{
+	Oid			element = get_element_type(type);
+	char		kind;
+	Oid			base;
+
+	if (OidIsValid(element))
+		type = element;
+	if (type < FirstNormalObjectId)
+		return;
+	kind = get_typtype(type);
+	base = kind == TYPTYPE_DOMAIN ? domain_base(type) : InvalidOid;
+	tenancy_clone_emit_elevated(m, psprintf("SELECT 1 OPERATOR(pg_catalog./) (typtype OPERATOR(pg_catalog.=) '%c'"
+											" AND typbasetype OPERATOR(pg_catalog.=) %s::pg_catalog.regtype)::pg_catalog.int4"
+											" FROM pg_catalog.pg_type WHERE oid OPERATOR(pg_catalog.=) %s::pg_catalog.regtype",
+											kind, OidIsValid(base) ? quote_literal_cstr(type_name(m, base)) : "0",
+											quote_literal_cstr(type_name(m, type))));
+	if (OidIsValid(base))
+		check_type(m, base);
+	if (kind != TYPTYPE_RANGE && kind != TYPTYPE_MULTIRANGE)
+		return;
+	base = get_range_subtype(kind == TYPTYPE_RANGE ? type : get_multirange_range(type));
+	tenancy_clone_emit_elevated(m, psprintf("SELECT 1 OPERATOR(pg_catalog./) (rngsubtype OPERATOR(pg_catalog.=) %s::pg_catalog.regtype)::pg_catalog.int4"
+											" FROM pg_catalog.pg_range WHERE %s OPERATOR(pg_catalog.=) %s::pg_catalog.regtype",
+											quote_literal_cstr(type_name(m, base)),
+											kind == TYPTYPE_RANGE ? "rngtypid" : "rngmultitypid",
+											quote_literal_cstr(type_name(m, type))));
+	check_type(m, base);
+}
+
 /* Write what hands an object to the module owner, for when all are there. */
 static void
 add_handover(Model *m, const char *what)
@@ -261,6 +310,7 @@ append_arguments(Model *m, StringInfo buf, HeapTuple row, bool columns)
 		first = false;
 		if (names != NULL && names[i][0] != '\0')
 			appendStringInfo(buf, "%s ", quote_identifier(names[i]));
+		check_type(m, types[i]);
 		appendStringInfoString(buf, type_name(m, types[i]));
 		if (is_input && input > inputs - list_length(defaults))
 			appendStringInfo(buf, " DEFAULT %s",
@@ -346,8 +396,11 @@ tenancy_clone_elevated_function(Model *m, const Object *object, const char *prop
 		append_arguments(m, &buf, object->row, true);
 	}
 	else if (proc->prokind != PROKIND_PROCEDURE)
+	{
+		check_type(m, proc->prorettype);
 		appendStringInfo(&buf, " RETURNS %s%s", proc->proretset ? "SETOF " : "",
 						 type_name(m, proc->prorettype));
+	}
 	appendStringInfo(&buf, " LANGUAGE %s%s%s", language, properties,
 					 proc->proleakproof ? " LEAKPROOF" : "");
 	if (OidIsValid(proc->prosupport))
@@ -524,25 +577,13 @@ tenancy_clone_elevated_class(Model *m, const Object *object)
  * ----------------------------------------------------------------
  */
 
-/* See to it that the copy of a range type is one over the same type. */
-static void
-check_range(Model *m, Oid type)
-{
-	if (get_typtype(type) != TYPTYPE_RANGE)
-		return;
-	tenancy_clone_emit_elevated(m, psprintf("SELECT 1 OPERATOR(pg_catalog./) (rngsubtype OPERATOR(pg_catalog.=) %s::pg_catalog.regtype)::pg_catalog.int4"
-											" FROM pg_catalog.pg_range WHERE rngtypid OPERATOR(pg_catalog.=) %s::pg_catalog.regtype",
-											quote_literal_cstr(type_name(m, get_range_subtype(type))),
-											quote_literal_cstr(type_name(m, type))));
-}
-
 void
 tenancy_clone_elevated_cast(Model *m, const Object *object, const char *context)
 {
 	Form_pg_cast cast = ROW(Form_pg_cast, object->row);
 
-	check_range(m, cast->castsource);
-	check_range(m, cast->casttarget);
+	check_type(m, cast->castsource);
+	check_type(m, cast->casttarget);
 	tenancy_clone_emit_elevated(m, psprintf("CREATE CAST (%s AS %s) WITHOUT FUNCTION%s",
 											type_name(m, cast->castsource),
 											type_name(m, cast->casttarget), context));
