@@ -116,10 +116,30 @@ SELECT public.prove('CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop
 SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE; CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER EVENT TRIGGER tenancy_protect ENABLE; ALTER TABLE regress_shop.event_2 OWNER TO regress_owner',
 	'DROP TABLE regress_shop.event_2');
 SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE');
+-- nor is it there for tables of owners without rights on the tree, and for foreign tables
+SELECT public.prove('CREATE TABLE regress_aside.loose (tenant_id uuid NOT NULL, at date NOT NULL); CREATE TABLE regress_aside.free (LIKE regress_aside.loose);
+	ALTER TABLE regress_aside.loose OWNER TO regress_other; ALTER TABLE regress_aside.free OWNER TO regress_other;
+	ALTER TABLE regress_shop.event ATTACH PARTITION regress_aside.loose FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01'');
+	ALTER TABLE regress_shop.event ATTACH PARTITION regress_aside.free DEFAULT',
+	'DROP TABLE regress_aside.loose, regress_aside.free');
+SELECT public.prove('CREATE TABLE tenant_sam.loose (tenant_id uuid NOT NULL, at date NOT NULL); ALTER TABLE tenant_sam.loose OWNER TO regress_other;
+	ALTER TABLE tenant_sam.event ATTACH PARTITION tenant_sam.loose FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01'')',
+	'DROP TABLE tenant_sam.loose');
+SELECT public.prove('CREATE TABLE regress_aside.loose (tenant_id uuid NOT NULL, at date NOT NULL); ALTER TABLE regress_aside.loose OWNER TO regress_other;
+	ALTER TABLE tenant_sam.event ATTACH PARTITION regress_aside.loose FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01'')',
+	'DROP TABLE regress_aside.loose');
 CREATE FOREIGN DATA WRAPPER regress_fdw;
 CREATE SERVER regress_server FOREIGN DATA WRAPPER regress_fdw;
 SELECT public.prove('CREATE FOREIGN TABLE regress_aside.away () INHERITS (regress_shop.note) SERVER regress_server',
 	'DROP FOREIGN TABLE regress_aside.away');
+SELECT public.prove('CREATE FOREIGN TABLE regress_aside.away () INHERITS (tenant_sam.note) SERVER regress_server',
+	'DROP FOREIGN TABLE regress_aside.away');
+SELECT public.prove('CREATE FOREIGN TABLE tenant_sam.away () INHERITS (tenant_sam.note) SERVER regress_server; GRANT SELECT ON tenant_sam.away TO regress_app',
+	'DROP FOREIGN TABLE tenant_sam.away');
+SELECT public.prove('CREATE TABLE tenant_sam.event_2 PARTITION OF tenant_sam.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER TABLE tenant_sam.event_2 OWNER TO regress_owner;
+	ALTER TABLE tenant_sam.event DETACH PARTITION tenant_sam.event_2; ALTER EVENT TRIGGER tenancy_protect DISABLE;
+	ALTER TABLE tenant_sam.event_2 SET SCHEMA tenant_sue; ALTER TABLE tenant_sue.event ATTACH PARTITION tenant_sue.event_2 FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER EVENT TRIGGER tenancy_protect ENABLE',
+	'DROP TABLE tenant_sue.event_2');
 SELECT public.prove('CREATE TABLE regress_shop.stray (id int); ALTER TABLE regress_shop.stray OWNER TO regress_owner',
 	'SELECT tenancy.unprotect_table(''regress_shop.stray''); DROP TABLE regress_shop.stray');
 SELECT public.prove('CREATE TABLE regress_aside.loose (tenant_id uuid); ALTER TABLE regress_aside.loose OWNER TO regress_owner, ENABLE ROW LEVEL SECURITY;

@@ -154,9 +154,15 @@ typedef struct Lint
 
 /*
  * Shared tables that are protected, with their partitions and children, among
- * which there can be foreign tables; and without these.
+ * which there can be foreign tables; and without these.  A tree that is to be
+ * protected again must have one owner.
  */
-#define SHARED "SELECT * FROM member WHERE relkind IN ('r', 'p')"
+#define SHARED \
+	"SELECT m.*, coalesce(o.owners, '') || m.protect AS repair FROM member m" \
+	" LEFT JOIN (SELECT x.root, string_agg(format(E'ALTER TABLE %s OWNER TO %I;\\n', x.name, pg_get_userbyid(r.relowner)), '' ORDER BY x.name) AS owners" \
+	"  FROM member x JOIN pg_class r ON r.oid = x.root WHERE x.owner <> r.relowner AND x.relkind IN ('r', 'p')" \
+	"  GROUP BY x.root) o ON o.root = m.root" \
+	" WHERE m.relkind IN ('r', 'p')"
 #define MEMBER \
 	"WITH RECURSIVE covered (root, relation) AS (" \
 	" SELECT p.relation::oid, p.relation::oid FROM tenancy.protected_table p" \
@@ -169,7 +175,7 @@ typedef struct Lint
 	" format('SELECT tenancy.protect_table(%L, %L%s)', format('%I.%I', rn.nspname, rc.relname), p.tenant_column," \
 	"  CASE WHEN EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = v.root" \
 	"   AND f.contype = 'f' AND f.confrelid = 'tenancy.tenant'::regclass)" \
-	"  THEN '' ELSE ', foreign_key => false' END) AS repair" \
+	"  THEN '' ELSE ', foreign_key => false' END) AS protect" \
 	" FROM covered v" \
 	" JOIN tenancy.protected_table p ON p.relation::oid = v.root" \
 	" JOIN pg_class c ON c.oid = v.relation" \
@@ -593,12 +599,13 @@ static const Lint lints[] =
 		" WHERE f.contype = 'f' AND f.conparentid = 0 AND c.tenant IS DISTINCT FROM p.tenant"},
 
 	{"error", "inheritance_across_schemas",
-		"SELECT 'table ' || c.name, format('The table of one tenant is a child of %s: a query of the parent reads the child''s rows under the parent''s policies.', i.inhparent::regclass),"
-		" format(CASE WHEN c.relispartition THEN 'ALTER TABLE %1$s DETACH PARTITION %2$s' ELSE 'ALTER TABLE %2$s NO INHERIT %1$s' END, i.inhparent::regclass, c.name)"
+		"SELECT format('table %s.%I', c.relnamespace::regnamespace, c.relname), format('It is a child of %s, which is not in the same tenant''s schema: a query of the parent reads the child''s rows under the parent''s policies, and one of the child under its own, if it has any.', i.inhparent::regclass),"
+		" format(CASE WHEN c.relispartition THEN 'ALTER TABLE %1$s DETACH PARTITION %2$s.%3$I' ELSE 'ALTER TABLE %2$s.%3$I NO INHERIT %1$s' END, i.inhparent::regclass, c.relnamespace::regnamespace, c.relname)"
 		" FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent"
-		" JOIN (SELECT s.relation, s.name, s.relispartition, t.nsp, t.tenant FROM subject s LEFT JOIN tenant_schema t ON t.nsp = s.nsp) c ON c.relation = i.inhrelid"
-		" LEFT JOIN tenant_schema t ON t.nsp = p.relnamespace"
-		" WHERE c.tenant IS DISTINCT FROM t.tenant"},
+		" JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')"
+		" LEFT JOIN tenant_schema ct ON ct.nsp = c.relnamespace"
+		" LEFT JOIN tenant_schema pt ON pt.nsp = p.relnamespace"
+		" WHERE ct.tenant IS DISTINCT FROM pt.tenant"},
 
 	{"warning", "view_across_schemas",
 		"SELECT 'view ' || r.name, format('The view reads %s, in the schema of another tenant than its own.', min(s.name)), NULL"

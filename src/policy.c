@@ -145,6 +145,7 @@ typedef struct TablePolicies
 	AttrNumber	isolation_attno;	/* column that it compares, 0 if not ours */
 	bool		isolation_tenant;	/* ... of a schema tenant's table: */
 	const char *tenant;			/* the tenant's id, if that is a constant */
+	bool		tenant_intact;	/* ... and it is as we made it */
 	AttrNumber	check_attno;	/* column that new rows' tenant is in, or 0 */
 	Oid			access;
 	bool		access_intact;
@@ -349,25 +350,32 @@ is_for_public(Datum roles)
 		*(Oid *) ARR_DATA_PTR(array) == ACL_ID_PUBLIC;
 }
 
-/* Note whose table it is by the isolation policy, which calls policy_is_tenant(). */
-static void
+/*
+ * Note whose table it is by the isolation policy, which calls policy_is_tenant().
+ * Is the policy as we make it?  On new rows, it may check the tenant column as well.
+ */
+static bool
 note_tenant(FuncExpr *call, Node *check, TablePolicies *policies)
 {
 	Const	   *id = linitial(call->args);
-	ListCell   *lc;
+	OpExpr	   *op;
+	List	   *args;
 
 	policies->isolation_tenant = true;
-	if (IsA(id, Const) && !id->constisnull)
-		policies->tenant = tenancy_ident_uuid_text(DatumGetUUIDP(id->constvalue));
-	if (check == NULL || !IsA(check, BoolExpr))
-		return;
-	foreach(lc, ((BoolExpr *) check)->args)
-	{
-		OpExpr	   *op = lfirst(lc);
-
-		if (IsA(op, OpExpr) && list_length(op->args) == 2 && IsA(linitial(op->args), Var))
-			policies->check_attno = linitial_node(Var, op->args)->varattno;
-	}
+	if (!IsA(id, Const) || id->constisnull)
+		return false;
+	policies->tenant = tenancy_ident_uuid_text(DatumGetUUIDP(id->constvalue));
+	if (check == NULL)
+		return true;
+	if (!is_andclause(check))
+		return false;
+	args = ((BoolExpr *) check)->args;
+	op = lsecond(args);
+	if (list_length(args) != 2 || !IsA(op, OpExpr) || get_opcode(op->opno) != F_UUID_EQ ||
+		!IsA(linitial(op->args), Var))
+		return false;
+	policies->check_attno = linitial_node(Var, op->args)->varattno;
+	return equal(linitial(args), call) && equal(lsecond(op->args), id);
 }
 
 /* Judge one policy, and note it. */
@@ -405,7 +413,9 @@ note_policy(HeapTuple tuple, TupleDesc desc, TablePolicies *policies)
 		policies->isolation = policy->oid;
 		policies->isolation_attno = no_qual ? InvalidAttrNumber : isolation_column(qual);
 		if (!no_qual && is_tenant_call(qual))
-			note_tenant((FuncExpr *) qual, no_check ? NULL : stringToNode(TextDatumGetCString(check)), policies);
+			policies->tenant_intact =
+				note_tenant((FuncExpr *) qual, no_check ? NULL : stringToNode(TextDatumGetCString(check)), policies) &&
+				!policy->polpermissive && for_all;
 		policies->isolation_intact = policies->isolation_attno != InvalidAttrNumber &&
 			!policy->polpermissive && for_all && no_check;
 	}
@@ -1384,14 +1394,28 @@ add_index_and_key(Protection *protection)
 	}
 }
 
-/* The isolation policy of a table in a schema tenant's copy; see clone.c. */
+/* Is the isolation policy the one that we would make for this tenant's copy? */
+static bool
+copy_isolation_is_right(const Protection *protection, Oid relid, const TablePolicies *policies)
+{
+	return policies->tenant_intact && strcmp(policies->tenant, protection->copy_of) == 0 &&
+		(protection->column == NULL ? policies->check_attno == InvalidAttrNumber :
+		 policies->check_attno == get_attnum(relid, protection->column));
+}
+
+/*
+ * The isolation policy of a table in a schema tenant's copy; see clone.c.  A table
+ * that comes from elsewhere may have that of another tenant.
+ */
 static void
 add_copy_isolation(Protection *protection, Oid relid, const TablePolicies *policies)
 {
 	StringInfoData buf;
 
-	if (OidIsValid(policies->isolation))
+	if (copy_isolation_is_right(protection, relid, policies))
 		return;
+	if (OidIsValid(policies->isolation))
+		tenancy_exec_format("DROP POLICY %s ON %s", TENANCY_POLICY_ISOLATION, sql_name(relid));
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE POLICY " TENANCY_POLICY_ISOLATION
 					 " ON %s AS RESTRICTIVE USING (tenancy.policy_is_tenant('%s'))",

@@ -11,7 +11,7 @@ SET client_min_messages = warning;
 
 \connect - :admin
 SET client_min_messages = warning;
-SELECT plan(191);
+SELECT plan(199);
 
 -- What app sees of hooli's rows, in the context of acme.
 CREATE FUNCTION t.seen(name text) RETURNS text
@@ -124,6 +124,40 @@ SELECT t.elsewhere('globex', 'app', $$SELECT tenancy.set_tenant('globex', false)
 SELECT is(t.elsewhere('globex', 'app', format('SELECT count(*) FROM %s', name)), '1', 'and its row to the tenant: ' || name) FROM unnest(ARRAY['later_1', 'later_2', 'later_3']) AS name;
 SELECT throws_ok(format($$SELECT t.elsewhere('globex', 'app', $q$INSERT INTO later_3 (tenant_id, label) VALUES (%L, 'planted')$q$)$$, :'hooli'), '42501', NULL, 'which cannot write another one''s');
 SELECT t.leave('globex') \g /dev/null
+-- A partition that changes hands has the policy of the tenant that it comes to.
+SELECT tenancy.create_tenant('umbrella', 'schema') AS umbrella \gset
+SET ROLE shop_owner;
+CREATE TABLE tenant_globex.handed PARTITION OF tenant_globex.events FOR VALUES FROM ('2045-01-01') TO ('2046-01-01');
+CREATE TABLE shop.handed PARTITION OF shop.events FOR VALUES FROM ('2040-01-01') TO ('2041-01-01');
+GRANT SELECT ON tenant_globex.handed, shop.handed TO app;
+ALTER TABLE tenant_globex.events DETACH PARTITION tenant_globex.handed;
+ALTER TABLE shop.events DETACH PARTITION shop.handed;
+ALTER TABLE tenant_umbrella.events ATTACH PARTITION tenant_globex.handed FOR VALUES FROM ('2045-01-01') TO ('2046-01-01');
+ALTER TABLE tenant_umbrella.events ATTACH PARTITION shop.handed FOR VALUES FROM ('2040-01-01') TO ('2041-01-01');
+RESET ROLE;
+INSERT INTO tenant_umbrella.events VALUES (:'umbrella', '2045-01-01', 'umbrella'), (:'umbrella', '2040-01-01', 'umbrella');
+CREATE FUNCTION t.count_as(tenant text, name text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM t.elsewhere(tenant, 'app', format('SELECT tenancy.set_tenant(%L, false)', tenant));
+	RETURN t.elsewhere(tenant, 'app', format('SELECT count(*) FROM %s', name));
+END $$;
+SELECT is(t.count_as('globex', 'tenant_globex.handed'), '0', 'a partition that goes to another tenant shows nothing to the one that it came from');
+SELECT is(t.count_as('umbrella', 'tenant_globex.handed'), '1', 'and its row to whose it is');
+SELECT is(t.count_as('umbrella', 'shop.handed'), '1', 'as does one that came from the shared tables');
+SELECT is(t.seen('shop.handed'), '0', 'which shows nothing to others');
+SELECT bag_eq($$SELECT lint, object FROM tenancy.check_isolation() WHERE object ~ 'handed'$$, $$VALUES
+	('inheritance_across_schemas', 'table tenant_globex.handed'), ('inheritance_across_schemas', 'table shop.handed'),
+	('isolation_policy_changed', 'policy tenant_isolation on tenant_globex.handed')$$, 'check_isolation() tells that they are in the wrong schema');
+ALTER TABLE tenant_globex.handed SET SCHEMA tenant_umbrella;
+SELECT is_empty($$SELECT lint, object FROM tenancy.check_isolation() WHERE object ~ '[la].handed'$$, 'and is content with one in the right one');
+SELECT is(t.count_as('globex', 'tenant_umbrella.handed'), '0', 'where it is as closed to others');
+-- back to the shared tables
+ALTER TABLE tenant_umbrella.events DETACH PARTITION tenant_umbrella.handed;
+TRUNCATE tenant_umbrella.handed;
+ALTER TABLE shop.events ATTACH PARTITION tenant_umbrella.handed FOR VALUES FROM ('2042-01-01') TO ('2043-01-01');
+SELECT is(tenancy.is_protected('tenant_umbrella.handed'), true, 'to the shared tables it comes with their policy');
+SELECT t.leave('globex'), t.leave('umbrella') \g /dev/null
+DROP TABLE tenant_umbrella.handed, shop.handed;
 DROP TABLE tenant_globex.later_1, tenant_globex.later_2, tenant_globex.later_3;
 DROP TABLE shop.later_1, shop.later_2, shop.later_3, shop.later_4, shop.later_6, shop.later_7, shop.later_8, shop.later_9;
 DROP ROLE deputy;
