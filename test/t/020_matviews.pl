@@ -149,9 +149,31 @@ isnt(sqlstate($node, $db, 'app', q{BEGIN; SELECT tenancy.set_tenant('a'); SELECT
 is($node->safe_psql($db, 'SELECT count(*) FROM tenant_s1.totals JOIN tenancy.tenant t ON t.id = tenant_id WHERE t.slug <> $$s1$$'), '0', '... it never gets rows of another');
 
 # ---------------------------------------------------------------------------
+# A policy that reads one: by a function with the owner's rights only
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{SELECT tenancy.create_tenant('sh'), tenancy.add_migration(4, $m$
+	CREATE MATERIALIZED VIEW offered AS SELECT id FROM public.plan;
+	GRANT SELECT ON offered TO app;
+	CREATE POLICY offered ON sale AS RESTRICTIVE USING (plan IN (SELECT id FROM offered));
+$m$)});
+$node->safe_psql($db, 'CALL tenancy.migrate()');
+as_tenant('sh', 'INSERT INTO sale VALUES (1, 10, 1)');
+is(as_tenant('sh', 'SELECT count(*) FROM sale'), '1', 'in the model, such a policy is as good as its privileges');
+is(sqlstate($node, $db, 'app', q{BEGIN; SELECT tenancy.set_tenant('a'); SELECT count(*) FROM sale}), '42501', 'in a copy there are none');
+$node->safe_psql($db, q{SELECT tenancy.add_migration(5, $m$
+	CREATE FUNCTION is_offered(plan int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+		BEGIN ATOMIC SELECT EXISTS (SELECT FROM offered o WHERE o.id = plan); END;
+	DROP POLICY offered ON sale;
+	CREATE POLICY offered ON sale AS RESTRICTIVE USING (is_offered(plan));
+$m$)});
+$node->safe_psql($db, 'CALL tenancy.migrate()');
+is(as_tenant('sh', 'SELECT count(*) FROM sale'), '1', 'by a function, it works there');
+is(as_tenant('a', 'SELECT count(*) FROM sale'), '2', '... and here');
+
+# ---------------------------------------------------------------------------
 # Going
 # ---------------------------------------------------------------------------
-$node->safe_psql($db, qq{SELECT tenancy.drop_tenant('$_', true)}) for 'a', 'b', 'copied', 'own', 's1', 'd1', 'early';
+$node->safe_psql($db, qq{SELECT tenancy.drop_tenant('$_', true)}) for 'a', 'b', 'copied', 'own', 's1', 'd1', 'early', 'sh';
 is(leftovers($node, $db), '', 'dropped, and nothing is left behind');
 
 $node->stop;
