@@ -77,8 +77,10 @@
 #include "context.h"
 #include "exec.h"
 #include "ident.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -615,11 +617,35 @@ function_path(Oid oid)
 }
 
 /*
+ * May this role change a function?  One of somebody else's, whom the module owner
+ * does not act for, goes on naming a schema.
+ */
+static bool
+may_change(Oid role, Oid function, const char *from)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	if (has_privs_of_role(role, owner))
+		return true;
+	ereport(WARNING,
+			(errmsg("function %s goes on naming schema \"%s\"", format_procedure_qualified(function), from),
+			 errdetail("It belongs to role \"%s\", and not to the owner of the module, \"%s\".",
+					   GetUserNameFromId(owner, false), GetUserNameFromId(role, false)),
+			 errhint("Replace the name in it, or give it to that role.")));
+	return false;
+}
+
+/*
  * Replace a schema's name in the body of a function of the language SQL by
  * another.  The rest of its definition stays as it is.
  */
 static void
-rewrite_function(Oid oid, const char *from, const char *to)
+rewrite_function(Oid oid, Oid owner, const char *from, const char *to)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	char	   *definition;
@@ -634,7 +660,7 @@ rewrite_function(Oid oid, const char *from, const char *to)
 	body = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull));
 	ReleaseSysCache(tuple);
 	rewritten = tenancy_clone_rewrite_body(body, SQLlanguageId, from, to, &left);
-	if (strcmp(rewritten, body) == 0)
+	if (strcmp(rewritten, body) == 0 || !may_change(owner, oid, from))
 		return;
 
 	/* The body follows "AS $function$" or the like, as nothing before does. */
@@ -682,7 +708,8 @@ tenancy_clone_follow(const char *schema, Oid owner, const char *from, const char
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "ALTER ROUTINE %s SET search_path TO ",
 						 format_procedure_qualified(oid));
-		if (tenancy_clone_append_names(&sql, "search_path", function_path(oid), from, to))
+		if (tenancy_clone_append_names(&sql, "search_path", function_path(oid), from, to) &&
+			may_change(owner, oid, from))
 			tenancy_exec_sql(sql.data);
 	}
 	functions = tenancy_exec_text_list(&exec,
@@ -696,6 +723,6 @@ tenancy_clone_follow(const char *schema, Oid owner, const char *from, const char
 												get_namespace_oid(schema, false), SQLlanguageId,
 												quote_literal_cstr(from), quote_literal_cstr(from)));
 	foreach(lc, functions)
-		rewrite_function(atooid(lfirst(lc)), from, to);
+		rewrite_function(atooid(lfirst(lc)), owner, from, to);
 	tenancy_exec_end(&exec);
 }
