@@ -166,13 +166,27 @@ change_reach(const char *verb, const char *preposition, const char *role,
 	tenancy_exec_end(&exec);
 }
 
+/* Lock what the second argument names, a tenant or, by NULL, all of them. */
+static TenancyTenant *
+lock_tenant(FunctionCallInfo fcinfo, TenancyTenant *found)
+{
+	bool		all = PG_ARGISNULL(1);
+
+	if (all)
+		tenancy_registry_lock_access(ExclusiveLock);
+	else
+		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), found);
+	tenancy_registry_lock_grants();
+	return all ? NULL : found;
+}
+
 /* grant_access(role regrole, tenant text) */
 Datum
 tenancy_access_grant(PG_FUNCTION_ARGS)
 {
 	TenancyExec exec;
 	TenancyTenant found;
-	TenancyTenant *tenant = NULL;
+	TenancyTenant *tenant;
 	Oid			role;
 	const char *name;
 
@@ -182,14 +196,7 @@ tenancy_access_grant(PG_FUNCTION_ARGS)
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	check_grantee(role, name);
-	if (!PG_ARGISNULL(1))
-	{
-		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
-		tenant = &found;
-	}
-	else
-		tenancy_registry_lock_access(ExclusiveLock);
-	tenancy_registry_lock_grants();
+	tenant = lock_tenant(fcinfo, &found);
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_format("INSERT INTO tenancy.access (role, tenant_id) VALUES (%u, %s)"
@@ -272,7 +279,7 @@ Datum
 tenancy_access_revoke(PG_FUNCTION_ARGS)
 {
 	TenancyTenant found;
-	TenancyTenant *tenant = NULL;
+	TenancyTenant *tenant;
 	Oid			role;
 	const char *name;
 
@@ -281,14 +288,7 @@ tenancy_access_revoke(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_on_standby();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
-	if (!PG_ARGISNULL(1))
-	{
-		tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(1)), &found);
-		tenant = &found;
-	}
-	else
-		tenancy_registry_lock_access(ExclusiveLock);
-	tenancy_registry_lock_grants();
+	tenant = lock_tenant(fcinfo, &found);
 
 	delete_access(role, name, tenant);
 	change_reach("REVOKE", "FROM", name, tenant);
