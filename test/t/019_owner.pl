@@ -183,6 +183,25 @@ $one->quit;
 $admin->quit;
 unlike(slurp_file($node->logfile), qr/$secret|\Q$token\E/, 'the server\'s log has neither key nor token');
 
+# A statement that is logged brings the key into the log, in its text or as a parameter, unless
+# parameters are left out.
+my $script = $node->basedir . '/key.sql';
+my $logged = sub {
+	my ($kid, @settings) = @_;
+	my $from = -s $node->logfile;
+
+	append_to_file($script, "SELECT tenancy.create_token_key('$kid', 'HS256', :key)\n");
+	local $ENV{PGOPTIONS} = join ' ', map { "-c $_" } 'log_statement=all', @settings;
+	$node->command_ok([ 'pgbench', '-n', '-t', 1, '-M', 'extended', '-f', $script, '-D', "key=$secret$kid", '-p', $node->port, '-h', $node->host, $db ], "a key as a parameter: $kid");
+	unlink $script;
+	my $log = substr(slurp_file($node->logfile), $from);
+
+	like($log, qr/create_token_key\('$kid'/, '... its statement is logged');
+	return $log =~ /$secret$kid/;
+};
+ok($logged->('seen'), 'with its parameters');
+ok(!$logged->('unseen', 'log_parameter_max_length=0'), 'unless log_parameter_max_length is 0');
+
 $node->safe_psql($db, 'SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants');
 is(leftovers($node, $db), '', 'nothing is left behind');
 $node->stop;
