@@ -4,6 +4,7 @@
 #   make test [SUITES="regress tap"] [TESTS=context]
 #   make test-matrix                        on the other versions of PostgreSQL
 #   make test-asan                          with AddressSanitizer and UBSan in the extension
+#   make test-valgrind                      with the server under valgrind
 #   make check-static                       compilers' warnings, cppcheck, clang-tidy
 #   make soak                               many tenants at work, with crashes, for SOAK_SECONDS
 #   make demo, make demo-stop, make bench
@@ -41,7 +42,7 @@ NO_LOCALE = yes
 EXTRA_CLEAN = src/*.o src/*.bc tenancy--*.sql.tmp
 
 # These work before there is any PostgreSQL to build against: they install it.
-STANDALONE = test test-asan test-matrix check-static soak demo demo-stop bench
+STANDALONE = test test-asan test-valgrind test-matrix check-static soak demo demo-stop bench
 
 ifneq ($(filter-out $(STANDALONE),$(or $(MAKECMDGOALS),all)),)
 PG_CONFIG ?= pg_config
@@ -67,6 +68,9 @@ test:
 
 test-asan:
 	@SANITIZE=1 test/tools/run-tests
+
+test-valgrind:
+	@VALGRIND=1 test/tools/run-tests
 
 test-matrix:
 	@test/tools/matrix
