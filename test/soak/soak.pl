@@ -340,11 +340,13 @@ sub move
 {
 	my ($self) = @_;
 	my $slug = some_tenant($self);
-	my $mode = rand() < 0.5 ? 'schema' : rand() < 0.9 ? 'shared' : 'database';
+	my $mode = rand() < 0.45 ? 'schema' : rand() < 0.8 ? 'shared' : 'database';
+	my $online = rand() < 0.5;
 
 	$self->{dbh} //= admin();
-	$self->{dbh}->do('CALL tenancy.move_tenant(?, ?::tenancy.isolation_mode)', undef, $slug, $mode);
-	note('moved', $slug, $mode);
+	my ($from) = $self->{dbh}->selectrow_array('SELECT mode FROM tenancy.tenant WHERE slug = ?', undef, $slug);
+	$self->{dbh}->do("CALL tenancy.move_tenant(?, ?::tenancy.isolation_mode, online => ?)", undef, $slug, $mode, $online ? 't' : 'f');
+	note(!$online ? 'moved' : grep({ ($_ // '') eq 'database' } $from, $mode) ? 'moved online by files' : 'moved online', $slug, $mode);
 	sleep rand 0.2;
 	return;
 }
@@ -670,7 +672,7 @@ check_rows($dbh, $row, $tenant);
 check_control($dbh, $row, $tenant) unless @wrong;
 check_memory();
 check_server_log();
-for my $needed (qw(inserted deleted read created dropped moved exported crashed migrated memory))
+for my $needed (qw(inserted deleted read created dropped moved exported crashed migrated memory), 'moved online')
 {
 	wrong("nothing was $needed") unless $count->{$needed};
 }
