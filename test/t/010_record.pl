@@ -112,6 +112,7 @@ SKIP: {
 		'a copy is like the model');
 	is($node->safe_psql('tenant_d1', q{SELECT count(*) FROM shop.states}), '2', 'and so is a tenant\'s database');
 }
+$node->safe_psql($db, 'CALL tenancy.migrate()');
 is($node->safe_psql($db, q{SELECT DISTINCT state, pending FROM tenancy.migration_status}), 'current|0', 'all tenants are current');
 
 $node->stop;
