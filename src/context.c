@@ -507,10 +507,14 @@ tenant_search_path(const TenancyTenant *tenant)
 	foreach(lc, tenancy_registry_schemas(tenant))
 	{
 		check_schema(tenant, lfirst(lc));
-		appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
+		appendStringInfoString(&path, quote_identifier(lfirst(lc)));
+		appendStringInfoString(&path, ", ");
 	}
 	if (tenancy_guc_search_path[0] != '\0')
-		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
+	{
+		appendStringInfoString(&path, tenancy_guc_search_path);
+		appendStringInfoString(&path, ", ");
+	}
 	appendStringInfoString(&path, "pg_temp");
 	return path.data;
 }
@@ -551,7 +555,13 @@ context_set(FunctionCallInfo fcinfo, const TenancyTenant *tenant)
 	warn_if_lost(fcinfo, is_local);
 
 	set_setting(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(&tenant->id), is_local);
-	set_setting("search_path", path, is_local);
+
+	/*
+	 * To set the path and put it back costs as much as the rest together.  One
+	 * that is the same already, as the default of the role or the database, stays.
+	 */
+	if (!is_local || strcmp(path, namespace_search_path) != 0)
+		set_setting("search_path", path, is_local);
 	set_pin(tenant);
 
 	result = palloc(sizeof(pg_uuid_t));

@@ -6,6 +6,7 @@
 SET client_min_messages = warning;
 SELECT tenancy.create_tenant('initech') \g /dev/null
 SELECT tenancy.create_tenant('sleepy') \g /dev/null
+SELECT tenancy.create_tenant('apart', 'schema') \g /dev/null
 SELECT tenancy.suspend_tenant('sleepy', 'unpaid') \g /dev/null
 
 -- a wrapper as DBAs write them, and one without a pinned path
@@ -17,7 +18,7 @@ LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN tenancy.set_tenant(tenant); E
 
 \connect - app
 SET client_min_messages = warning;
-SELECT plan(105);
+SELECT plan(113);
 
 -- ---------------------------------------------------------------------------
 -- Without a context
@@ -54,6 +55,36 @@ SELECT is(t.value('SELECT tenant_id FROM notes'), :'acme', 'and that is the curr
 COMMIT;
 SELECT is(tenancy.current_tenant(), NULL, 'a local context ends with COMMIT');
 SELECT is(current_setting('search_path'), '"$user", public', 'and so does its path');
+
+-- a path that is the tenant's already is left alone
+SET search_path = shop, public, pg_temp;
+BEGIN;
+SELECT tenancy.set_tenant('acme') \g /dev/null
+SELECT is(t.rows('SELECT * FROM notes'), 1::bigint, 'the path of the session is the tenant''s');
+COMMIT;
+SELECT is(current_setting('search_path'), 'shop, public, pg_temp', 'it stays when the transaction ends');
+BEGIN;
+SELECT tenancy.set_tenant('apart') \g /dev/null
+SELECT is(current_setting('search_path'), 'tenant_apart, public, pg_temp', 'another tenant''s is another one');
+ROLLBACK;
+SELECT is(current_setting('search_path'), 'shop, public, pg_temp', 'and gives way to it');
+RESET search_path;
+BEGIN;
+SAVEPOINT s;
+SET LOCAL search_path = shop, public, pg_temp;
+SELECT tenancy.set_tenant('acme') \g /dev/null
+ROLLBACK TO s;
+SELECT is(current_setting('search_path'), '"$user", public', 'the path of a savepoint goes with it');
+SELECT tenancy.set_tenant('acme') \g /dev/null
+SELECT is(current_setting('search_path'), 'shop, public, pg_temp', 'so that it is set again');
+ROLLBACK;
+BEGIN;
+SET LOCAL search_path = shop, public, pg_temp;
+SELECT tenancy.set_tenant('acme', is_local => false) \g /dev/null
+COMMIT;
+SELECT is(current_setting('search_path'), 'shop, public, pg_temp', 'a local path becomes the session''s with its context');
+SELECT tenancy.reset_tenant() \g /dev/null
+SELECT is(current_setting('search_path'), '"$user", public', 'until that ends');
 
 BEGIN;
 SELECT is(tenancy.set_tenant(:'acme'::text), :'acme'::uuid, 'set_tenant() by the text of an id');
