@@ -19,6 +19,7 @@
 #include "registry.h"
 #include "rows.h"
 #include "storage/fd.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -381,17 +382,46 @@ tenancy_rows_keys_of(const char *name, Oid table, List *columns)
 }
 
 /*
+ * A directory of temporary_directory() whose process is gone, which could not
+ * remove it, or had our PID.  A worker that writes has its own PID in the name.
+ */
+static bool
+is_left_over(const char *name)
+{
+	int			leader;
+	int			worker;
+	int			npids = sscanf(name, PG_TEMP_FILE_PREFIX "_tenancy.%d.partial-%d", &leader, &worker);
+
+	if (npids < 1)
+		return false;
+	if (leader == MyProcPid)
+		return true;
+	return BackendPidGetProc(leader) == NULL && (npids < 2 || BackendPidGetProc(worker) == NULL);
+}
+
+/*
  * The path of a directory for files that nobody is to see, which is not there
- * yet.  They are temporary ones of PostgreSQL by their place and name.
+ * yet.  They are temporary ones of PostgreSQL by their place and name.  What
+ * others have left of theirs is removed: a restart after a crash does that, but
+ * not with remove_temp_files_after_crash = off.
  */
 char *
 tenancy_rows_temporary_directory(void)
 {
 	char	   *parent = psprintf("%s/base/%s", DataDir, PG_TEMP_FILES_DIR);
+	DIR		   *dir;
+	struct dirent *entry;
 
 	if (MakePGDirectory(parent) < 0 && errno != EEXIST)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not create directory \"%s\": %m", parent)));
+	dir = AllocateDir(parent);
+	while ((entry = ReadDir(dir, parent)) != NULL)
+	{
+		if (is_left_over(entry->d_name))
+			(void) rmtree(psprintf("%s/%s", parent, entry->d_name), true);
+	}
+	FreeDir(dir);
 	return psprintf("%s/%s_tenancy.%d", parent, PG_TEMP_FILE_PREFIX, MyProcPid);
 }

@@ -9,6 +9,7 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use File::Path qw(rmtree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Tenancy;
@@ -380,6 +381,32 @@ foreach my $blow ('none', 'caller cancelled', 'caller terminated', 'crash')
 }
 move('shared');
 is_whole('shared', 'from database to shared tables');
+
+# files that a process left which died, perhaps one with the PID of ours
+{
+	my $left = $node->data_dir . '/base/pgsql_tmp/pgsql_tmp_tenancy';
+	my $s = session($node, $db);
+	my $other = session($node, $db);
+	my @gone = ("$left.$s->{pid}", "$left.$s->{pid}.partial-$other->{pid}", "$left.99999999", "$left.99999999.partial-99999998");
+	my @kept = ("$left.$other->{pid}", "$left.99999999.partial-$other->{pid}", "${left}_of_mine.99999999");
+
+	foreach my $call (q{SELECT tenancy.copy_tenant('acme', 'copied', 'schema')}, q{CALL tenancy.move_tenant('copied', 'database')},
+		q{CALL tenancy.move_tenant('copied', 'schema')}, q{SELECT tenancy.drop_tenant('copied', true)})
+	{
+		foreach (@gone, @kept)
+		{
+			mkdir $_;
+			append_to_file("$_/0001_notes.copy", "half a row");
+		}
+		is($s->state($call), '00000', "$call does not mind old files");
+	}
+	$s->rows(q{CALL tenancy.move_tenant('acme', 'database')});
+	is(join(' ', grep { -e } @gone), '', 'old files are removed');
+	is(join(' ', grep { ! -e } @kept), '', 'others are not');
+	$s->rows(q{CALL tenancy.move_tenant('acme', 'shared')});
+	$_->quit for $s, $other;
+	rmtree($_) for @kept;
+}
 
 # the pause is told, and settings of the database do not matter
 $node->safe_psql($db, qq{ALTER DATABASE $db SET default_transaction_isolation = 'serializable'});
