@@ -26,8 +26,10 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 /*
@@ -367,4 +369,92 @@ tenancy_exec_text_as(Oid role, const char *format,...)
 	value = tenancy_exec_text(&exec, sql);
 	tenancy_exec_end(&exec);
 	return value;
+}
+
+
+/* ----------------------------------------------------------------
+ * Rows that go by
+ * ----------------------------------------------------------------
+ */
+
+typedef struct RowReceiver
+{
+	DestReceiver pub;
+	TenancyExecRow row;
+	void	   *arg;
+	MemoryContext context;
+} RowReceiver;
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+
+	receiver->row(slot, receiver->arg);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(receiver->context);
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+receiver_end(DestReceiver *self)
+{
+}
+
+/*
+ * Hand each row of a query to a function, without keeping any: at most as many as
+ * the limit (0: all).  With parameters, if there are any, and as a snapshot shows them, or as of
+ * now without one.  Returns their number.
+ */
+uint64
+tenancy_exec_rows_at(const char *sql, ParamListInfo params, Snapshot snapshot, uint64 limit,
+					 TenancyExecRow row, void *arg)
+{
+	RowReceiver receiver = {
+		{receive_row, receiver_startup, receiver_end, receiver_end, DestTuplestore},
+		row, arg, NULL
+	};
+	SPIExecuteOptions options;
+	int			nparams = params ? params->numParams : 0;
+	Oid		   *types = palloc(nparams * sizeof(Oid));
+	SPIPlanPtr	plan;
+	int			ret;
+
+	for (int i = 0; i < nparams; i++)
+		types[i] = params->params[i].ptype;
+	plan = SPI_prepare(sql, nparams, types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	receiver.context = AllocSetContextCreate(CurrentMemoryContext, "tenancy row", ALLOCSET_DEFAULT_SIZES);
+	memset(&options, 0, sizeof(options));
+	options.params = params;
+	options.read_only = snapshot != NULL;
+	options.tcount = limit;
+	options.dest = (DestReceiver *) &receiver;
+	if (snapshot != NULL)
+	{
+		/* What we have written ourselves is there as well. */
+		CommandCounterIncrement();
+		PushCopiedSnapshot(snapshot);
+		UpdateActiveSnapshotCommandId();
+	}
+	ret = SPI_execute_plan_extended(plan, &options);
+	if (snapshot != NULL)
+		PopActiveSnapshot();
+	if (ret != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(ret));
+	MemoryContextDelete(receiver.context);
+	return SPI_processed;
+}
+
+uint64
+tenancy_exec_rows(const char *sql, TenancyExecRow row, void *arg)
+{
+	return tenancy_exec_rows_at(sql, NULL, NULL, 0, row, arg);
 }

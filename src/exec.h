@@ -9,8 +9,11 @@
 #define TENANCY_EXEC_H
 
 #include "fmgr.h"
+#include "executor/tuptable.h"
 #include "lib/stringinfo.h"
+#include "nodes/params.h"
 #include "nodes/pg_list.h"
+#include "utils/snapshot.h"
 
 /* What tenancy_exec_begin() changed, for tenancy_exec_end() to put back. */
 typedef struct TenancyExec
@@ -20,6 +23,9 @@ typedef struct TenancyExec
 	int			save_nestlevel;
 	MemoryContext caller_context;
 } TenancyExec;
+
+/* What is called for each row of a query, in a memory context for that row. */
+typedef void (*TenancyExecRow) (TupleTableSlot *slot, void *arg);
 
 /* The path for statements that qualify every name. */
 #define TENANCY_PATH_NONE "pg_catalog, pg_temp"
@@ -59,5 +65,8 @@ extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1,
 extern char *tenancy_exec_text(TenancyExec *exec, const char *sql);
 extern char *tenancy_exec_text_format(TenancyExec *exec, const char *format,...) pg_attribute_printf(2, 3);
 extern List *tenancy_exec_text_list(TenancyExec *exec, const char *sql);
+extern uint64 tenancy_exec_rows(const char *sql, TenancyExecRow row, void *arg);
+extern uint64 tenancy_exec_rows_at(const char *sql, ParamListInfo params, Snapshot snapshot, uint64 limit,
+								   TenancyExecRow row, void *arg);
 
 #endif							/* TENANCY_EXEC_H */

@@ -8,10 +8,9 @@
  * waits but for DDL, which waits for the worker as for any reader.
  *
  * Who may do what: the caller needs EXECUTE and pg_write_server_files.  Rows
- * are read by COPY of a query that runs as the table's owner, restricted, past
+ * are read by a query that runs as the table's owner, restricted, past
  * FORCE ROW LEVEL SECURITY, as foreign key checks are.  The owner needs no
- * right to write files: COPY's own check lies in DoCopy(), which we do not go
- * through, and the files are opened by the server in a directory that we have
+ * right to write files: they are opened by the server in a directory that we have
  * just made.
  *
  * Code that somebody planted does not run but for what the planner evaluates
@@ -32,11 +31,9 @@
 #include <sys/stat.h>
 
 #include "catalog/pg_authid.h"
-#include "commands/copy.h"
-#include "common/cryptohash.h"
 #include "common/file_perm.h"
-#include "common/sha2.h"
 #include "compat.h"
+#include "copy_file.h"
 #include "database.h"
 #include "exec.h"
 #include "executor/spi.h"
@@ -46,8 +43,6 @@
 #include "mb/pg_wchar.h"
 #include "migration.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_node.h"
 #include "plugin.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
@@ -56,7 +51,6 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
-#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -69,8 +63,6 @@ PG_FUNCTION_INFO_V1(tenancy_export_tables);
 /* The version of the manifest's form. */
 #define MANIFEST_FORMAT 1
 #define MANIFEST_NAME	"manifest.json"
-
-#define READ_SIZE		65536
 
 /* Keys whose rows are exported: see rows.c. */
 #define KEYS_NAME		"tenancy_changes"
@@ -151,45 +143,6 @@ file_name(int number, const Source *table)
 			*c = '_';
 	}
 	return name;
-}
-
-/* A file's size and SHA-256, in hexadecimal. */
-static char *
-file_digest(const char *path, uint64 *size)
-{
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char	   *hex = palloc0(2 * sizeof(digest) + 1);
-	uint8	   *buffer = palloc(READ_SIZE);
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	bool		failed = context == NULL || pg_cryptohash_init(context) < 0;
-	size_t		len;
-
-	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
-	*size = 0;
-	while (!failed && (len = fread(buffer, 1, READ_SIZE, file)) > 0)
-	{
-		CHECK_FOR_INTERRUPTS();
-		*size += len;
-		failed = pg_cryptohash_update(context, buffer, len) < 0;
-	}
-	if (ferror(file))
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read file \"%s\": %m", path)));
-	if (failed || pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute the SHA-256 of file \"%s\"", path)));
-	pg_cryptohash_free(context);
-	FreeFile(file);
-	pfree(buffer);
-	for (int i = 0; i < sizeof(digest); i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	return hex;
 }
 
 static void
@@ -332,25 +285,6 @@ find_columns(const Source *table, const char *main_schema, char **json)
 	return columns == NULL ? "" : columns;
 }
 
-/* COPY a query to a file, as the current user; returns the number of rows. */
-static uint64
-copy_query(const char *sql, const char *path)
-{
-	ParseState *pstate = make_parsestate(NULL);
-	RawStmt    *query = linitial_node(RawStmt, pg_parse_query(sql));
-	DefElem    *encoding = makeDefElem("encoding",
-									   (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1);
-	CopyToState state;
-	uint64		rows;
-
-	pstate->p_sourcetext = sql;
-	state = tenancy_begin_copy_to(pstate, query, path, list_make1(encoding));
-	rows = DoCopyTo(state);
-	EndCopyTo(state);
-	free_parsestate(pstate);
-	return rows;
-}
-
 /* Write a query's rows to the table's next file, and add that to the manifest. */
 static void
 export_file(Export *export, const Source *table, Oid role, const char *sql, const char *prefix)
@@ -358,20 +292,20 @@ export_file(Export *export, const Source *table, Oid role, const char *sql, cons
 	TenancyExec exec;
 	char	   *file = file_name(++export->number, table);
 	char	   *path = psprintf("%s/%s", export->directory, file);
-	uint64		rows;
-	uint64		size;
+	TenancyCopyFile written;
 
 	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
 	tenancy_exec_noforce_rls();
-	rows = copy_query(sql, path);
+	written = tenancy_copy_file_write(sql, path);
+	written.sha256 = MemoryContextStrdup(exec.caller_context, written.sha256);
 	tenancy_exec_end(&exec);
 	if (export->is_durable)
 		fsync_fname(path, false);
 
 	add_text(&export->json, psprintf("%sfile", prefix), file);
-	add_text(&export->json, psprintf("%ssha256", prefix), file_digest(path, &size));
+	add_text(&export->json, psprintf("%ssha256", prefix), written.sha256);
 	appendStringInfo(&export->json, "\"%sbytes\": " UINT64_FORMAT ", \"%srows\": " UINT64_FORMAT ", ",
-					 prefix, size, prefix, rows);
+					 prefix, written.nbytes, prefix, written.nrows);
 }
 
 /*
