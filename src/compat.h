@@ -97,6 +97,24 @@
 	BeginCopyTo((pstate), NULL, (query), InvalidOid, (path), false, NIL, (options))
 #endif
 
+/* 16 gave ExecInsertIndexTuples() a parameter. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define tenancy_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
+#endif
+
+/* 17 gave reindex_relation() the statement, for event triggers. */
+#if PG_VERSION_NUM >= 170000
+#define tenancy_reindex_table(table) \
+	reindex_relation(NULL, (table), REINDEX_REL_CHECK_CONSTRAINTS, &(ReindexParams) {0})
+#else
+#define tenancy_reindex_table(table) \
+	reindex_relation((table), REINDEX_REL_CHECK_CONSTRAINTS, &(ReindexParams) {0})
+#endif
+
 /* 17 renamed the first part of a virtual transaction's id. */
 #if PG_VERSION_NUM >= 170000
 #define tenancy_vxid_process(vxid) ((vxid).procNumber)

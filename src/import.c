@@ -19,7 +19,7 @@
  * - A file's name is a plain name in the directory, a regular file.
  * - Tables and columns must be those of the model.
  *
- * The files are read by us and fed to COPY, which runs as the table's owner,
+ * The files are read by us and fed to COPY, and its rows loaded (load.c), as the table's owner,
  * restricted: constraints, generated columns and index expressions call
  * functions that others wrote.  Triggers do not fire, for rows that have been
  * through them once, and with them foreign keys are not checked; so that is
@@ -46,6 +46,7 @@
 #include "fmgr.h"
 #include "ident.h"
 #include "import.h"
+#include "load.h"
 #include "mb/pg_wchar.h"
 #include "migration.h"
 #include "miscadmin.h"
@@ -184,6 +185,24 @@ fill_raw(void)
 	return source.raw_len > 0;
 }
 
+/* A carriage return, or what ends a field or hides the next byte. */
+static const bool is_special[256] = {
+	['\r'] = true, ['\t'] = true, ['\n'] = true, ['\\'] = true
+};
+
+/* How many of the next bytes, at most max, are neither. */
+static int
+plain_length(int max)
+{
+	const char *start = source.raw + source.raw_pos;
+	const char *end = start + Min(max, source.raw_len - source.raw_pos);
+	const char *c = start;
+
+	while (c < end && !is_special[(unsigned char) *c])
+		c++;
+	return c - start;
+}
+
 /*
  * Take the next byte, and keep up with where in a line it is.  Returns true
  * if COPY is to see it.
@@ -223,7 +242,7 @@ read_source(void *outbuf, int minread, int maxread)
 
 	while (len < maxread)
 	{
-		char		c;
+		int			plain;
 
 		if (source.id_pos >= 0)
 		{
@@ -242,9 +261,15 @@ read_source(void *outbuf, int minread, int maxread)
 			source.id_pos = 0;
 			continue;
 		}
-		c = source.raw[source.raw_pos++];
-		if (pass_byte(c))
-			out[len++] = c;
+		plain = source.escaped ? 0 : plain_length(maxread - len);
+		if (plain > 0 && source.field != source.tenant_field)
+		{
+			memcpy(out + len, source.raw + source.raw_pos, plain);
+			len += plain;
+		}
+		source.raw_pos += plain;
+		if (plain == 0 && pass_byte(source.raw[source.raw_pos++]))
+			out[len++] = source.raw[source.raw_pos - 1];
 	}
 	return len;
 }
@@ -512,17 +537,43 @@ position_of(List *names, const char *name)
 	return -1;
 }
 
-/* COPY the source into columns of a table, as the current user. */
+/* Load what COPY makes of the source. */
+static void
+load_rows(TenancyLoad *load, CopyFromState state)
+{
+	ExprContext *context = tenancy_load_context(load);
+	ErrorContextCallback callback = {error_context_stack, CopyFromErrorCallback, state};
+
+	error_context_stack = &callback;
+	for (;;)
+	{
+		TupleTableSlot *slot = tenancy_load_next(load);
+		MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+		bool		found = NextCopyFrom(state, context, slot->tts_values, slot->tts_isnull);
+
+		MemoryContextSwitchTo(old);
+		if (!found)
+			break;
+		tenancy_load_add(load);
+	}
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Let the source's rows into columns of a table, as the current user; is_ours: see
+ * load.c.
+ */
 static uint64
-copy_rows(Oid table, List *column_names)
+copy_rows(Oid table, List *column_names, bool is_ours)
 {
 	Relation	rel = table_open(table, RowExclusiveLock);
+	TenancyLoad *load = tenancy_load_begin(table, is_ours);
 	ParseState *pstate = make_parsestate(NULL);
 	DefElem    *encoding = makeDefElem("encoding",
 									   (Node *) makeString(pstrdup(GetDatabaseEncodingName())), -1);
 	List	   *columns = NIL;
 	CopyFromState state;
-	uint64		rows;
+	uint64		rows = 0;
 	ListCell   *lc;
 
 	foreach(lc, column_names)
@@ -530,10 +581,15 @@ copy_rows(Oid table, List *column_names)
 	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);
 	state = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_source, columns,
 						  list_make1(encoding));
-	rows = CopyFrom(state);
+	if (load != NULL)
+		load_rows(load, state);
+	else
+		rows = CopyFrom(state);
 	EndCopyFrom(state);
 	free_parsestate(pstate);
 	table_close(rel, NoLock);
+	if (load != NULL)
+		rows = tenancy_load_end(load);
 	return rows;
 }
 
@@ -549,7 +605,8 @@ load_table(const Import *import, const Target *target)
 					   psprintf("%s, pg_temp", target->part->path));
 	tenancy_exec_noforce_rls();
 	tenancy_exec_set("session_replication_role", "replica");
-	rows = psprintf(UINT64_FORMAT, copy_rows(target->oid, target->column_names));
+	rows = psprintf(UINT64_FORMAT, copy_rows(target->oid, target->column_names,
+											   !import->shared && target->keys_name == NULL));
 	CommandCounterIncrement();
 	if (target->tenant_column != NULL && target->keys_name == NULL)
 		rows = tenancy_exec_text_format(&exec, "SELECT pg_catalog.count(*) FROM %s"
@@ -710,7 +767,7 @@ load_keys(const Import *import, Target *target, int n)
 
 	open_source(psprintf("%s/%s", import->directory, target->keys_file), -1, NULL);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	(void) copy_rows(keys, columns);
+	(void) copy_rows(keys, columns, false);
 	tenancy_exec_end(&exec);
 	close_source(target->keys_sha256);
 	CommandCounterIncrement();
@@ -762,7 +819,7 @@ check_changed(const Import *import, const Target *target)
 											   psprintf(" AND EXISTS (SELECT FROM %s WHERE %s)", keys_of(target),
 														tenancy_rows_key_condition(target->key_names, target->key_operators, "f")));
 	queries = list_concat(queries,
-						  tenancy_rows_left_behind_queries(target->oid, target->key_names,
+						  tenancy_rows_left_behind_queries(target->oid, target->owner, target->key_names,
 														   tenancy_rows_keys_of(target->keys_name, target->oid, target->key_names),
 														   schemas.data, import->shared ? import->id : NULL));
 	foreach(lc, queries)

@@ -48,6 +48,7 @@
 #include "miscadmin.h"
 #include "move.h"
 #include "move_log.h"
+#include "move_remove.h"
 #include "move_rows.h"
 #include "move_source.h"
 #include "postmaster/bgworker.h"
@@ -180,41 +181,6 @@ tenancy_move_undo_main(Datum main_arg)
 	CommitTransactionCommand();
 }
 
-/* Delete a tenant's rows from the shared tables, in a worker. */
-static void
-delete_rows(const pg_uuid_t *id)
-{
-	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
-	char	   *id_text = tenancy_ident_uuid_text(id);
-	List	   *tables = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.unnest(ARRAY[c.relowner::pg_catalog.text,"
-		" pg_catalog.format('SELECT ctid FROM ONLY %%s WHERE %%I OPERATOR(pg_catalog.=) %%L', t.name, t.tenant_column, '%s'),"
-		" pg_catalog.format('" TENANCY_WORKER_DELETE_BATCH("%%s", "%%I", "%%L") "', t.name, t.tenant_column, '%s')])"
-		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-		" JOIN tenancy.module m ON m.model_schema OPERATOR(pg_catalog.=) n.nspname"
-		" LEFT JOIN tenancy.tenant_module i ON i.module OPERATOR(pg_catalog.=) m.name AND i.tenant_id OPERATOR(pg_catalog.=) '%s'"
-		" CROSS JOIN LATERAL (SELECT c.oid::pg_catalog.regclass AS name, " TENANCY_MOVE_TENANT_COLUMN("c.oid") " AS tenant_column) t"
-		" WHERE (m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL) AND c.relkind OPERATOR(pg_catalog.=) 'r'"
-		" AND t.tenant_column IS NOT NULL ORDER BY c.oid",
-		id_text, id_text, id_text));
-
-	/*
-	 * Triggers do not fire, for rows that live on; neither do those of foreign
-	 * keys, so that the order is no matter.
-	 */
-	for (int i = 0; i < list_length(tables); i += 3)
-	{
-		TenancyStep *step = tenancy_worker_add(job, "%s", (char *) list_nth(tables, i + 2));
-
-		step->rows = list_nth(tables, i + 1);
-		step->role = atooid(list_nth(tables, i));
-		step->noforce_rls = true;
-		step->as_replica = true;
-		tenancy_worker_commit(job);
-	}
-	(void) tenancy_worker_run(job);
-}
-
 /* Remove what is left where the tenant was, and forget the move. */
 static void
 finish(const pg_uuid_t *id, TenancyMode from)
@@ -230,7 +196,7 @@ finish(const pg_uuid_t *id, TenancyMode from)
 		/* A schema's triggers go with it. */
 		if (is_online(tenancy_ident_uuid_text(id)))
 			stop_noting(tenancy_ident_uuid_text(id), MyDatabaseId);
-		delete_rows(id);
+		tenancy_move_remove(id);
 	}
 	else if (from == TENANCY_DATABASE)
 		tenancy_database_drop(&old);
@@ -345,22 +311,10 @@ check_move(const TenancyTenant *tenant, TenancyMode mode)
 static void
 check_online(const TenancyTenant *tenant)
 {
-	List	   *modules = tenancy_registry_installed(tenant);
-	Oid			owner = tenancy_registry_module_owner(linitial(modules));
 	ListCell   *lc;
 
-	foreach(lc, modules)
-	{
-		TenancyModule *module = lfirst(lc);
-
-		if (tenancy_registry_module_owner(module) != owner)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot move tenant \"%s\" online: module \"%s\" has another owner than the main module",
-							tenant->slug, module->name),
-					 errhint("Use online => false.")));
-		tenancy_move_log_refuse_keyless(get_namespace_oid(tenancy_registry_schema(tenant, module), false));
-	}
+	foreach(lc, tenancy_registry_installed(tenant))
+		tenancy_move_log_refuse_keyless(get_namespace_oid(tenancy_registry_schema(tenant, lfirst(lc)), false));
 }
 
 /* Write the move down, and unless it is online, let nobody begin to write to the tenant. */

@@ -158,19 +158,36 @@ tenant_condition(const Online *online, const TenancyMovePair *pair, const char *
 				 row, quote_identifier(pair->tenant_column), online->move.id);
 }
 
-static void
-compare(const Online *online, const TenancyMovePair *pair, const TenancyMoveKeys *keys, Snapshot snapshot)
+/* The keys as parameters of a statement. */
+static ParamListInfo
+keys_as_params(const TenancyMoveKeys *keys)
 {
-	const TenancyTenant *sides[] = {&online->move.from, &online->move.to};
-	char	   *descriptions[2];
+	ParamListInfo params = makeParamList(keys->ncolumns);
 
-	for (int i = 0; i < 2; i++)
-		descriptions[i] = run_at(online, pair,
-								 psprintf("SELECT %s FROM %s", tenancy_move_description(pair),
-										  keys ? rows_with_keys(online, pair, sides[i]) :
-										  tenancy_move_rows_of(&online->move, pair, sides[i])),
-								 keys, snapshot);
-	tenancy_move_compare(pair, descriptions[0], descriptions[1]);
+	for (int i = 0; i < keys->ncolumns; i++)
+	{
+		params->params[i].value = keys->columns[i];
+		params->params[i].isnull = false;
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = keys->types[i];
+	}
+	return params;
+}
+
+/* What is to be compared of one side: all rows, or those that have one of the keys. */
+static TenancyChecksum
+checksum(const Online *online, const TenancyMovePair *pair, bool is_source, const TenancyMoveKeys *keys, Snapshot snapshot)
+{
+	const TenancyTenant *side = is_source ? &online->move.from : &online->move.to;
+	const char *rows = keys ? rows_with_keys(online, pair, side) : tenancy_move_rows_of(&online->move, pair, side);
+	TenancyChecksum result;
+	TenancyExec exec;
+
+	tenancy_move_exec_begin(&online->move, pair, &exec);
+	result = tenancy_checksum_query(is_source ? tenancy_move_source_query(pair, rows) : tenancy_move_target_query(pair, rows),
+									keys ? keys_as_params(keys) : NULL, snapshot);
+	tenancy_exec_end(&exec);
+	return result;
 }
 
 
@@ -185,6 +202,7 @@ copy_all(Online *online)
 {
 	TenancyMove *move = &online->move;
 	Snapshot	snapshot;
+	TenancyChecksum *checksums;
 	ListCell   *lc;
 
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: copying rows");
@@ -203,9 +221,9 @@ copy_all(Online *online)
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	tenancy_move_log_moment(snapshot, InvalidTransactionId, &online->moment);
+	checksums = palloc(list_length(move->pairs) * sizeof(TenancyChecksum));
 	foreach(lc, move->pairs)
-		(void) run_at(online, lfirst(lc), tenancy_move_copy_statement(move, lfirst(lc), tenancy_move_rows_of(move, lfirst(lc), &move->from)),
-					  NULL, snapshot);
+		checksums[foreach_current_index(lc)] = tenancy_move_copy(move, lfirst(lc), snapshot);
 	tenancy_move_analyze(move);
 	foreach(lc, move->pairs)
 	{
@@ -215,7 +233,8 @@ copy_all(Online *online)
 										move->to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move->id);
 	}
 	foreach(lc, move->pairs)
-		compare(online, lfirst(lc), NULL, snapshot);
+		tenancy_move_compare(lfirst(lc), checksums[foreach_current_index(lc)],
+							 checksum(online, lfirst(lc), false, NULL, snapshot));
 	UnregisterSnapshot(snapshot);
 	if (move->from.mode == TENANCY_SHARED)
 		tenancy_move_check_references(move);
@@ -240,7 +259,7 @@ check_change(const Online *online, const Change *change, Snapshot snapshot)
 																	tenancy_rows_key_condition(pair->logged, pair->operators, "f")));
 	ListCell   *lc;
 
-	queries = list_concat(queries, tenancy_rows_left_behind_queries(pair->target, pair->logged, keys_as_table(pair, pair->target),
+	queries = list_concat(queries, tenancy_rows_left_behind_queries(pair->target, pair->owner, pair->logged, keys_as_table(pair, pair->target),
 																	online->move.target_schemas,
 																	online->move.to.mode == TENANCY_SHARED ? online->move.id : NULL));
 	foreach(lc, queries)
@@ -250,7 +269,8 @@ check_change(const Online *online, const Change *change, Snapshot snapshot)
 		if (broken != NULL)
 			tenancy_rows_refuse_broken(pair->target, broken);
 	}
-	compare(online, pair, &change->keys, snapshot);
+	tenancy_move_compare(pair, checksum(online, pair, true, &change->keys, snapshot),
+						 checksum(online, pair, false, &change->keys, snapshot));
 }
 
 /* Let the target have what was noted for a table. */

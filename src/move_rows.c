@@ -7,7 +7,8 @@
  * it was: the new schema is made from the model, the rows are copied, the
  * sequences set, everything is checked, and the registry's row switched.
  *
- * Rows are copied by one INSERT ... SELECT for each table, as the tables'
+ * Rows are copied by one query for each table (load.c; where that cannot be, by
+ * INSERT ... SELECT), as the tables'
  * owner, restricted, past FORCE ROW LEVEL SECURITY.  Triggers do not fire, for
  * rows that have been through them once, nor do rules; identities are kept, and
  * generated columns computed anew.  A type of the model schema has its own copy
@@ -31,6 +32,7 @@
 #include "fmgr.h"
 #include "ident.h"
 #include "import.h"
+#include "load.h"
 #include "miscadmin.h"
 #include "move_rows.h"
 #include "plugin.h"
@@ -42,7 +44,6 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/typcache.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(tenancy_move_rows);
@@ -171,30 +172,19 @@ append_item(StringInfo list, const char *item)
 	appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", item);
 }
 
-/* Can its values be hashed by themselves, and alike on both sides? */
-static bool
-is_hashable(Oid source_type, Oid target_type)
-{
-	return source_type == target_type &&
-		OidIsValid(lookup_type_cache(source_type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc);
-}
-
 /* Note a column of the pair, by its name and type on both sides. */
 static void
 add_column(const TenancyMove *move, TenancyMovePair *pair, const char *name, Oid source_type, Oid target_type,
 		   const char *type_name)
 {
 	const char *column = quote_identifier(name);
-	const char *value = column;
+	const char *value = source_type == target_type ? column : psprintf("%s::pg_catalog.text::%s", column, type_name);
 
-	if (strcmp(name, pair->tenant_column) == 0)
-		value = psprintf("'%s'::pg_catalog.uuid", move->id);
-	else if (source_type != target_type)
-		value = psprintf("%s::pg_catalog.text::%s", column, type_name);
 	append_item(&pair->columns, column);
-	append_item(&pair->values, value);
-	append_item(&pair->hashed, is_hashable(source_type, target_type) ? column :
-				psprintf("%s::pg_catalog.text", column));
+	append_item(&pair->compared, value);
+	append_item(&pair->values, strcmp(name, pair->tenant_column) != 0 ? value :
+				psprintf("'%s'::pg_catalog.uuid", move->id));
+	pair->names = lappend(pair->names, pstrdup(name));
 }
 
 #define COLUMNS_OF_TABLE \
@@ -211,7 +201,7 @@ find_columns(const TenancyMove *move, TenancyMovePair *pair)
 
 	initStringInfo(&pair->columns);
 	initStringInfo(&pair->values);
-	initStringInfo(&pair->hashed);
+	initStringInfo(&pair->compared);
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	nrows = tenancy_exec_format("SELECT COALESCE(s.attname, t.attname), s.atttypid, t.atttypid,"
 								" pg_catalog.format_type(t.atttypid, t.atttypmod),"
@@ -230,12 +220,15 @@ find_columns(const TenancyMove *move, TenancyMovePair *pair)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		char	   *name = SPI_getvalue(tuple, desc, 1);
+		MemoryContext old;
 
 		if (*SPI_getvalue(tuple, desc, 5) != 't')
 			refuse_difference(move, psprintf(_("Column \"%s\" of table \"%s\" is not the same on both sides."),
 											 name, pair->name));
+		old = MemoryContextSwitchTo(exec.caller_context);
 		add_column(move, pair, name, atooid(SPI_getvalue(tuple, desc, 2)),
 				   atooid(SPI_getvalue(tuple, desc, 3)), SPI_getvalue(tuple, desc, 4));
+		MemoryContextSwitchTo(old);
 	}
 	tenancy_exec_end(&exec);
 }
@@ -275,14 +268,87 @@ tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePair *pair, Te
 	tenancy_exec_set("session_replication_role", "replica");
 }
 
-static void
-copy_rows(const TenancyMove *move, const TenancyMovePair *pair)
+typedef struct Copying
 {
+	TenancyLoad *load;
+	int		   *positions;		/* where the source's columns are among the target's */
+	int			tenant_position;	/* where the tenant column is there */
+	pg_uuid_t	id;				/* what is in it */
+	TenancyChecksum checksum;
+} Copying;
+
+static void
+copy_row(TupleTableSlot *slot, void *arg)
+{
+	Copying    *copying = arg;
+	TupleTableSlot *row = tenancy_load_next(copying->load);
+
+	tenancy_checksum_add(slot, &copying->checksum);
+	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		row->tts_values[copying->positions[i]] = slot->tts_values[i];
+		row->tts_isnull[copying->positions[i]] = slot->tts_isnull[i];
+	}
+	row->tts_values[copying->tenant_position] = UUIDPGetDatum(&copying->id);
+	row->tts_isnull[copying->tenant_position] = false;
+	tenancy_load_add(copying->load);
+}
+
+/* Copy the rows that a query selects, one by one. */
+static TenancyChecksum
+load_rows(const TenancyMove *move, const TenancyMovePair *pair, TenancyLoad *load, const char *query, Snapshot snapshot)
+{
+	Copying		copying;
+	ListCell   *lc;
+
+	memset(&copying, 0, sizeof(copying));
+	copying.load = load;
+	copying.positions = palloc(list_length(pair->names) * sizeof(int));
+	copying.tenant_position = get_attnum(pair->target, pair->tenant_column) - 1;
+	copying.id = move->from.id;
+	foreach(lc, pair->names)
+		copying.positions[foreach_current_index(lc)] = get_attnum(pair->target, lfirst(lc)) - 1;
+	(void) tenancy_exec_rows_at(query, NULL, snapshot, 0, copy_row, &copying);
+	(void) tenancy_load_end(load);
+	return copying.checksum;
+}
+
+/* Copy them by a statement. */
+static void
+insert_rows(const char *statement, Snapshot snapshot)
+{
+	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
+
+	if (plan == NULL ||
+		SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0) != SPI_OK_INSERT)
+		elog(ERROR, "SPI_execute_snapshot failed for \"%s\"", statement);
+}
+
+/*
+ * Copy a table's rows as they are now, or as a snapshot shows them.  Returns their
+ * number and checksum.
+ */
+TenancyChecksum
+tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot snapshot)
+{
+	const char *rows = tenancy_move_rows_of(move, pair, &move->from);
+	const char *query = tenancy_move_source_query(pair, rows);
+	TenancyChecksum checksum;
 	TenancyExec exec;
+	TenancyLoad *load;
 
 	tenancy_move_exec_begin(move, pair, &exec);
-	tenancy_exec_sql(tenancy_move_copy_statement(move, pair, tenancy_move_rows_of(move, pair, &move->from)));
+	load = tenancy_load_begin(pair->target, move->to.mode == TENANCY_SCHEMA);
+	if (load != NULL)
+		checksum = load_rows(move, pair, load, query, snapshot);
+	else
+	{
+		insert_rows(tenancy_move_copy_statement(move, pair, rows), snapshot);
+		checksum = tenancy_checksum_query(query, NULL, snapshot);
+	}
 	tenancy_exec_end(&exec);
+	return checksum;
 }
 
 /*
@@ -343,40 +409,49 @@ tenancy_move_set_sequences(const TenancyMove *move)
  * ----------------------------------------------------------------
  */
 
-/* What tells rows that are selected: their number, and the sum of their hashes. */
+/*
+ * Queries for what tells whether both sides have the same rows, which are what
+ * stands behind FROM: the source's as the target should have them.
+ */
 char *
-tenancy_move_description(const TenancyMovePair *pair)
+tenancy_move_source_query(const TenancyMovePair *pair, const char *rows)
 {
-	return psprintf("pg_catalog.format('%%s rows with checksum %%s', pg_catalog.count(*),"
-					" COALESCE(pg_catalog.sum(pg_catalog.hash_record_extended(ROW(%s), 0)), 0))",
-					pair->hashed.data);
+	return psprintf("SELECT %s FROM %s", pair->compared.data, rows);
 }
 
-/* The same of the tenant's rows on one side. */
-static char *
-describe_rows(const TenancyMove *move, const TenancyMovePair *pair, const TenancyTenant *side)
+char *
+tenancy_move_target_query(const TenancyMovePair *pair, const char *rows)
 {
-	TenancyExec exec;
-	char	   *description;
-
-	tenancy_exec_begin(&exec, pair->owner, TENANCY_PATH_NONE);
-	tenancy_exec_noforce_rls();
-	description = tenancy_exec_text_format(&exec, "SELECT %s FROM %s", tenancy_move_description(pair),
-										   tenancy_move_rows_of(move, pair, side));
-	tenancy_exec_end(&exec);
-	return description;
+	return psprintf("SELECT %s FROM %s", pair->columns.data, rows);
 }
 
-/* Compare descriptions of both sides. */
+/* Compare both sides. */
 void
-tenancy_move_compare(const TenancyMovePair *pair, const char *source, const char *target)
+tenancy_move_compare(const TenancyMovePair *pair, TenancyChecksum source, TenancyChecksum target)
 {
-	if (strcmp(source, target) != 0)
+	if (source.nrows != target.nrows || source.sum != target.sum)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the rows of table \"%s\" are not the same where they were copied to", pair->name),
-				 errdetail("There are %s; the copy has %s.", source, target),
+				 errdetail("There are " UINT64_FORMAT " rows with checksum " UINT64_FORMAT
+						   "; the copy has " UINT64_FORMAT " rows with checksum " UINT64_FORMAT ".",
+						   source.nrows, source.sum, target.nrows, target.sum),
 				 errhint("While a tenant is moving, nobody whom row security does not bind may write to its tables.")));
+}
+
+/* Compare both sides as they are now. */
+static void
+compare_rows(const TenancyMove *move, const TenancyMovePair *pair)
+{
+	TenancyExec exec;
+	TenancyChecksum source;
+	TenancyChecksum target;
+
+	tenancy_move_exec_begin(move, pair, &exec);
+	source = tenancy_checksum_query(tenancy_move_source_query(pair, tenancy_move_rows_of(move, pair, &move->from)), NULL, NULL);
+	target = tenancy_checksum_query(tenancy_move_target_query(pair, tenancy_move_rows_of(move, pair, &move->to)), NULL, NULL);
+	tenancy_exec_end(&exec);
+	tenancy_move_compare(pair, source, target);
 }
 
 /* Run a query that finds what must not be; returns that, or NULL. */
@@ -737,7 +812,7 @@ copy_all(TenancyMove *move)
 
 	tenancy_move_prepare(move);
 	foreach(lc, move->pairs)
-		copy_rows(move, lfirst(lc));
+		(void) tenancy_move_copy(move, lfirst(lc), NULL);
 	tenancy_move_set_sequences(move);
 	if (move->to.mode == TENANCY_SCHEMA)
 		tenancy_clone_refresh(&move->to);
@@ -750,8 +825,7 @@ copy_all(TenancyMove *move)
 										move->to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move->id);
 	}
 	foreach(lc, move->pairs)
-		tenancy_move_compare(lfirst(lc), describe_rows(move, lfirst(lc), &move->from),
-							 describe_rows(move, lfirst(lc), &move->to));
+		compare_rows(move, lfirst(lc));
 }
 
 /*

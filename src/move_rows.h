@@ -8,6 +8,7 @@
 #ifndef TENANCY_MOVE_ROWS_H
 #define TENANCY_MOVE_ROWS_H
 
+#include "checksum.h"
 #include "exec.h"
 #include "registry.h"
 #include "worker.h"
@@ -43,7 +44,8 @@ typedef struct TenancyMovePair
 	char	   *tenant_column;	/* of the shared table */
 	StringInfoData columns;		/* of the target */
 	StringInfoData values;		/* of the source, for them */
-	StringInfoData hashed;		/* what can be compared, on both sides */
+	StringInfoData compared;	/* the same, with the tenant column as it is */
+	List	   *names;			/* the columns' */
 	List	   *logged;			/* names of the columns that the log has: move_log.c */
 	List	   *operators;		/* of those that tell rows apart, which come first */
 } TenancyMovePair;
@@ -63,8 +65,10 @@ extern char *tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair
 								  const TenancyTenant *side);
 extern char *tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair,
 										 const char *rows);
-extern char *tenancy_move_description(const TenancyMovePair *pair);
-extern void tenancy_move_compare(const TenancyMovePair *pair, const char *source, const char *target);
+extern TenancyChecksum tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot snapshot);
+extern char *tenancy_move_source_query(const TenancyMovePair *pair, const char *rows);
+extern char *tenancy_move_target_query(const TenancyMovePair *pair, const char *rows);
+extern void tenancy_move_compare(const TenancyMovePair *pair, TenancyChecksum source, TenancyChecksum target);
 extern void tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePair *pair,
 									TenancyExec *exec);
 extern void tenancy_move_read(TenancyMove *move, bool writers_refused);

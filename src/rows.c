@@ -166,7 +166,8 @@ tenancy_rows_analyze(List *tables)
 		" CROSS JOIN LATERAL (SELECT pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog./) %d AS pages) s"
 		" WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND s.pages OPERATOR(pg_catalog.>=) %d"
 		" AND (c.reltuples OPERATOR(pg_catalog.<) c.relpages OR c.reltuples OPERATOR(pg_catalog.<=) 0"
-		"  OR s.pages OPERATOR(pg_catalog.>) (1.1 OPERATOR(pg_catalog.*) c.relpages))"
+		"  OR s.pages OPERATOR(pg_catalog.>) (1.1 OPERATOR(pg_catalog.*) c.relpages)"
+		"  OR NOT EXISTS (SELECT FROM pg_catalog.pg_statistic WHERE starelid OPERATOR(pg_catalog.=) c.oid))"
 		" ORDER BY c.oid", oids.data, BLCKSZ, ANALYZE_PAGES)))
 	{
 		char	   *command;
@@ -277,24 +278,29 @@ tenancy_rows_key_condition(List *columns, List *operators, const char *row)
  * each foreign key that refers to the table, the catalogs write one.  The keys
  * are a table k with columns k1, k2, ..., which are the columns named; the schemas
  * are those of the referring tables, as an array's text.  With an id, only the
- * tenant's rows count.
+ * tenant's rows count.  They are for the table's owner; the rows of a table of another one are
+ * checked at once, all of them.
  */
 List *
-tenancy_rows_left_behind_queries(Oid table, List *columns, const char *keys, const char *schemas, const char *id)
+tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char *keys, const char *schemas, const char *id)
 {
 	StringInfoData names;
+	List	   *foreign_keys;
+	List	   *queries = NIL;
 	ListCell   *lc;
 
 	initStringInfo(&names);
 	foreach(lc, columns)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "ARRAY[", quote_literal_cstr(lfirst(lc)));
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.format('SELECT %%L FROM (SELECT * FROM %%s WHERE NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s)) k"
+	foreign_keys = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.unnest(ARRAY[q.oid::pg_catalog.text, q.conrelid::pg_catalog.text, q.fowner::pg_catalog.text,"
+		" CASE WHEN %s THEN (" TENANCY_TENANT_COLUMN_OF("q.conrelid") ") END,"
+		" pg_catalog.format('SELECT %%L FROM (SELECT * FROM %%s WHERE NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s)) k"
 		" JOIN %%s%%s f ON %%s%%s LIMIT 1',"
 		" q.conname, %s, q.ponly, q.confrelid::pg_catalog.regclass, q.pmatch, q.fonly, q.conrelid::pg_catalog.regclass, q.fmatch,"
 		" CASE WHEN %s THEN pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.=) %%L::pg_catalog.uuid',"
-		"  (" TENANCY_TENANT_COLUMN_OF("q.conrelid") "), '%s') END)"
-		" FROM (SELECT c.conname, c.conrelid, c.confrelid,"
+		"  (" TENANCY_TENANT_COLUMN_OF("q.conrelid") "), '%s') END)])"
+		" FROM (SELECT c.oid, c.conname, c.conrelid, c.confrelid, fc.relowner AS fowner,"
 		"  CASE fc.relkind WHEN 'r' THEN 'ONLY ' END AS fonly, CASE pc.relkind WHEN 'r' THEN 'ONLY ' END AS ponly,"
 		"  pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) k.k%%s', pa.attname, ppn.nspname, ppo.oprname, l.n), ' AND ') AS pmatch,"
 		"  pg_catalog.string_agg(pg_catalog.format('k.k%%s OPERATOR(%%I.%%s) f.%%I', l.n, pfn.nspname, pfo.oprname, fa.attname), ' AND ') AS fmatch"
@@ -312,8 +318,20 @@ tenancy_rows_left_behind_queries(Oid table, List *columns, const char *keys, con
 		"  JOIN pg_catalog.pg_namespace ppn ON ppn.oid OPERATOR(pg_catalog.=) ppo.oprnamespace"
 		"  WHERE c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0"
 		"  AND c.confrelid OPERATOR(pg_catalog.=) %u AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
-		"  GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, fc.relkind, pc.relkind) q",
-		quote_literal_cstr(keys), id ? "true" : "false", id ? id : "", names.data, table, schemas));
+		"  GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, fc.relowner, fc.relkind, pc.relkind) q",
+		id ? "true" : "false", quote_literal_cstr(keys), id ? "true" : "false", id ? id : "", names.data, table, schemas));
+
+	for (int i = 0; i < list_length(foreign_keys); i += 5)
+	{
+		Oid			constraint = atooid(list_nth(foreign_keys, i));
+		Oid			referring_owner = atooid(list_nth(foreign_keys, i + 2));
+
+		if (referring_owner == owner)
+			queries = lappend(queries, list_nth(foreign_keys, i + 4));
+		else if (is_broken_apart(constraint, referring_owner, tenant_condition(list_nth(foreign_keys, i + 3), id)))
+			tenancy_rows_refuse_broken(atooid(list_nth(foreign_keys, i + 1)), get_constraint_name(constraint));
+	}
+	return queries;
 }
 
 /* Run statements about a temporary table, as the extension's owner. */

@@ -24,7 +24,7 @@ extern void tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *te
 											const char *id);
 extern List *tenancy_rows_key_operators(Oid table);
 extern char *tenancy_rows_key_condition(List *columns, List *operators, const char *row);
-extern List *tenancy_rows_left_behind_queries(Oid table, List *columns, const char *keys,
+extern List *tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char *keys,
 											 const char *schemas, const char *id);
 extern Oid	tenancy_rows_create_keys(const char *name, int ncolumns);
 extern void tenancy_rows_analyze_keys(const char *name);
