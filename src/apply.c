@@ -592,14 +592,13 @@ lock_model(const char *name, TenancyModule *module)
 }
 
 static void
-init_model_place(TenancyPlace *place, const TenancyModule *module)
+init_model_place(TenancyPlace *place, const TenancyModule *module, const char *following)
 {
-	TenancyTenant home;
-
 	place->module = module;
 	place->schema = get_namespace_oid(module->model_schema, false);
 	place->owner = tenancy_registry_module_owner(module);
-	place->search_path = tenancy_apply_path(NULL, module, tenancy_apply_following(module, tenancy_registry_home(&home)));
+	place->search_path = tenancy_apply_path(NULL, module, following ? following :
+											tenancy_apply_following(module, true));
 	place->tenant = NULL;
 	place->column = tenancy_sibling_column(module);
 	if (superuser_arg(place->owner))
@@ -733,7 +732,7 @@ next_migrations(const TenancyModule *module, const TenancyPatience *patience)
  * all of them if they are to be rolled back.  Returns false if there was none.
  */
 static bool
-apply_next(const char *name, const TenancyPatience *patience)
+apply_next(const char *name, const TenancyPatience *patience, const char *following)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TenancyModule module;
@@ -751,7 +750,7 @@ apply_next(const char *name, const TenancyPatience *patience)
 		CommitTransactionCommand();
 		return false;
 	}
-	init_model_place(&place, &module);
+	init_model_place(&place, &module, following);
 	if (patience->dry_run || ((TenancyMigration *) linitial(next))->transactional)
 		apply_in_transaction(&module, &place, next, patience->dry_run);
 	else
@@ -761,14 +760,15 @@ apply_next(const char *name, const TenancyPatience *patience)
 
 /* The same; returns false if somebody's lock was in the way. */
 static bool
-try_next(const char *name, const TenancyPatience *patience, bool last_try, bool *found)
+try_next(const char *name, const TenancyPatience *patience, const char *following,
+		 bool last_try, bool *found)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool done = false;
 
 	PG_TRY();
 	{
-		*found = apply_next(name, patience);
+		*found = apply_next(name, patience, following);
 		done = true;
 	}
 	PG_CATCH();
@@ -795,19 +795,25 @@ tenancy_apply_model_main(const char *argument)
 	TenancyPatience patience;
 	int			dry_run;
 	int			name_offset;
+	char	   *name;
+	char	   *following;
 	bool		found = true;
 
 	if (sscanf(argument, "%d %d %d %d %n", &patience.lock_timeout, &patience.retries,
 			   &dry_run, &patience.undo_to, &name_offset) != 4)
 		elog(ERROR, "invalid argument of a worker: %s", argument);
 	patience.dry_run = dry_run != 0;
+	name = pstrdup(argument + name_offset);
+	following = strchr(name, '\n');
+	if (following != NULL)
+		*following++ = '\0';
 	tenancy_context_any_status = true;
 	tenancy_apply_set_lock_timeout(patience.lock_timeout);
 	while (found)
 	{
 		int			tries = 0;
 
-		while (!try_next(argument + name_offset, &patience, tries >= patience.retries, &found))
+		while (!try_next(name, &patience, following, tries >= patience.retries, &found))
 			sleep_ms(tenancy_apply_pause(++tries));
 	}
 }
@@ -851,18 +857,20 @@ add_migrations(TenancyJob *job, const TenancyModule *module, List *migrations)
 /*
  * Apply to the model in a database what it has not had, or undo, in a worker,
  * whose error becomes ours.  migrations is for a tenant's database, NIL for
- * ours, which knows them.
+ * ours, which knows them; following is for ours (see tenancy_apply_following()),
+ * and NULL for a tenant's, which has roles of its own that it trusts.
  */
 void
 tenancy_apply_in_database(Oid database, const TenancyModule *module, List *migrations,
-						  const TenancyPatience *patience)
+						  const char *following, const TenancyPatience *patience)
 {
 	TenancyJob *job = tenancy_worker_job(database);
 
 	if (migrations != NIL)
 		add_migrations(job, module, migrations);
 	job->function = "tenancy_apply_model_main";
-	job->argument = psprintf("%d %d %d %d %s", patience->lock_timeout, patience->retries,
-							 patience->dry_run ? 1 : 0, patience->undo_to, module->name);
+	job->argument = psprintf("%d %d %d %d %s%s%s", patience->lock_timeout, patience->retries,
+							 patience->dry_run ? 1 : 0, patience->undo_to, module->name,
+							 following ? "\n" : "", following ? following : "");
 	(void) tenancy_worker_run(job);
 }

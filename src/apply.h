@@ -42,6 +42,6 @@ extern void tenancy_apply_set_lock_timeout(int timeout_ms);
 extern bool tenancy_apply_may_retry(int sqlstate);
 extern int	tenancy_apply_pause(int tries);
 extern void tenancy_apply_in_database(Oid database, const TenancyModule *module, List *migrations,
-									  const TenancyPatience *patience);
+									  const char *following, const TenancyPatience *patience);
 
 #endif							/* TENANCY_APPLY_H */

@@ -67,7 +67,7 @@ CREATE TABLE tenancy.module_copy (
 	step			integer NOT NULL DEFAULT 0,
 	under_way		boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (module, tenant_id)
-);
+) WITH (fillfactor = 50);	/* each migration changes each row, where it is */
 COMMENT ON TABLE tenancy.module_copy IS 'Copies of modules, in schemas and databases of their own, and how many migrations each has had';
 COMMENT ON COLUMN tenancy.module_copy.attempts IS 'How often the next migration failed';
 COMMENT ON COLUMN tenancy.module_copy.run IS 'The run of migrate() that tried last';

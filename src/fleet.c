@@ -17,16 +17,24 @@
  * for either, and whoever holds it may wait for the row.
  *
  * The leader, migrate(), holds a lock as long as it lives.  A worker that could
- * get it is an orphan, and ends.
+ * get it is an orphan, and ends.  Another one is held by the workers until they
+ * find nothing left to do: what follows, the end of a process, the leader need not
+ * wait for.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "apply.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "context.h"
@@ -43,20 +51,30 @@
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
-/* How long to wait before looking again for what others hold. */
-#define POLL_MS				50
+/*
+ * How long to wait before looking again for what others hold: doubled each time,
+ * since it is mostly another worker's last tenant.
+ */
+#define POLL_MIN_MS			1
+#define POLL_MAX_MS			50
 
 /* After so many migrations, the catalog caches are thrown away ... */
 #define CACHE_TURNS			500
@@ -68,6 +86,24 @@
 #define COPY_LOCK_CLASS		3
 
 PGDLLEXPORT void tenancy_fleet_main(Datum main_arg);
+
+/* Column numbers, as in catalog.sql and migrate.sql */
+#define Anum_copy_tenant_id		1
+#define Anum_copy_module		2
+#define Anum_copy_level			3
+#define Anum_copy_last_error	5
+#define Anum_copy_attempted_at	6
+#define Anum_copy_duration		7
+#define Anum_copy_run			8
+#define Anum_copy_tries			9
+#define Anum_copy_failed		10
+#define Anum_copy_retry_at		11
+#define Anum_copy_step			12
+#define Anum_copy_under_way		13
+#define Natts_copy				13
+
+#define Anum_run_id				1
+#define Anum_run_finished_at	15
 
 /* A worker's argument. */
 typedef struct FleetArgument
@@ -85,10 +121,13 @@ typedef struct Run
 	int			level;			/* where to go */
 	int			max_failures;	/* 0 is no limit */
 	TenancyPatience patience;
-	List	   *migrations;		/* of TenancyMigration, split; [position - 1] */
+	List	   *migrations;		/* of TenancyMigration, split when needed; [position - 1] */
 	List	   *undos;			/* the same, where they are to be undone */
 	char	   *column;			/* tenant column of the module's tables, or NULL */
+	int			leader_pid;
 	char	   *following;		/* what follows the modules' schemas on the path */
+	pg_uuid_t  *tenants;		/* the only ones, sorted; NULL for all */
+	int			ntenants;
 	MemoryContext context;		/* for all of this */
 } Run;
 
@@ -109,26 +148,30 @@ typedef struct Copy
  */
 
 static LOCKTAG leader_tag;
+static LOCKTAG crew_tag;
 
+/* Get a lock, for the session, if nobody is in the way. */
 static bool
-try_leader_lock(LOCKMODE mode)
+try_lock(const LOCKTAG *tag, LOCKMODE mode)
 {
-	return LockAcquire(&leader_tag, mode, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return LockAcquire(tag, mode, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 static void
-init_leader_tag(void)
+init_tags(void)
 {
-	SET_LOCKTAG_OBJECT(leader_tag, MyDatabaseId, RelationRelationId,
-					   tenancy_registry_relation("migration_run"), 1);
+	Oid			run = tenancy_registry_relation("migration_run");
+
+	SET_LOCKTAG_OBJECT(leader_tag, MyDatabaseId, RelationRelationId, run, 1);
+	SET_LOCKTAG_OBJECT(crew_tag, MyDatabaseId, RelationRelationId, run, 2);
 }
 
 /* Become the leader until the session ends or gives it up, if there is none. */
 bool
 tenancy_fleet_lock_leader(void)
 {
-	init_leader_tag();
-	return try_leader_lock(ExclusiveLock);
+	init_tags();
+	return try_lock(&leader_tag, ExclusiveLock);
 }
 
 void
@@ -141,10 +184,31 @@ tenancy_fleet_unlock_leader(void)
 static bool
 leader_is_gone(void)
 {
-	if (!try_leader_lock(ShareLock))
+	if (!try_lock(&leader_tag, ShareLock))
 		return false;
 	LockRelease(&leader_tag, ShareLock, true);
 	return true;
+}
+
+/* For the leader: is none of the workers that have begun at work? */
+bool
+tenancy_fleet_is_idle(void)
+{
+	if (!try_lock(&crew_tag, ExclusiveLock))
+		return false;
+	LockRelease(&crew_tag, ExclusiveLock, true);
+	return true;
+}
+
+/* A worker has nothing left to do; the leader may be waiting for that. */
+static void
+tell_leader(int pid)
+{
+	PGPROC	   *leader = BackendPidGetProc(pid);
+
+	LockRelease(&crew_tag, ShareLock, true);
+	if (leader != NULL)
+		SetLatch(&leader->procLatch);
 }
 
 /* Start a worker for a run; NULL if there is no room for one. */
@@ -165,43 +229,35 @@ tenancy_fleet_launch(int64 run)
  * ----------------------------------------------------------------
  */
 
-/* A plan must walk the queue's index whatever the statistics say: others look at all copies for each one. */
-static void
-pin_planner(void)
-{
-	tenancy_exec_set("enable_seqscan", "off");
-	tenancy_exec_set("enable_bitmapscan", "off");
-	tenancy_exec_set("enable_hashjoin", "off");
-	tenancy_exec_set("enable_mergejoin", "off");
-	tenancy_exec_set("enable_sort", "off");
-}
-
-/* Run one of them, by a plan that is made once, and again where something has made it void. */
-static uint64
-run_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
-{
-	int			ret;
-
-	if (*plan == NULL || !SPI_plan_is_valid(*plan))
-		pin_planner();
-	if (*plan == NULL)
-	{
-		*plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
-		if (*plan == NULL || SPI_keepplan(*plan) != 0)
-			elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-	}
-	ret = SPI_execute_plan(*plan, values, nulls, false, 0);
-	if (ret < 0)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(ret));
-	return SPI_processed;
-}
-
 static const char *
 text_column(int n)
 {
 	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n);
 
 	return value == NULL ? "" : value;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_LEN);
+}
+
+/* Which tenants it is for, from a column of a row that was read. */
+static void
+read_tenants(Run *run, int column)
+{
+	bool		isnull;
+	Datum		array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	Datum	   *ids;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(array), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, NULL, &run->ntenants);
+	run->tenants = MemoryContextAlloc(run->context, Max(run->ntenants, 1) * sizeof(pg_uuid_t));
+	for (int i = 0; i < run->ntenants; i++)
+		run->tenants[i] = *DatumGetUUIDP(ids[i]);
+	qsort(run->tenants, run->ntenants, sizeof(pg_uuid_t), compare_ids);
 }
 
 /* What is the run about?  Returns false if it is over. */
@@ -211,10 +267,12 @@ read_run(Run *run)
 	TenancyExec exec;
 	MemoryContext old = MemoryContextSwitchTo(run->context);
 	bool		found;
+	char	   *column;
 	ListCell   *lc;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = tenancy_exec_format("SELECT module, level, max_failures, lock_timeout, retries, dry_run, down"
+	found = tenancy_exec_format("SELECT module, level, max_failures, lock_timeout, retries, dry_run, down, tenants,"
+								" leader_pid, tenant_column, path_after"
 								" FROM tenancy.migration_run WHERE id OPERATOR(pg_catalog.=) " INT64_FORMAT
 								" AND finished_at IS NULL", run->id) > 0;
 	if (found)
@@ -227,6 +285,11 @@ read_run(Run *run)
 		run->patience.retries = atoi(text_column(5));
 		run->patience.dry_run = text_column(6)[0] == 't';
 		run->patience.undo_to = text_column(7)[0] == 't' ? run->level : -1;
+		read_tenants(run, 8);
+		run->leader_pid = atoi(text_column(9));
+		column = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 10);
+		run->column = column ? MemoryContextStrdup(run->context, column) : NULL;
+		run->following = MemoryContextStrdup(run->context, text_column(11));
 	}
 	tenancy_exec_end(&exec);
 	if (found)
@@ -237,17 +300,105 @@ read_run(Run *run)
 		{
 			TenancyMigration *migration = lfirst(lc);
 
-			if (run->patience.undo_to < 0)
-				migration->statements = tenancy_migration_split(migration->sql);
-			else
+			if (run->patience.undo_to >= 0)
 				run->undos = lappend(run->undos, migration->position <= run->level ? NULL :
 									 tenancy_migration_undo(migration));
 		}
-		run->column = tenancy_sibling_column(&run->module);
-		run->following = tenancy_apply_following(&run->module, false);
 	}
 	MemoryContextSwitchTo(old);
 	return found;
+}
+
+/* ----------------------------------------------------------------
+ * The queue
+ *
+ * Read and written without SQL: what a statement costs would be felt for each
+ * tenant.
+ * ----------------------------------------------------------------
+ */
+
+/* Is the run for this tenant, if its status is one that migrations are for? */
+static bool
+is_member(const Run *run, const pg_uuid_t *id)
+{
+	return run->tenants == NULL ||
+		bsearch(id, run->tenants, run->ntenants, sizeof(pg_uuid_t), compare_ids) != NULL;
+}
+
+/* Spares are for runs that name them. */
+static bool
+has_status(const Run *run, const TenancyTenant *tenant)
+{
+	return tenant->status == TENANCY_ACTIVE || tenant->status == TENANCY_SUSPENDED ||
+		(tenant->status == TENANCY_SPARE && run->tenants != NULL);
+}
+
+/* What failures ended, or a leader that is dead. */
+static bool
+run_is_over(const Run *run)
+{
+	Relation	rel = table_open(tenancy_registry_relation("migration_run"), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		over;
+
+	ScanKeyInit(&key, Anum_run_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run->id));
+	scan = systable_beginscan(rel, tenancy_registry_relation("migration_run_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	over = !HeapTupleIsValid(tuple) || !heap_attisnull(tuple, Anum_run_finished_at, RelationGetDescr(rel));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return over;
+}
+
+/* Read a row of the queue.  Returns whether the run takes it on, and now. */
+static bool
+read_copy(const Run *run, HeapTuple tuple, TupleDesc desc, Copy *copy)
+{
+	Datum		values[Natts_copy];
+	bool		nulls[Natts_copy];
+	bool		tried;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	memset(copy, 0, sizeof(*copy));
+	copy->tenant.id = *DatumGetUUIDP(values[Anum_copy_tenant_id - 1]);
+	copy->level = DatumGetInt32(values[Anum_copy_level - 1]);
+	copy->step = DatumGetInt32(values[Anum_copy_step - 1]);
+	copy->under_way = DatumGetBool(values[Anum_copy_under_way - 1]);
+	tried = !nulls[Anum_copy_run - 1] && DatumGetInt64(values[Anum_copy_run - 1]) == run->id;
+	if (tried)
+		copy->tries = DatumGetInt32(values[Anum_copy_tries - 1]);
+	if (tried && (DatumGetBool(values[Anum_copy_failed - 1]) ||
+				  (!nulls[Anum_copy_retry_at - 1] &&
+				   DatumGetTimestampTz(values[Anum_copy_retry_at - 1]) > GetCurrentTimestamp())))
+		return false;
+	return run->patience.undo_to >= 0 ? copy->level > run->level : copy->level < run->level;
+}
+
+/*
+ * Lock a copy's row and its tenant's, unless somebody is in the way, and read them
+ * as they are then.
+ */
+static bool
+lock_copy(const Run *run, Relation rel, ItemPointer tid, TupleTableSlot *slot, Copy *copy)
+{
+	pg_uuid_t	id = copy->tenant.id;
+
+	return tenancy_registry_peek(&id, &copy->tenant) && has_status(run, &copy->tenant) &&
+		tenancy_registry_lock_row(rel, tid, LockTupleNoKeyExclusive, LockWaitSkip, slot) &&
+		read_copy(run, ExecFetchSlotHeapTuple(slot, false, NULL), RelationGetDescr(rel), copy) &&
+		tenancy_registry_try_share(&id, &copy->tenant) && has_status(run, &copy->tenant);
+}
+
+/* Keys for the rows of the module, those of this tenant, or after it. */
+static void
+init_copy_keys(ScanKey keys, const Run *run, const pg_uuid_t *tenant, StrategyNumber strategy)
+{
+	ScanKeyEntryInitialize(&keys[0], 0, Anum_copy_module, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum(run->module.name));
+	ScanKeyInit(&keys[1], Anum_copy_tenant_id, strategy,
+				strategy == BTEqualStrategyNumber ? F_UUID_EQ : F_UUID_GT, UUIDPGetDatum(tenant));
 }
 
 /*
@@ -257,66 +408,81 @@ read_run(Run *run)
 static bool
 take_copy(const Run *run, const pg_uuid_t *last, Copy *copy)
 {
-	static SPIPlanPtr plan = NULL;
-	static Oid	types[] = {INT8OID, TEXTOID, UUIDOID, INT4OID, BOOLOID};
-	Datum		values[] = {Int64GetDatum(run->id), CStringGetTextDatum(run->module.name),
-		UUIDPGetDatum(last), Int32GetDatum(run->level), BoolGetDatum(run->patience.undo_to >= 0)};
-	TenancyExec exec;
-	bool		found;
+	Relation	rel;
+	Relation	index;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	TupleTableSlot *slot;
+	bool		taken = false;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = run_plan(&plan,
-					 "SELECT c.tenant_id, c.level, CASE WHEN c.run OPERATOR(pg_catalog.=) $1 THEN c.tries ELSE 0 END,"
-					 " t.slug, t.mode, t.schema_name, t.database_name, c.step, c.under_way"
-					 " FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
-					 " WHERE c.module OPERATOR(pg_catalog.=) $2 AND c.tenant_id OPERATOR(pg_catalog.>) $3"
-					 " AND CASE WHEN $5 THEN c.level OPERATOR(pg_catalog.>) $4 ELSE c.level OPERATOR(pg_catalog.<) $4 END"
-					 " AND t.status IN ('active', 'suspended', 'spare')"
-					 " AND (c.run IS DISTINCT FROM $1"
-					 " OR (NOT c.failed AND (c.retry_at IS NULL OR c.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())))"
-					 " AND EXISTS (SELECT FROM tenancy.migration_run r WHERE r.id OPERATOR(pg_catalog.=) $1"
-					 " AND r.finished_at IS NULL"
-					 " AND CASE WHEN r.tenants IS NULL THEN t.status OPERATOR(pg_catalog.<>) 'spare'"
-					 " ELSE c.tenant_id OPERATOR(pg_catalog.=) ANY (r.tenants) END)"
-					 " ORDER BY c.tenant_id LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED FOR SHARE OF t SKIP LOCKED",
-					 lengthof(types), types, values, NULL) > 0;
-	if (found)
+	if (run_is_over(run))
+		return false;
+	rel = table_open(tenancy_registry_relation("module_copy"), RowShareLock);
+	index = index_open(tenancy_registry_relation("module_copy_pkey"), AccessShareLock);
+	slot = table_slot_create(rel, NULL);
+	init_copy_keys(keys, run, last, BTGreaterStrategyNumber);
+	scan = systable_beginscan_ordered(rel, index, NULL, lengthof(keys), keys);
+	while (!taken && HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-
-		memset(copy, 0, sizeof(*copy));
-		copy->tenant.id = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1, &isnull));
-		copy->level = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
-		copy->tries = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-		strlcpy(copy->tenant.slug, text_column(4), NAMEDATALEN);
-		copy->tenant.mode = tenancy_mode_from_datum(SPI_getbinval(tuple, desc, 5, &isnull));
-		strlcpy(copy->tenant.schema_name, text_column(6), NAMEDATALEN);
-		strlcpy(copy->tenant.database_name, text_column(7), NAMEDATALEN);
-		copy->step = atoi(text_column(8));
-		copy->under_way = text_column(9)[0] == 't';
+		CHECK_FOR_INTERRUPTS();
+		taken = read_copy(run, tuple, RelationGetDescr(rel), copy) && is_member(run, &copy->tenant.id) &&
+			lock_copy(run, rel, &tuple->t_self, slot, copy);
 	}
-	tenancy_exec_end(&exec);
-	return found;
+	systable_endscan_ordered(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, AccessShareLock);
+	table_close(rel, NoLock);
+	return taken;
+}
+
+/* Set columns of a copy's row; one that is not locked yet is waited for. */
+static void
+update_copy(const Run *run, const Copy *copy, Datum *values, bool *nulls, bool *replaces)
+{
+	Relation	rel = table_open(tenancy_registry_relation("module_copy"), RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	init_copy_keys(keys, run, &copy->tenant.id, BTEqualStrategyNumber);
+	scan = systable_beginscan(rel, tenancy_registry_relation("module_copy_pkey"), true, NULL,
+							  lengthof(keys), keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple) &&
+		tenancy_registry_lock_row(rel, &tuple->t_self, LockTupleNoKeyExclusive, LockWaitBlock, slot))
+	{
+		HeapTuple	old = ExecFetchSlotHeapTuple(slot, false, NULL);
+		HeapTuple	new = heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replaces);
+
+		CatalogTupleUpdate(rel, &old->t_self, new);
+	}
+	systable_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
 }
 
 static void
 note_success(const Run *run, const Copy *copy, int level)
 {
-	static SPIPlanPtr plan = NULL;
-	static Oid	types[] = {INT8OID, TEXTOID, UUIDOID, INT4OID};
-	Datum		values[] = {Int64GetDatum(run->id), CStringGetTextDatum(run->module.name),
-	UUIDPGetDatum(&copy->tenant.id), Int32GetDatum(level)};
-	TenancyExec exec;
+	Datum		values[Natts_copy] = {0};
+	bool		nulls[Natts_copy] = {false};
+	bool		replaces[Natts_copy];
+	Datum		start = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	run_plan(&plan, "UPDATE tenancy.module_copy SET level = $4, attempts = 0, last_error = NULL, run = $1,"
-			 " tries = 0, failed = false, retry_at = NULL, step = 0, under_way = false, attempted_at = pg_catalog.now(),"
-			 " duration = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now()"
-			 " WHERE module OPERATOR(pg_catalog.=) $2 AND tenant_id OPERATOR(pg_catalog.=) $3",
-			 lengthof(types), types, values, NULL);
-	tenancy_exec_end(&exec);
+	/* All but the key: it counts as not tried, not failed and not begun. */
+	memset(replaces, true, sizeof(replaces));
+	replaces[Anum_copy_tenant_id - 1] = false;
+	replaces[Anum_copy_module - 1] = false;
+	nulls[Anum_copy_last_error - 1] = true;
+	nulls[Anum_copy_retry_at - 1] = true;
+	values[Anum_copy_level - 1] = Int32GetDatum(level);
+	values[Anum_copy_run - 1] = Int64GetDatum(run->id);
+	values[Anum_copy_attempted_at - 1] = start;
+	values[Anum_copy_duration - 1] = DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(GetCurrentTimestamp()), start);
+	update_copy(run, copy, values, nulls, replaces);
+	CommandCounterIncrement();
 }
 
 /*
@@ -364,8 +530,8 @@ note_failure(const Run *run, const Copy *copy, const ErrorData *edata)
 }
 
 /*
- * When to look again for what is locked or waits for its next try, in
- * milliseconds; -1 if nothing is left, or the run is over.
+ * When the next try is due of what is left, in milliseconds, 0 if others have all
+ * of that locked; -1 if nothing is left, or the run is over.
  */
 static int
 time_to_next(const Run *run)
@@ -387,7 +553,7 @@ time_to_next(const Run *run)
 	tenancy_exec_end(&exec);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return ms == NULL ? -1 : Max(atoi(ms), POLL_MS);
+	return ms == NULL ? -1 : atoi(ms);
 }
 
 
@@ -415,6 +581,22 @@ init_place(TenancyPlace *place, const Run *run, const Copy *copy)
 				 errmsg("schema \"%s\" is owned by a superuser", schema)));
 }
 
+/* A migration by its position, with its statements. */
+static TenancyMigration *
+split_migration(const Run *run, int position)
+{
+	TenancyMigration *migration = list_nth(run->migrations, position - 1);
+
+	if (migration->statements == NIL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->context);
+
+		migration->statements = tenancy_migration_split(migration->sql);
+		MemoryContextSwitchTo(old);
+	}
+	return migration;
+}
+
 /* What the copy still has to have, or to lose, in that order. */
 static List *
 migrations_left(const Run *run, int level)
@@ -429,7 +611,7 @@ migrations_left(const Run *run, int level)
 	else
 	{
 		for (int i = level; i < Min(run->level, list_length(run->migrations)); i++)
-			left = lappend(left, list_nth(run->migrations, i));
+			left = lappend(left, split_migration(run, i + 1));
 	}
 	return left;
 }
@@ -464,7 +646,7 @@ migrate_database(const Run *run, const Copy *copy)
 
 	once.retries = 0;			/* we try again ourselves, later */
 	tenancy_apply_in_database(tenancy_database_oid(&copy->tenant), &run->module,
-							  migrations_between(run, copy->level), &once);
+							  migrations_between(run, copy->level), NULL, &once);
 	if (!run->patience.dry_run)
 		note_success(run, copy, run->level);
 	return run->level;
@@ -640,6 +822,7 @@ static void
 work(const Run *run)
 {
 	int			turns = 0;
+	int			poll = POLL_MIN_MS;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy fleet",
 												  ALLOCSET_DEFAULT_SIZES);
 	pg_uuid_t	last;
@@ -655,6 +838,7 @@ work(const Run *run)
 		if (migrate_next(run, &last))
 		{
 			MemoryContextSwitchTo(context);
+			poll = POLL_MIN_MS;
 			if (++turns >= WORKER_TURNS && !run->patience.dry_run)
 				break;
 			trim_caches(turns);
@@ -667,8 +851,9 @@ work(const Run *run)
 		MemoryContextSwitchTo(context);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(wait, 1000), PG_WAIT_EXTENSION);
+						 Min(Max(wait, poll), 1000), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
+		poll = Min(poll * 2, POLL_MAX_MS);
 	}
 }
 
@@ -694,7 +879,8 @@ tenancy_fleet_main(Datum main_arg)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	init_leader_tag();
+	init_tags();
+	(void) LockAcquire(&crew_tag, ShareLock, true, false);
 	found = read_run(&run);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -703,4 +889,5 @@ tenancy_fleet_main(Datum main_arg)
 	tenancy_apply_set_lock_timeout(run.patience.lock_timeout);
 	MemoryContextSwitchTo(run.context);
 	work(&run);
+	tell_leader(run.leader_pid);
 }

@@ -28,5 +28,6 @@
 extern bool tenancy_fleet_lock_leader(void);
 extern void tenancy_fleet_unlock_leader(void);
 extern BackgroundWorkerHandle *tenancy_fleet_launch(int64 run);
+extern bool tenancy_fleet_is_idle(void);
 
 #endif							/* TENANCY_FLEET_H */

@@ -36,6 +36,7 @@
 #include "postmaster/bgworker.h"
 #include "refill.h"
 #include "registry.h"
+#include "sibling.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/array.h"
@@ -239,15 +240,18 @@ begin_run(Call *call, const TenancyModule *module, int level, int limit, int *to
 	{
 		const char *some = limit > 0 || call->tenants != NIL || call->spares ?
 			psprintf("ARRAY(SELECT c.tenant_id%s ORDER BY c.tenant_id LIMIT %d)", members.data, *total) : "NULL";
+		const char *column = tenancy_sibling_column(module);
 
 		id = tenancy_exec_text_format(&exec, "INSERT INTO tenancy.migration_run (module, level, tenants, total,"
-									  " lock_timeout, retries, max_failures, dry_run, down, leader_pid)"
-									  " VALUES (%s, %d, %s, %d, %d, %d, %d, %s, %s, %d) RETURNING id",
+									  " lock_timeout, retries, max_failures, dry_run, down, leader_pid, tenant_column, path_after)"
+									  " VALUES (%s, %d, %s, %d, %d, %d, %d, %s, %s, %d, %s, %s) RETURNING id",
 									  quote_literal_cstr(module->name), level, some, *total,
 									  call->patience.lock_timeout, call->patience.retries,
 									  limit > 0 ? 1 : call->spares ? 0 : call->max_failures,
 									  call->patience.dry_run ? "true" : "false",
-									  call->patience.undo_to >= 0 ? "true" : "false", MyProcPid);
+									  call->patience.undo_to >= 0 ? "true" : "false", MyProcPid,
+									  column ? quote_literal_cstr(column) : "NULL",
+									  quote_literal_cstr(tenancy_apply_following(module, false)));
 	}
 	tenancy_exec_end(&exec);
 	return id == NULL ? 0 : strtoi64(id, NULL, 10);
@@ -344,6 +348,14 @@ reap_workers(Call *call)
 	return reaped;
 }
 
+/* All is done: let workers end by themselves. */
+static void
+leave_workers(Call *call)
+{
+	while (call->nhandles > 0)
+		tenancy_worker_leave(call->handles[--call->nhandles]);
+}
+
 /*
  * Let workers end after the tenants that they are at, since nobody leads them
  * any more; those that take long are terminated.
@@ -383,16 +395,22 @@ report_progress(Call *call, const Progress *progress, int total)
 						progress->done, total, progress->failed, rate, (total - ended) / rate)));
 }
 
-/* Wait until a worker has ended. */
-static void
+/*
+ * Wait until a worker has ended; returns false if none has, but none that is there
+ * is at work.
+ */
+static bool
 wait_for_worker(Call *call, int64 run, int total)
 {
 	while (!reap_workers(call))
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 REPORT_MS, PG_WAIT_EXTENSION);
+		int			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+									   REPORT_MS, PG_WAIT_EXTENSION);
+
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		if ((events & WL_LATCH_SET) && tenancy_fleet_is_idle())
+			return reap_workers(call);
 		if (!call->patience.dry_run &&
 			TimestampDifferenceExceeds(call->reported_at, GetCurrentTimestamp(), REPORT_MS))
 		{
@@ -403,6 +421,7 @@ wait_for_worker(Call *call, int64 run, int total)
 			report_progress(call, &progress, total);
 		}
 	}
+	return true;
 }
 
 /*
@@ -436,11 +455,14 @@ keep_workers(Call *call, int64 run, int total, int wanted, Progress *progress, b
 	wanted = call->nhandles;
 	while (call->nhandles > 0)
 	{
-		wait_for_worker(call, run, total);
+		bool		ended = wait_for_worker(call, run, total);
+
 		read_progress(run, progress);
 		*over = run_is_over(run);
 		commit_here();
-		if (progress->left == 0 || *over || call->patience.dry_run)
+		if (progress->left == 0 && !*over)
+			leave_workers(call);
+		if (!ended || progress->left == 0 || *over || call->patience.dry_run)
 			continue;
 		relaunches = progress->left < left ? 0 : relaunches + 1;
 		left = progress->left;
@@ -560,6 +582,7 @@ migrate_module(Call *call, const TenancyModule *module)
 {
 	TenancyModule now;
 	List	   *pending;
+	const char *following = NULL;
 	int			level;
 
 	tenancy_migration_check_complete(module->name, module->level);
@@ -567,10 +590,10 @@ migrate_module(Call *call, const TenancyModule *module)
 	/* A worker takes longer than to see that there is nothing to do. */
 	pending = tenancy_migration_pending(module->name, module->level);
 	if (pending != NIL)
-		(void) tenancy_apply_following(module, true);
+		following = tenancy_apply_following(module, true);
 	commit_here();
 	if (pending != NIL)
-		tenancy_apply_in_database(MyDatabaseId, module, NIL, &call->patience);
+		tenancy_apply_in_database(MyDatabaseId, module, NIL, following, &call->patience);
 	if (!tenancy_registry_module(module->name, &now))
 		return;
 	level = now.level;
@@ -600,7 +623,12 @@ lead_down(Call *call)
 	migrate_copies(call, module, call->patience.undo_to);
 	check_failures(call);
 	if (call->tenants == NIL)
-		tenancy_apply_in_database(MyDatabaseId, module, NIL, &call->patience);
+	{
+		const char *following = tenancy_apply_following(module, false);
+
+		commit_here();
+		tenancy_apply_in_database(MyDatabaseId, module, NIL, following, &call->patience);
+	}
 	if (call->has_spares)
 		tenancy_refill_renew();
 }

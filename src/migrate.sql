@@ -12,6 +12,8 @@ CREATE TABLE tenancy.migration_run (
 	dry_run			boolean NOT NULL,
 	down			boolean NOT NULL,
 	leader_pid		integer NOT NULL,
+	tenant_column	name,
+	path_after		text NOT NULL,
 	started_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	finished_at		timestamptz
 );
@@ -19,6 +21,8 @@ COMMENT ON TABLE tenancy.migration_run IS 'What calls of migrate() do, or have d
 COMMENT ON COLUMN tenancy.migration_run.level IS 'The level to which the copies are brought';
 COMMENT ON COLUMN tenancy.migration_run.down IS 'Whether migrations are undone to get there';
 COMMENT ON COLUMN tenancy.migration_run.tenants IS 'Only these; null for all';
+COMMENT ON COLUMN tenancy.migration_run.tenant_column IS 'Tenant column of the module''s tables; null if they have none';
+COMMENT ON COLUMN tenancy.migration_run.path_after IS 'What follows the modules'' schemas on the path, each schema with a comma behind it';
 
 REVOKE ALL ON tenancy.migration_run FROM PUBLIC;
 ALTER TABLE tenancy.migration_run ENABLE ROW LEVEL SECURITY;	/* see catalog.sql */

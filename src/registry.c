@@ -29,6 +29,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/catalog.h"
@@ -59,6 +60,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
 #include "utils/xid8.h"
@@ -480,6 +482,74 @@ tenancy_registry_find(const pg_uuid_t *id, TenancyTenant *tenant)
 	ScanKeyInit(&key, Anum_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(id));
 	return fetch_tenant(objects.tenant_pkey, &key, tenant);
+}
+
+/*
+ * Lock a row, as SELECT does with FOR UPDATE and the like, and leave its latest
+ * version in the slot; false if it is gone, or (LockWaitSkip) locked by others.
+ */
+bool
+tenancy_registry_lock_row(Relation rel, ItemPointer tid, LockTupleMode mode,
+						  LockWaitPolicy policy, TupleTableSlot *slot)
+{
+	ItemPointerData at = *tid;
+	TM_FailureData failure;
+
+	return table_tuple_lock(rel, &at, GetActiveSnapshot(), slot, GetCurrentCommandId(false), mode, policy,
+							TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+							&failure) == TM_Ok;
+}
+
+/* Read a tenant's or spare's row, past the cache, and lock it if that is asked for. */
+static bool
+fetch_row(const pg_uuid_t *id, bool share, TenancyTenant *tenant)
+{
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	find_objects();
+	rel = table_open(objects.tenant, share ? RowShareLock : AccessShareLock);
+	ScanKeyInit(&key, Anum_tenant_id, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
+	scan = systable_beginscan(rel, objects.tenant_pkey, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found && share)
+	{
+		TupleTableSlot *slot = table_slot_create(rel, NULL);
+
+		found = tenancy_registry_lock_row(rel, &tuple->t_self, LockTupleShare, LockWaitSkip, slot);
+		if (found)
+			read_tenant(ExecFetchSlotHeapTuple(slot, false, NULL), RelationGetDescr(rel), tenant);
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	else if (found)
+		read_tenant(tuple, RelationGetDescr(rel), tenant);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * Look a tenant, or a spare, up by its id, without keeping it: for those who come
+ * by each of them once.
+ */
+bool
+tenancy_registry_peek(const pg_uuid_t *id, TenancyTenant *tenant)
+{
+	return fetch_row(id, false, tenant);
+}
+
+/*
+ * The same, and lock its row to the end of the transaction, so that nobody changes
+ * it; false also if somebody is about to.
+ */
+bool
+tenancy_registry_try_share(const pg_uuid_t *id, TenancyTenant *tenant)
+{
+	return fetch_row(id, true, tenant);
 }
 
 /* Look a tenant up by its id. */

@@ -9,8 +9,11 @@
 #define TENANCY_REGISTRY_H
 
 #include "access/transam.h"
+#include "executor/tuptable.h"
+#include "nodes/lockoptions.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
+#include "utils/relcache.h"
 #include "utils/uuid.h"
 
 /* The version of the SQL objects that this library works with. */
@@ -62,6 +65,8 @@ extern void tenancy_registry_init(void);
 
 /* Looking up; all of these read what is committed now, or done by ourselves. */
 extern bool tenancy_registry_find(const pg_uuid_t *id, TenancyTenant *tenant);
+extern bool tenancy_registry_peek(const pg_uuid_t *id, TenancyTenant *tenant);
+extern bool tenancy_registry_try_share(const pg_uuid_t *id, TenancyTenant *tenant);
 extern bool tenancy_registry_by_id(const pg_uuid_t *id, TenancyTenant *tenant);
 extern bool tenancy_registry_by_slug(const char *slug, TenancyTenant *tenant);
 extern bool tenancy_registry_by_name(const char *slug_or_id, TenancyTenant *tenant);
@@ -78,6 +83,8 @@ extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
 										  const TenancyModule *module);
 extern Oid	tenancy_registry_schema_owner(const char *schema);
+extern bool tenancy_registry_lock_row(Relation rel, ItemPointer tid, LockTupleMode mode,
+									  LockWaitPolicy policy, TupleTableSlot *slot);
 extern List *tenancy_registry_installed(const TenancyTenant *tenant);
 extern char *tenancy_registry_schema(const TenancyTenant *tenant, const TenancyModule *module);
 extern List *tenancy_registry_schemas(const TenancyTenant *tenant);

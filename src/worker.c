@@ -21,8 +21,11 @@
  * - The lock manager does not know that the caller waits for the worker.  A
  *	 worker that waits in turn for a lock of its caller would wait for ever, so
  *	 the caller looks for that itself after deadlock_timeout.
- * - When tenancy_worker_run() returns or throws, the worker is gone: a
- *	 database can be copied or dropped that it was connected to.
+ * - When tenancy_worker_run() returns or throws, the worker is gone from another
+ *	 database: that can be copied or dropped.  One in ours, or whose job says so,
+ *	 may still be ending, which takes a process that has seen much of the shared
+ *	 memory longer than many a job; it holds nothing any more but its place among
+ *	 the workers, for which the next one waits if there is no other.
  *
  *-------------------------------------------------------------------------
  */
@@ -72,6 +75,9 @@
 #define MAX_FOUND		1000000
 #define BATCH_ROWS		10000
 
+/* How long to wait for the place of a worker that is ending. */
+#define LEAVE_TIMEOUT_MS	1000
+
 /* How deep to follow who waits for whom before giving up. */
 #define MAX_WAIT_CHAIN		16
 
@@ -112,6 +118,7 @@ tenancy_worker_job(Oid database)
 	TenancyJob *job = palloc0(sizeof(TenancyJob));
 
 	job->database = database;
+	job->leave = database == MyDatabaseId;
 	return job;
 }
 
@@ -692,6 +699,48 @@ abandon_worker(int code, Datum arg)
 	tenancy_worker_linger(handle, 10000);
 }
 
+/* Workers that have done their work, and may be ending still. */
+static List *leaving = NIL;
+
+/* Nobody waits for the end of a worker any more, unless its place is needed. */
+void
+tenancy_worker_leave(BackgroundWorkerHandle *handle)
+{
+	MemoryContext old;
+	ListCell   *lc;
+	pid_t		pid;
+
+	foreach(lc, leaving)
+	{
+		if (GetBackgroundWorkerPid(lfirst(lc), &pid) != BGWH_STOPPED)
+			continue;
+		pfree(lfirst(lc));
+		leaving = foreach_delete_current(leaving, lc);
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	leaving = lappend(leaving, handle);
+	MemoryContextSwitchTo(old);
+}
+
+/* Without throwing.  The handle lives as long as the session. */
+static bool
+register_worker(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool		registered = RegisterDynamicBackgroundWorker(worker, handle);
+
+	if (!registered && leaving != NIL)
+	{
+		ListCell   *lc;
+
+		foreach(lc, leaving)
+			tenancy_worker_linger(lfirst(lc), LEAVE_TIMEOUT_MS);
+		registered = RegisterDynamicBackgroundWorker(worker, handle);
+	}
+	MemoryContextSwitchTo(old);
+	return registered;
+}
+
 /*
  * Run a job in a worker and wait for it.  The worker's error becomes ours.
  * Returns the number of rows that the last step processed.
@@ -707,7 +756,7 @@ tenancy_worker_run(TenancyJob *job)
 
 	init_worker(&worker, "tenancy_worker_main");
 	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(seg));
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	if (!register_worker(&worker, &handle))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker is free"),
@@ -720,7 +769,9 @@ tenancy_worker_run(TenancyJob *job)
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
 
-	(void) WaitForBackgroundWorkerShutdown(handle);
+	if (!job->leave)
+		(void) WaitForBackgroundWorkerShutdown(handle);
+	tenancy_worker_leave(handle);
 	dsm_detach(seg);
 
 	/* See what the worker committed. */
@@ -742,7 +793,7 @@ tenancy_worker_launch(const char *function, const void *extra, Size size)
 	init_worker(&worker, function);
 	Assert(size <= BGW_EXTRALEN);
 	memcpy(worker.bgw_extra, extra, size);
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	if (!register_worker(&worker, &handle))
 		return NULL;
 	return handle;
 }

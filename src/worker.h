@@ -44,6 +44,7 @@ typedef struct TenancyJob
 	Oid			database;
 	List	   *steps;
 	bool		commit_next;	/* the next step begins a new transaction */
+	bool		leave;			/* its process may be ending still when we go on */
 	const char *function;		/* NULL if there is none */
 	const char *argument;
 	void		(*receive) (StringInfo message, void *arg); /* called with what it sends, or NULL */
@@ -62,6 +63,7 @@ extern uint64 tenancy_worker_run(TenancyJob *job);
 extern BackgroundWorkerHandle *tenancy_worker_launch(const char *function,
 													 const void *extra, Size size);
 extern void tenancy_worker_linger(BackgroundWorkerHandle *handle, int timeout_ms);
+extern void tenancy_worker_leave(BackgroundWorkerHandle *handle);
 
 /* For workers themselves. */
 extern void tenancy_worker_send(const char *data, int len);

@@ -81,6 +81,7 @@ sub operator_in
 	{
 		s/\bOPERATOR\s*\(pg_catalog\.[^()\s]+\)//g;
 		s/::|=>|:=//g;
+		s/\) WITH \(\w+ = \d+\)//g;	# storage parameters
 		s/\(\*\)|\.\*|SELECT \*//g;
 	}
 	return $text =~ m{([-+*/<>=~!\@#%^&|?`]+)}
@@ -91,7 +92,8 @@ sub operator_in
 ok(defined operator_in($_), "is found: $_")
 	for 'SELECT a <> b', 'SELECT a IN (b)', 'SELECT NULLIF(a, b)', 'CASE a.b WHEN c THEN d END', 'a NOT LIKE b';
 is(operator_in($_), undef, "is none: $_")
-	for 'SELECT a OPERATOR(pg_catalog.<>) b', 'f(a => b::text)', 'SELECT count(*)', 'CASE WHEN a THEN b END';
+	for 'SELECT a OPERATOR(pg_catalog.<>) b', 'f(a => b::text)', 'SELECT count(*)', 'CASE WHEN a THEN b END',
+	'CREATE TABLE t (a integer) WITH (fillfactor = 50)';
 
 my (@operators, %used);
 for my $statement (@statements)
