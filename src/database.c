@@ -69,6 +69,7 @@
 #include "compat.h"
 #include "context.h"
 #include "database.h"
+#include "database_cache.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -952,6 +953,34 @@ access_roles(const TenancyTenant *tenant)
 	return roles;
 }
 
+/*
+ * The file with which sessions of the template begin.  All such files go when
+ * the server starts; then a session is needed that makes it.
+ */
+static StringInfo
+template_cache(Oid template)
+{
+	StringInfo	content = tenancy_database_cache_read(template);
+
+	if (content == NULL)
+	{
+		(void) tenancy_worker_run(tenancy_worker_job(template));
+		content = tenancy_database_cache_read(template);
+	}
+	return content;
+}
+
+/* The same for a copy of the template, if it is the template's still. */
+static void
+copy_cache(StringInfo content, Oid template, Oid database)
+{
+	StringInfo	now = tenancy_database_cache_read(template);
+
+	if (content != NULL && now != NULL && content->len == now->len &&
+		memcmp(content->data, now->data, now->len) == 0)
+		tenancy_database_cache_write(database, now);
+}
+
 /* Copy the template; until the tenant is in it, nobody may connect. */
 static void
 copy_template(const TenancyTenant *tenant, Oid oid)
@@ -960,6 +989,8 @@ copy_template(const TenancyTenant *tenant, Oid oid)
 	char	   *id = tenancy_ident_uuid_text(&tenant->id);
 	const char *name = quote_identifier(tenant->database_name);
 	char	   *roles = access_roles(tenant);
+	Oid			template = get_database_oid(template_name(), false);
+	StringInfo	cache = template_cache(template);
 
 	tenancy_worker_add(job, "INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
 					   " VALUES ('%s', 'create', %u, '%s')", id, oid, current_xid_text());
@@ -979,6 +1010,7 @@ copy_template(const TenancyTenant *tenant, Oid oid)
 	if (roles != NULL)
 		tenancy_worker_add(job, "GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s", name, roles);
 	(void) tenancy_worker_run(job);
+	copy_cache(cache, template, oid);
 }
 
 static void
@@ -1059,12 +1091,14 @@ enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
 {
 	TenancyJob *job = tenancy_worker_job(oid);
 
+	job->leave = true;			/* whoever copies or drops the database waits for it */
 	tenancy_worker_add(job, "INSERT INTO tenancy.tenant (id, slug, mode, database_name)"
 					   " VALUES ('%s', %s, 'database', %s)",
 					   tenancy_ident_uuid_text(&tenant->id),
 					   quote_literal_cstr(tenant->slug),
 					   quote_literal_cstr(tenant->database_name));
-	tenancy_worker_add(job, "%s", modules_entry(tenancy_ident_uuid_text(&tenant->id)));
+	if (list_length(tenancy_registry_installed(tenant)) > 1)
+		tenancy_worker_add(job, "%s", modules_entry(tenancy_ident_uuid_text(&tenant->id)));
 	if (has_matviews())
 		tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", tenancy_ident_uuid_text(&tenant->id));
 	if (is_open)

@@ -472,6 +472,12 @@ tenancy_reference_begin(TenancyReferences *references)
 		references->tables = lappend_oid(references->tables, relid);
 		tenancy_reference_check(relid);
 	}
+	if (references->tables == NIL)
+	{
+		/* The query, which plans long, would say so. */
+		references->definitions = pstrdup("[]");
+		return;
+	}
 	references->definitions = query_text("SELECT COALESCE(pg_catalog.jsonb_agg(" DEFINITION " ORDER BY c.oid), '[]')"
 										 " FROM tenancy.reference_table r"
 										 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation"

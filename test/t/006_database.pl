@@ -459,5 +459,28 @@ for my $forged ('00000000-0000-4000-8000-000000000002', '')
 	is(leftovers($node, $db), '', 'and nothing is left behind');
 }
 
+# ---------------------------------------------------------------------------
+# The file with which sessions begin, which holds addresses and so is never made the same twice
+# ---------------------------------------------------------------------------
+{
+	my $file = sub {
+		my $oid = $node->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname LIKE '$_[0]'");
+
+		return $node->data_dir . "/base/$oid/pg_internal.init";
+	};
+	my $template = $node->safe_psql($db, q{SELECT 'tenancy_template_' || oid FROM pg_database WHERE datname = current_database()});
+
+	ok(!-e $file->($template), 'after a restart, the template has none');
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('begun', 'database')});
+	ok(slurp_file($file->($template)) eq slurp_file($file->('tenant_begun')), 'a new database has the one of its template');
+	$node->safe_psql('tenant_begun', 'CREATE SCHEMA beside; CREATE TABLE beside.t (n integer PRIMARY KEY); REINDEX SYSTEM tenant_begun');
+	is($node->safe_psql('tenant_begun', 'SELECT count(*) FROM beside.t'), '0', 'it can be worked in, and its catalogs rebuilt');
+	unlink $file->($template);
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('begun2', 'database')});
+	ok(slurp_file($file->($template)) eq slurp_file($file->('tenant_begun2')), 'one that is missing is made');
+	$node->safe_psql($db, q{SELECT tenancy.drop_tenant(t, true) FROM unnest('{begun,begun2}'::text[]) t});
+	slow($node, $db, $idle);
+}
+
 $node->stop;
 done_testing();
