@@ -49,7 +49,8 @@
  * Locks: ACCESS SHARE on the model's tables, views and sequences, to the end
  * of the transaction: their definitions must not change while they are read
  * and copied.  The statements lock what they refer to outside of the schema;
- * that is SHARE ROW EXCLUSIVE on tables that foreign keys point to.
+ * that is SHARE ROW EXCLUSIVE on tables that foreign keys point to.  ROW EXCLUSIVE
+ * on catalogs while a tenant's copy is made, see hold_catalogs().
  *
  *-------------------------------------------------------------------------
  */
@@ -59,11 +60,20 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_shdepend.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "clone.h"
 #include "clone_body.h"
@@ -545,6 +555,43 @@ grant_plugin_owner(const TenancyTenant *tenant, const TenancyModule *first, Oid 
 }
 
 /*
+ * Lock the catalogs that the statements of a copy read and write again and again,
+ * as they do themselves.  A lock that is held is had again without a look at what
+ * all sessions share, which is a tenth of what a copy takes.  Only who rewrites a
+ * catalog waits for it.
+ */
+static void
+hold_catalogs(bool hold)
+{
+	static const Oid catalogs[] = {
+		AttrDefaultRelationId, AttributeRelationId, ConstraintRelationId, DependRelationId,
+		IndexRelationId, InheritsRelationId, PolicyRelationId, RelationRelationId,
+		SequenceRelationId, SharedDependRelationId, TriggerRelationId, TypeRelationId
+	};
+	static const LOCKMODE modes[] = {AccessShareLock, RowExclusiveLock};
+
+	for (int i = 0; i < lengthof(catalogs); i++)
+	{
+		Relation	rel = table_open(catalogs[i], AccessShareLock);
+		List	   *relids = lcons_oid(catalogs[i], RelationGetIndexList(rel));
+		ListCell   *lc;
+
+		foreach(lc, relids)
+		{
+			for (int j = 0; j < lengthof(modes); j++)
+			{
+				if (hold)
+					LockRelationOid(lfirst_oid(lc), modes[j]);
+				else
+					UnlockRelationOid(lfirst_oid(lc), modes[j]);
+			}
+		}
+		list_free(relids);
+		table_close(rel, AccessShareLock);
+	}
+}
+
+/*
  * Create a tenant's copy of a module, in a schema of its own.  Definitions
  * name members of extensions that are in the model schema without a schema, so
  * that it must be on the path then, after the copy's.
@@ -561,6 +608,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	ListCell   *lc;
 
 	tenancy_registry_lock_models(ShareLock);
+	hold_catalogs(true);
 	generate(&m, module, tenant, schema);
 	create_schema(schema, m.owner);
 	tenancy_registry_add_copy(&tenant->id, module->name);
@@ -575,10 +623,14 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	path = path_of(schemas);
 	tenancy_exec_begin(&exec, m.owner, path);
 	tenancy_exec_set("client_min_messages", "warning");
+
+	/* The tables are empty: nothing to plan for the building of an index. */
+	tenancy_exec_set("max_parallel_maintenance_workers", "0");
 	foreach(lc, m.statements)
 		run_statement(&m, lfirst(lc), path);
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
+	hold_catalogs(false);
 	list_free_deep(m.statements);
 	give_notice(&m);
 }
