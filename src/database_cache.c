@@ -27,6 +27,7 @@
 #include "database_cache.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "storage/lwlock.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
@@ -83,6 +84,12 @@ tenancy_database_cache_write(Oid database, StringInfo content)
 	if (fd < 0)
 		return;
 	written = write(fd, content->data, content->len) == content->len;
-	if (CloseTransientFile(fd) != 0 || !written || rename(temporary, path) != 0)
+	if (CloseTransientFile(fd) != 0)
+		written = false;
+
+	/* Autovacuum goes where nobody may connect: if it was here, it knows better. */
+	LWLockAcquire(RelCacheInitLock, LW_EXCLUSIVE);
+	if (!written || access(path, F_OK) == 0 || rename(temporary, path) != 0)
 		unlink(temporary);
+	LWLockRelease(RelCacheInitLock);
 }

@@ -67,7 +67,8 @@ sub fill
 		BEGIN;
 		SELECT tenancy.set_tenant('$tenant');
 		INSERT INTO customer (id, name, tags, photo) OVERRIDING SYSTEM VALUE VALUES
-			($first, E'tab\\tnew\\nline back\\\\slash \\\\N \\\\.', NULL, '\\x00ff5c0a'),
+			($first, E'tab\\tnew\\nline back\\\\slash \\\\N \\\\.' || (SELECT string_agg(chr(n), '') FROM generate_series(1, 255) n)
+				|| repeat(E'\\\\\\u20ac\\t', 50000), NULL, '\\x00ff5c0a'),
 			($first + 1, '', '{NULL,"a,b"}', NULL),
 			($first + 2, '$tenant', '{}', '\\x');
 		INSERT INTO "odd/../Name" SELECT id, id FROM customer;
@@ -168,6 +169,7 @@ foreach my $tenant (sort keys %place)
 		COPY c FROM '$dir/$tenant/$files[0]';
 		COPY o FROM '$dir/$tenant/$files[1]';
 		COPY p FROM '$dir/$tenant/$files[2]';
+		COPY c TO '$dir/$tenant.again';
 		CREATE TEMP VIEW cs AS SELECT id, name, tags, photo, tenant_id FROM $schema.customer WHERE tenant_id = '$id';
 		CREATE TEMP VIEW os AS SELECT * FROM $schema."odd/../Name" WHERE tenant_id = '$id';
 		CREATE TEMP VIEW ps AS SELECT * FROM $schema.parted WHERE tenant_id = '$id';
@@ -179,6 +181,7 @@ foreach my $tenant (sort keys %place)
 			((TABLE p EXCEPT ALL TABLE ps) UNION ALL (TABLE ps EXCEPT ALL TABLE p))) d;
 	});
 	is($differences, "3 0\n3 0\n3 0", "$tenant: every row, as it is, and no other");
+	ok(slurp_file("$dir/$tenant/$files[0]") eq slurp_file("$dir/$tenant.again"), "$tenant: byte for byte what COPY writes");
 }
 is(export_as('keeper', 'pool', "$dir/pool"), '58P02', 'an export is not written over');
 
