@@ -85,22 +85,19 @@ role_identifier(Oid role)
 static void
 check_grantee(Oid role, const char *name)
 {
-	TenancyExec exec;
 	char	   *reason;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	reason = tenancy_exec_text_format(&exec,
-									  "WITH RECURSIVE reach (oid) AS (SELECT %u::oid UNION"
-									  " SELECT m.roleid FROM pg_catalog.pg_auth_members m"
-									  " JOIN reach r ON r.oid OPERATOR(pg_catalog.=) m.member)"
-									  " SELECT CASE WHEN a.oid OPERATOR(pg_catalog.=) %u THEN 'It '"
-									  "  ELSE pg_catalog.format('It is a member of role %%I, which ', a.rolname) END"
-									  " OPERATOR(pg_catalog.||) f.flaw"
-									  " FROM reach r JOIN pg_catalog.pg_authid a ON a.oid OPERATOR(pg_catalog.=) r.oid,"
-									  " LATERAL (SELECT " FLAW ") f (flaw) WHERE f.flaw IS NOT NULL"
-									  " ORDER BY a.oid OPERATOR(pg_catalog.<>) %u, a.rolname LIMIT 1",
-									  role, role, role);
-	tenancy_exec_end(&exec);
+	reason = tenancy_exec_text_as(tenancy_registry_owner(),
+								  "WITH RECURSIVE reach (oid) AS (SELECT %u::oid UNION"
+								  " SELECT m.roleid FROM pg_catalog.pg_auth_members m"
+								  " JOIN reach r ON r.oid OPERATOR(pg_catalog.=) m.member)"
+								  " SELECT CASE WHEN a.oid OPERATOR(pg_catalog.=) %u THEN 'It '"
+								  "  ELSE pg_catalog.format('It is a member of role %%I, which ', a.rolname) END"
+								  " OPERATOR(pg_catalog.||) f.flaw"
+								  " FROM reach r JOIN pg_catalog.pg_authid a ON a.oid OPERATOR(pg_catalog.=) r.oid,"
+								  " LATERAL (SELECT " FLAW ") f (flaw) WHERE f.flaw IS NOT NULL"
+								  " ORDER BY a.oid OPERATOR(pg_catalog.<>) %u, a.rolname LIMIT 1",
+								  role, role, role);
 	if (reason != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_GRANT_OPERATION),

@@ -699,7 +699,6 @@ tables_of_schema(Oid schema, bool new_only)
 static void
 refuse_tenant_schema(Oid relid, const char *schema)
 {
-	TenancyExec exec;
 	char	   *literal = quote_literal_cstr(schema);
 	char	   *slug;
 
@@ -707,15 +706,13 @@ refuse_tenant_schema(Oid relid, const char *schema)
 	if (strncmp(schema, "tenant_", strlen("tenant_")) != 0)
 		return;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	slug = tenancy_exec_text_format(&exec,
-									"SELECT slug FROM tenancy.tenant WHERE schema_name = %s"
-									" UNION ALL SELECT t.slug FROM tenancy.tenant t"
-									" JOIN tenancy.tenant_module m ON m.tenant_id = t.id"
-									" WHERE t.mode = 'schema' AND"
-									" t.schema_name || '_plugin_' || m.module = %s",
-									literal, literal);
-	tenancy_exec_end(&exec);
+	slug = tenancy_exec_text_as(tenancy_registry_owner(),
+								"SELECT slug FROM tenancy.tenant WHERE schema_name = %s"
+								" UNION ALL SELECT t.slug FROM tenancy.tenant t"
+								" JOIN tenancy.tenant_module m ON m.tenant_id = t.id"
+								" WHERE t.mode = 'schema' AND"
+								" t.schema_name || '_plugin_' || m.module = %s",
+								literal, literal);
 	if (slug != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -976,15 +973,9 @@ check_owner(const Protection *protection)
 static char *
 registered_column(Oid relid)
 {
-	TenancyExec exec;
-	char	   *column;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	column = tenancy_exec_text_format(&exec,
-									  "SELECT tenant_column FROM tenancy.protected_table"
-									  " WHERE relation = '%u'::regclass", relid);
-	tenancy_exec_end(&exec);
-	return column;
+	return tenancy_exec_text_as(tenancy_registry_owner(),
+								"SELECT tenant_column FROM tenancy.protected_table"
+								" WHERE relation = '%u'::regclass", relid);
 }
 
 /*
@@ -2298,16 +2289,13 @@ refuse_unregistered(Oid relid)
 static void
 unregister_table(Oid relid, bool *had_row_security, bool *had_force)
 {
-	TenancyExec exec;
 	char	   *had;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	had = tenancy_exec_text_format(&exec,
-								   "DELETE FROM tenancy.protected_table"
-								   " WHERE relation = '%u'::regclass"
-								   " RETURNING had_row_security::int * 2 + had_force::int",
-								   relid);
-	tenancy_exec_end(&exec);
+	had = tenancy_exec_text_as(tenancy_registry_owner(),
+							   "DELETE FROM tenancy.protected_table"
+							   " WHERE relation = '%u'::regclass"
+							   " RETURNING had_row_security::int * 2 + had_force::int",
+							   relid);
 	if (had == NULL)
 		elog(ERROR, "no row for table \"%s\" in tenancy.protected_table", label(relid));
 	*had_row_security = (pg_strtoint32(had) & 2) != 0;

@@ -316,14 +316,12 @@ make_spares(Refill *refill)
 static int
 wanted_spares(TenancyMode mode)
 {
-	TenancyExec exec;
 	char	   *wanted;
 
 	begin_here();
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	wanted = tenancy_exec_text_format(&exec, "SELECT spares FROM tenancy.spare_target WHERE mode OPERATOR(pg_catalog.=) '%s'",
-									  tenancy_mode_text(mode));
-	tenancy_exec_end(&exec);
+	wanted = tenancy_exec_text_as(tenancy_registry_owner(),
+								  "SELECT spares FROM tenancy.spare_target WHERE mode OPERATOR(pg_catalog.=) '%s'",
+								  tenancy_mode_text(mode));
 	commit_here();
 	return wanted ? atoi(wanted) : 0;
 }

@@ -1286,15 +1286,13 @@ check_module_owner(const char *schema, Oid owner)
 static void
 refuse_reference_schema(const char *schema)
 {
-	TenancyExec exec;
 	char	   *table;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	table = tenancy_exec_text_format(&exec, "SELECT c.relname FROM tenancy.reference_table r"
-									 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation"
-									 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-									 " WHERE n.nspname OPERATOR(pg_catalog.=) %s ORDER BY c.relname LIMIT 1", quote_literal_cstr(schema));
-	tenancy_exec_end(&exec);
+	table = tenancy_exec_text_as(tenancy_registry_owner(),
+								 "SELECT c.relname FROM tenancy.reference_table r"
+								 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation"
+								 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+								 " WHERE n.nspname OPERATOR(pg_catalog.=) %s ORDER BY c.relname LIMIT 1", quote_literal_cstr(schema));
 	if (table != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -31,19 +31,13 @@
 char *
 tenancy_sibling_column(const TenancyModule *module)
 {
-	TenancyExec exec;
-	char	   *column;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	column = tenancy_exec_text_format(&exec,
-									  "SELECT p.tenant_column FROM tenancy.protected_table p"
-									  " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
-									  " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-									  " WHERE n.nspname OPERATOR(pg_catalog.=) %s"
-									  " GROUP BY 1 ORDER BY pg_catalog.count(*) DESC, 1 LIMIT 1",
-									  quote_literal_cstr(module->model_schema));
-	tenancy_exec_end(&exec);
-	return column;
+	return tenancy_exec_text_as(tenancy_registry_owner(),
+								"SELECT p.tenant_column FROM tenancy.protected_table p"
+								" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
+								" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+								" WHERE n.nspname OPERATOR(pg_catalog.=) %s"
+								" GROUP BY 1 ORDER BY pg_catalog.count(*) DESC, 1 LIMIT 1",
+								quote_literal_cstr(module->model_schema));
 }
 
 /* GRANTs of what more than half of the schema's other tables grant, for tables without grants. */

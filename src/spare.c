@@ -81,22 +81,19 @@ has_spares(const char *mode)
 static bool
 lock_spare(const char *mode, TenancyTenant *spare)
 {
-	TenancyExec exec;
 	char	   *fingerprint = tenancy_clone_fingerprint();
 	char	   *id;
 	bool		found;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	id = tenancy_exec_text_format(&exec,
-								  "SELECT t.id FROM tenancy.spare s"
-								  " JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) s.tenant_id"
-								  " WHERE s.mode OPERATOR(pg_catalog.=) '%s' AND t.status OPERATOR(pg_catalog.=) 'spare'"
-								  " AND s.fingerprint OPERATOR(pg_catalog.=) %s"
-								  " AND (EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name)"
-								  " OR EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) t.database_name))"
-								  " ORDER BY s.made_at LIMIT 1 FOR UPDATE OF s, t SKIP LOCKED",
-								  mode, quote_literal_cstr(fingerprint));
-	tenancy_exec_end(&exec);
+	id = tenancy_exec_text_as(tenancy_registry_owner(),
+							  "SELECT t.id FROM tenancy.spare s"
+							  " JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) s.tenant_id"
+							  " WHERE s.mode OPERATOR(pg_catalog.=) '%s' AND t.status OPERATOR(pg_catalog.=) 'spare'"
+							  " AND s.fingerprint OPERATOR(pg_catalog.=) %s"
+							  " AND (EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name)"
+							  " OR EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) t.database_name))"
+							  " ORDER BY s.made_at LIMIT 1 FOR UPDATE OF s, t SKIP LOCKED",
+							  mode, quote_literal_cstr(fingerprint));
 	found = id != NULL;
 	if (found)
 	{

@@ -196,17 +196,14 @@ tenancy_token_set_tenant(PG_FUNCTION_ARGS)
 static char *
 newest_secret(void)
 {
-	TenancyExec exec;
 	char	   *kid;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	kid = tenancy_exec_text(&exec,
-							"SELECT k.kid FROM tenancy.token_key k, pg_catalog.clock_timestamp() now"
-							" WHERE k.algorithm OPERATOR(pg_catalog.=) 'HS256'"
-							" AND (k.valid_from OPERATOR(pg_catalog.<=) now OR k.valid_from IS NULL)"
-							" AND (k.valid_until OPERATOR(pg_catalog.>) now OR k.valid_until IS NULL)"
-							" ORDER BY k.created_at DESC, k.kid LIMIT 1");
-	tenancy_exec_end(&exec);
+	kid = tenancy_exec_text_as(tenancy_registry_owner(),
+							   "SELECT k.kid FROM tenancy.token_key k, pg_catalog.clock_timestamp() now"
+							   " WHERE k.algorithm OPERATOR(pg_catalog.=) 'HS256'"
+							   " AND (k.valid_from OPERATOR(pg_catalog.<=) now OR k.valid_from IS NULL)"
+							   " AND (k.valid_until OPERATOR(pg_catalog.>) now OR k.valid_until IS NULL)"
+							   " ORDER BY k.created_at DESC, k.kid LIMIT 1");
 	if (kid == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
