@@ -243,10 +243,12 @@ for my $moment (sort keys %moment)
 		{
 			my $pid = $way =~ /caller/ ? $caller->{pid} : $node->safe_psql($db, $worker);
 
+			my $offset = -s $node->logfile;
+
 			kill 'KILL', $pid;
 			$caller->wait;
 			$_->quit for $blocker, $caller;
-			slow($node, $db, 'SELECT true') or die 'the server is not back';
+			recovered($node, $offset);
 		}
 		crashed($slug, $what, $pending);
 	}

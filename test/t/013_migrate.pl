@@ -309,16 +309,7 @@ for my $round (1 .. $rounds)
 		}
 		die 'the server does not start' unless $up;
 	}
-	# it may take a moment to see that one of its processes was killed
-	if ($struck && $way =~ /SIGKILL of (?!the postmaster)/)
-	{
-		for (1 .. 50)
-		{
-			last if slurp_file($node->logfile, $offset) =~ /ready to accept connections/;
-			usleep(100_000);
-		}
-	}
-	$node->poll_query_until('postgres', 'SELECT true');
+	recovered($node, $struck && $way =~ /SIGKILL of (?!the postmaster)/ ? $offset : undef);
 	slow($node, $db, $no_worker);
 	$interrupted++ if $node->safe_psql($db, 'SELECT count(*) > 0 FROM tenancy.migration_status WHERE pending > 0') eq 't';
 	my $again = $node->psql($db, 'CALL tenancy.migrate()', stderr => \my $err);

@@ -228,10 +228,12 @@ foreach my $name (sort keys %moment)
 
 		if ($pid ne '' && $settle eq 'again')
 		{
+			my $offset = -s $node->logfile;
+
 			kill 'KILL', $pid;
 			$_->wait for $caller;
 			$_->quit for $blocker, $caller;
-			$node->poll_query_until('postgres', 'SELECT true');
+			recovered($node, $offset);
 		}
 		else
 		{

@@ -187,8 +187,10 @@ for my $round (1 .. 6)
 	}
 	else
 	{
+		my $offset = -s $node->logfile;
+
 		kill('KILL', $refill->{pid});
-		$node->poll_query_until('postgres', 'SELECT 1', '1');
+		recovered($node, $offset);
 	}
 	$refill->quit;
 	ok($node->poll_query_until($db, $idle), "round $round: no worker is left");

@@ -115,7 +115,7 @@ foreach my $blow (sort keys %blow)
 	$blow{$blow}->($caller);
 	like($caller->wait->{state}, qr/^(57014|57P01|)$/, "$blow: the call ends");
 	$_->quit for $holder, $caller;
-	$node->poll_query_until('postgres', 'SELECT true');
+	recovered($node);
 	slow($node, $db, $no_worker);
 	is(plans('acme'), source(), "$blow: what was done is done");
 	is(plans('hooli'), $old, "$blow: what was not finished is as before");

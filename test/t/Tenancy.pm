@@ -11,8 +11,9 @@ use IPC::Run qw(start pump finish timeout);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_cluster new_application session sqlstate state_of leftovers slow);
+our @EXPORT = qw(new_cluster new_application session sqlstate state_of leftovers slow recovered);
 
 # Give up on whatever does not happen within this time.
 our $patience = 60;
@@ -122,6 +123,26 @@ sub leftovers
 		UNION ALL
 		SELECT 'worker ' || pid FROM pg_stat_activity WHERE backend_type = 'tenancy worker'
 	});
+}
+
+# After a process of the server's was killed: wait until it takes connections again.  Given
+# the size of its log from before, first until it has missed the process, which may take it
+# a moment.  No psql asks: to one that is turned away, its query may be a broken pipe.
+sub recovered
+{
+	my ($node, $offset) = @_;
+
+	for (1 .. 50)
+	{
+		last if !defined $offset || slurp_file($node->logfile, $offset) =~ /ready to accept connections/;
+		usleep(100_000);
+	}
+	for (1 .. 10 * $patience)
+	{
+		return if system('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
+		usleep(100_000);
+	}
+	die 'the server is not back';
 }
 
 # Wait for a condition, a query that returns t.
