@@ -981,28 +981,34 @@ create_sequence(Model *m, Object *object)
 	tenancy_clone_emit(m, buf.data);
 }
 
-/* The sequence of an identity column. */
+/*
+ * The sequence of an identity column; NULL if it is none, or if it is one of a partition
+ * that shares its parent's sequence, as all do from 17 on: ATTACH PARTITION makes it one.
+ */
 static Object *
-find_identity_sequence(const Table *table, AttrNumber attno)
+find_identity_sequence(const Table *table, Form_pg_attribute att)
 {
 	ListCell   *lc;
 
+	if (att->attidentity == '\0')
+		return NULL;
 	foreach(lc, table->sequences)
 	{
 		Object	   *sequence = lfirst(lc);
 
-		if (sequence->owner_attno == attno)
+		if (sequence->owner_attno == att->attnum)
 			return sequence;
 	}
-	elog(ERROR, "column %d of table %s has no sequence", attno, table->object.name);
-	return NULL;				/* keep compiler quiet */
+	if (!ROW(Form_pg_class, table->object.row)->relispartition)
+		elog(ERROR, "column %d of table %s has no sequence", att->attnum, table->object.name);
+	return NULL;
 }
 
 /* The sequence is of the column's type, unless somebody changed it. */
 static void
 append_identity(Model *m, StringInfo buf, const Table *table, Form_pg_attribute att)
 {
-	Object	   *sequence = find_identity_sequence(table, att->attnum);
+	Object	   *sequence = find_identity_sequence(table, att);
 	Form_pg_sequence seq = sequence_row(m, sequence);
 
 	appendStringInfo(buf, " GENERATED %s AS IDENTITY (SEQUENCE NAME %s",
@@ -1094,7 +1100,7 @@ append_column(Model *m, StringInfo buf, Table *table, Form_pg_attribute att, boo
 						 att->attgenerated == ATTRIBUTE_GENERATED_STORED ? "STORED" : "VIRTUAL");
 	else if (def != NULL && def->inlined)
 		appendStringInfo(buf, " DEFAULT %s", tenancy_clone_deparse(NULL, def->expr));
-	if (att->attidentity != '\0')
+	if (find_identity_sequence(table, att) != NULL)
 		append_identity(m, buf, table, att);
 	if (!att->attnotnull || (not_null != NULL && !not_null->convalidated))
 		return;
@@ -1263,7 +1269,7 @@ add_inherited_identities(Model *m, const Table *table)
 		StringInfoData buf;
 
 		if (!tenancy_clone_is_inherited_column(table, att) || att->attislocal ||
-			att->attidentity == '\0')
+			find_identity_sequence(table, att) == NULL)
 			continue;
 		prefix = psprintf("ALTER TABLE ONLY %s ALTER COLUMN %s",
 						  table->object.name, tenancy_clone_identifier(att->attname));
