@@ -82,9 +82,22 @@ SELECT slug, status FROM tenancy.tenants ORDER BY slug;
 SELECT rel, count(DISTINCT xid) AS transactions, sum(n) AS rows, max(n) AS most
 FROM regress_deleted GROUP BY rel ORDER BY rel;
 
--- Another tenant's rows are all there, and go as well.
+-- Another tenant's rows are all there, and go as well.  A trigger's function may leave it to the path where its tables are.
 SELECT * FROM regress_left;
+SET ROLE regress_owner;
+CREATE TABLE regress_model.trace (tenant_id uuid NOT NULL, what text);
+CREATE FUNCTION regress_model.trace() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO trace VALUES (OLD.tenant_id, TG_TABLE_NAME || ' ' || current_setting('search_path'));
+	RETURN OLD;
+END $$;
+CREATE TRIGGER trace AFTER DELETE ON regress_model.alarm FOR EACH ROW WHEN (OLD.id = 100) EXECUTE FUNCTION regress_model.trace();
+CREATE TRIGGER trace AFTER DELETE ON regress_model.hen FOR EACH ROW WHEN (OLD.id = 1) EXECUTE FUNCTION regress_model.trace();
+RESET ROLE;
 SELECT tenancy.drop_tenant('small', true);
+SELECT what FROM regress_model.trace ORDER BY 1;
+DROP TABLE regress_model.trace;
+DROP FUNCTION regress_model.trace CASCADE;
 SELECT * FROM regress_left;
 SELECT count(*) FROM tenancy.tenants;
 

@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "apply.h"
 #include "catalog/namespace.h"
 #include "database.h"
 #include "drop.h"
@@ -158,6 +159,34 @@ shared_keys(void)
 }
 
 /*
+ * Where triggers of the tables of this owner look for names: as in a migration, in the
+ * model schemas that are his own as well, and in what nobody else may create in.
+ */
+static const char *
+trigger_path(Oid owner)
+{
+	TenancyModule *first = NULL;
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (tenancy_registry_module_owner(module) != owner)
+			continue;
+		if (first == NULL)
+			first = module;
+		appendStringInfo(&path, "%s, ", quote_identifier(module->model_schema));
+	}
+	if (first == NULL)
+		return TENANCY_PATH_NONE;
+	appendStringInfo(&path, "%spg_temp", tenancy_apply_following(first, false));
+	return path.data;
+}
+
+/*
  * Delete the tenant's rows from the table in batches.  ONLY: the rows of
  * partitions and children are deleted in these tables' own turn, because
  * foreign keys refer to them by themselves.
@@ -172,6 +201,7 @@ add_batches(TenancyJob *job, const SharedTable *table, const char *id)
 	step->rows = psprintf("SELECT ctid FROM ONLY %s WHERE %s OPERATOR(pg_catalog.=) '%s'",
 						  table->name, table->column, id);
 	step->role = table->owner;
+	step->search_path = trigger_path(table->owner);
 	step->noforce_rls = true;
 	tenancy_worker_commit(job);
 }
@@ -257,6 +287,7 @@ add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
 
 	step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; %s SELECT", delete.data);
 	step->role = owner;
+	step->search_path = trigger_path(owner);
 	step->noforce_rls = true;
 
 	/* A trigger that the application wrote may have kept a row. */
