@@ -85,7 +85,7 @@ for my $moment (sort keys %moment)
 		my $slug = 'b' . ++$n;
 		my $what = "$blow $moment";
 		my ($blocker, $caller) = stop_at($moment, $slug,
-			$blow =~ /timeout/ ? 'SET statement_timeout = 1500' : undef);
+			$blow =~ /timeout/ ? 'SET statement_timeout = 5000' : undef);
 		my $first = $node->safe_psql($db, $worker);
 		my $expected = $blow{$blow}->($caller);
 
