@@ -59,6 +59,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
@@ -87,8 +88,13 @@
 #include "context.h"
 #include "exec.h"
 #include "ident.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "parser/analyze.h"
 #include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -99,6 +105,7 @@
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 /* Column numbers, as in catalog.sql */
@@ -432,7 +439,58 @@ refresh(const char *sql, Oid owner, const char *path, const pg_uuid_t *tenant)
 	tenancy_exec_end(&exec);
 }
 
-/* Run a statement of a copy, between tenancy_exec_begin() and tenancy_exec_end(). */
+/* A statement of a copy that is running, in a text of all of them. */
+typedef struct Running
+{
+	const char *script;
+	const RawStmt *parsed;
+} Running;
+
+/* Say of an error in which statement it is, as SPI does. */
+static void
+running_callback(void *arg)
+{
+	const Running *running = arg;
+	char	   *sql = pnstrdup(running->script + running->parsed->stmt_location, running->parsed->stmt_len);
+	int			position = geterrposition() -
+		pg_mbstrlen_with_len(running->script, running->parsed->stmt_location);
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(sql);
+	}
+	else
+		errcontext("SQL statement \"%s\"", sql);
+}
+
+/* Run a statement that has been parsed, as SPI does with one that needs no more analysis. */
+static void
+run_parsed(const char *script, RawStmt *parsed, MemoryContext context)
+{
+	Running		running = {script, parsed};
+	ErrorContextCallback callback = {error_context_stack, running_callback, &running};
+	MemoryContext old = MemoryContextSwitchTo(context);
+	PlannedStmt *planned = makeNode(PlannedStmt);
+
+	planned->commandType = CMD_UTILITY;
+	planned->canSetTag = true;
+	planned->utilityStmt = parsed->stmt;
+	planned->stmt_location = parsed->stmt_location;
+	planned->stmt_len = parsed->stmt_len;
+	error_context_stack = &callback;
+	CHECK_FOR_INTERRUPTS();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ProcessUtility(planned, script, false, PROCESS_UTILITY_QUERY, NULL, NULL, None_Receiver, NULL);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	error_context_stack = callback.previous;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(context);
+}
+
+/* Run a statement by SPI. */
 static void
 run_statement(const Model *m, const TenancyCloneStatement *statement, const char *path)
 {
@@ -448,6 +506,41 @@ run_statement(const Model *m, const TenancyCloneStatement *statement, const char
 	}
 	else
 		tenancy_exec_sql(statement->sql);
+}
+
+/*
+ * Run the statements of a copy, between tenancy_exec_begin() and tenancy_exec_end().
+ * All are parsed first: in between, what they do would put the parser's large tables
+ * out of the processor's caches.
+ */
+static void
+run_statements(const Model *m, const char *path)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy statement",
+												  ALLOCSET_DEFAULT_SIZES);
+	StringInfoData script;
+	List	   *parsed;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	initStringInfo(&script);
+	foreach(lc, m->statements)
+		appendStringInfo(&script, "%s;", ((TenancyCloneStatement *) lfirst(lc))->sql);
+	parsed = pg_parse_query(script.data);
+	if (list_length(parsed) != list_length(m->statements))
+		elog(ERROR, "definition of a copy has %d statements, expected %d",
+			 list_length(parsed), list_length(m->statements));
+	forboth(lc, m->statements, lc2, parsed)
+	{
+		TenancyCloneStatement *statement = lfirst(lc);
+		RawStmt    *raw = lfirst(lc2);
+
+		if (statement->refresh || statement->elevated || analyze_requires_snapshot(raw))
+			run_statement(m, statement, path);
+		else
+			run_parsed(script.data, raw, context);
+	}
+	MemoryContextDelete(context);
 }
 
 /* Has this session been told before?  From now on it has. */
@@ -605,7 +698,6 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	TenancyExec exec;
 	char	   *path;
 	Model		m;
-	ListCell   *lc;
 
 	tenancy_registry_lock_models(ShareLock);
 	hold_catalogs(true);
@@ -626,8 +718,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 
 	/* The tables are empty: nothing to plan for the building of an index. */
 	tenancy_exec_set("max_parallel_maintenance_workers", "0");
-	foreach(lc, m.statements)
-		run_statement(&m, lfirst(lc), path);
+	run_statements(&m, path);
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	hold_catalogs(false);

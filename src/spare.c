@@ -24,6 +24,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "clone.h"
 #include "database.h"
@@ -37,11 +40,15 @@
 #include "spare.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/rel.h"
 #include "utils/uuid.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_spare_fingerprint);
 PG_FUNCTION_INFO_V1(tenancy_spare_set);
+
+/* Column number, as in catalog.sql */
+#define Anum_spare_mode		2
 
 static bool is_preloaded = false;
 
@@ -63,17 +70,23 @@ refuse_duplicate(const char *slug)
 			 errmsg("tenant \"%s\" already exists", slug)));
 }
 
-/* Is there any of this mode?  Where there are none, nothing else shall cost time. */
+/* Is there any of this mode?  Where there are none, nothing else shall cost time, nor a statement's plan. */
 static bool
-has_spares(const char *mode)
+has_spares(TenancyMode mode)
 {
-	TenancyExec exec;
-	bool		found;
+	Relation	rel = table_open(tenancy_registry_relation("spare"), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	bool		found = false;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = tenancy_exec_format("SELECT FROM tenancy.spare WHERE mode OPERATOR(pg_catalog.=) '%s' LIMIT 1",
-								mode) > 0;
-	tenancy_exec_end(&exec);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		found = tenancy_mode_from_datum(heap_getattr(tuple, Anum_spare_mode, RelationGetDescr(rel), &isnull)) == mode;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 	return found;
 }
 
@@ -192,7 +205,7 @@ tenancy_spare_take(TenancyTenant *tenant, const char *display_name, const char *
 	TenancyTenant other;
 	char	   *digest;
 
-	if (tenant->mode == TENANCY_SHARED || IsolationUsesXactSnapshot() || !has_spares(mode))
+	if (tenant->mode == TENANCY_SHARED || IsolationUsesXactSnapshot() || !has_spares(tenant->mode))
 		return false;
 	if (tenancy_registry_by_slug(tenant->slug, &other))
 		refuse_duplicate(tenant->slug);
