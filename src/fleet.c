@@ -77,7 +77,7 @@
 #define POLL_MAX_MS			50
 
 /* After so many migrations, the catalog caches are thrown away ... */
-#define CACHE_TURNS			500
+#define CACHE_TURNS			250
 
 /* ... and after so many, a worker ends, and the leader starts another one. */
 #define WORKER_TURNS		1500
