@@ -95,7 +95,6 @@ typedef struct StepHeader
 	bool		toplevel;
 	bool		commit_before;
 	bool		noforce_rls;
-	bool		as_replica;
 	Oid			role;
 	Size		path_size;		/* with the terminating zeros */
 	Size		sql_size;
@@ -219,8 +218,6 @@ begin_step(TenancyExec *exec, const TenancyStep *step)
 	tenancy_exec_begin(exec, step->role, step->search_path);
 	if (step->noforce_rls)
 		tenancy_exec_noforce_rls();
-	if (step->as_replica)
-		tenancy_exec_set("session_replication_role", "replica");
 }
 
 static void
@@ -403,7 +400,6 @@ read_steps(char *pos, int nsteps)
 		step->toplevel = header.toplevel;
 		step->commit_before = header.commit_before;
 		step->noforce_rls = header.noforce_rls;
-		step->as_replica = header.as_replica;
 		step->role = header.role;
 		step->search_path = pos;
 		pos += header.path_size;
@@ -523,7 +519,6 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 		step_header.toplevel = step->toplevel;
 		step_header.commit_before = step->commit_before;
 		step_header.noforce_rls = step->noforce_rls;
-		step_header.as_replica = step->as_replica;
 		step_header.role = step->role;
 		step_header.path_size = strlen(step->search_path) + 1;
 		step_header.sql_size = strlen(step->sql) + 1;

@@ -29,7 +29,6 @@ typedef struct TenancyStep
 								 * them in transactions of its own, until there are none; or NULL */
 	const char *expectation;	/* if no row is processed, this is the error */
 	bool		noforce_rls;	/* the role reaches all rows of its tables */
-	bool		as_replica;		/* triggers, those of foreign keys included, do not fire */
 	Oid			role;			/* runs as this role, restricted */
 	const char *search_path;
 	const char *sql;
