@@ -13,6 +13,11 @@
  * tables, or that reaches the data in another way, is refused: nothing here
  * would hold it.
  *
+ * Locks: what is given out must fit the tenants that there are.  For one tenant,
+ * its row is locked; for all of them, the lock that whoever creates, renames or
+ * drops a tenant shares.  After these the one that has GRANTs on the same
+ * functions wait for each other.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,15 @@
  * repair.c
  *	  repair(): what a crash left half done, finished, undone or reported.
  *
+ * What each kind of work needs is known by its own module (database.c,
+ * move.c, ...), which leaves a row of what it has begun; here these rows are
+ * gone through.  It may be called at any time, and again: what somebody is
+ * still at is left to him, and what fails is reported and does not keep the rest
+ * from being tried.
+ *
+ * Nothing that may hold anybody's last rows is dropped: schemas and databases
+ * without a tenant, and tenants without theirs, are only reported.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
