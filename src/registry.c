@@ -489,7 +489,7 @@ tenancy_registry_find(const pg_uuid_t *id, TenancyTenant *tenant)
  * version in the slot; false if it is gone, or (LockWaitSkip) locked by others.
  */
 bool
-tenancy_registry_lock_row(Relation rel, ItemPointer tid, LockTupleMode mode,
+tenancy_registry_lock_row(Relation rel, const ItemPointerData *tid, LockTupleMode mode,
 						  LockWaitPolicy policy, TupleTableSlot *slot)
 {
 	ItemPointerData at = *tid;

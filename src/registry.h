@@ -83,7 +83,7 @@ extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
 										  const TenancyModule *module);
 extern Oid	tenancy_registry_schema_owner(const char *schema);
-extern bool tenancy_registry_lock_row(Relation rel, ItemPointer tid, LockTupleMode mode,
+extern bool tenancy_registry_lock_row(Relation rel, const ItemPointerData *tid, LockTupleMode mode,
 									  LockWaitPolicy policy, TupleTableSlot *slot);
 extern List *tenancy_registry_installed(const TenancyTenant *tenant);
 extern char *tenancy_registry_schema(const TenancyTenant *tenant, const TenancyModule *module);
