@@ -94,7 +94,23 @@ END $$;
 CREATE TRIGGER trace AFTER DELETE ON regress_model.alarm FOR EACH ROW WHEN (OLD.id = 100) EXECUTE FUNCTION regress_model.trace();
 CREATE TRIGGER trace AFTER DELETE ON regress_model.hen FOR EACH ROW WHEN (OLD.id = 1) EXECUTE FUNCTION regress_model.trace();
 RESET ROLE;
+-- It may write to a protected table, before or after that has had its turn.
+CREATE TABLE regress_model.log (what text);
+GRANT ALL ON regress_model.log TO regress_owner;
+ALTER TABLE regress_model.log OWNER TO regress_owner;
+SELECT tenancy.protect_table('regress_model.log');
+CREATE FUNCTION regress_model.log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO log VALUES (TG_TABLE_NAME);
+	RETURN OLD;
+END $$;
+CREATE TRIGGER log AFTER DELETE ON regress_model.alarm FOR EACH ROW EXECUTE FUNCTION regress_model.log();
+CREATE TRIGGER log AFTER DELETE ON regress_model.hen FOR EACH ROW EXECUTE FUNCTION regress_model.log();
 SELECT tenancy.drop_tenant('small', true);
+SELECT count(*) FROM regress_model.log;
+SELECT tenancy.unprotect_table('regress_model.log');
+DROP TABLE regress_model.log;
+DROP FUNCTION regress_model.log CASCADE;
 SELECT what FROM regress_model.trace ORDER BY 1;
 DROP TABLE regress_model.trace;
 DROP FUNCTION regress_model.trace CASCADE;

@@ -192,8 +192,9 @@ trigger_path(Oid owner)
  * foreign keys refer to them by themselves.
  */
 static void
-add_batches(TenancyJob *job, const SharedTable *table, const char *id)
+add_batches(TenancyJob *job, const SharedTable *table, const pg_uuid_t *tenant)
 {
+	const char *id = tenancy_ident_uuid_text(tenant);
 	TenancyStep *step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; "
 										   TENANCY_WORKER_DELETE_BATCH("%s", "%s", "'%s'"),
 										   table->name, table->column, id);
@@ -202,6 +203,7 @@ add_batches(TenancyJob *job, const SharedTable *table, const char *id)
 						  table->name, table->column, id);
 	step->role = table->owner;
 	step->search_path = trigger_path(table->owner);
+	step->tenant = tenant;
 	step->noforce_rls = true;
 	tenancy_worker_commit(job);
 }
@@ -230,17 +232,19 @@ is_unreferred(const SharedTable *table, List *tables, List *keys)
 	return true;
 }
 
-/* Add batches for all tables that have an order. */
+/*
+ * Add batches for all tables that have an order.  After that, they have another
+ * turn: a trigger may have written to a table that had had its own, a log.
+ */
 static void
-add_ordered_batches(TenancyJob *job, List *tables, const char *id)
+add_ordered_batches(TenancyJob *job, List *tables, const pg_uuid_t *tenant)
 {
 	List	   *keys = shared_keys();
 	bool		progress = true;
+	ListCell   *lc;
 
 	while (progress)
 	{
-		ListCell   *lc;
-
 		progress = false;
 		foreach(lc, tables)
 		{
@@ -248,10 +252,17 @@ add_ordered_batches(TenancyJob *job, List *tables, const char *id)
 
 			if (table->batched || !is_unreferred(table, tables, keys))
 				continue;
-			add_batches(job, table, id);
+			add_batches(job, table, tenant);
 			table->batched = true;
 			progress = true;
 		}
+	}
+	foreach(lc, tables)
+	{
+		SharedTable *table = lfirst(lc);
+
+		if (table->batched)
+			add_batches(job, table, tenant);
 	}
 }
 
@@ -263,8 +274,9 @@ add_ordered_batches(TenancyJob *job, List *tables, const char *id)
  * rights, so it fires at once.
  */
 static void
-add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
+add_deletion(TenancyJob *job, List *tables, int *next, const pg_uuid_t *tenant)
 {
+	const char *id = tenancy_ident_uuid_text(tenant);
 	Oid			owner = ((SharedTable *) list_nth(tables, *next))->owner;
 	StringInfoData delete;
 	StringInfoData check;
@@ -285,10 +297,15 @@ add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
 						 *next == first ? "SELECT WHERE" : " AND", rows);
 	}
 
-	step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; %s SELECT", delete.data);
-	step->role = owner;
-	step->search_path = trigger_path(owner);
-	step->noforce_rls = true;
+	/* The second time, what triggers have written the first time. */
+	for (int i = 0; i < 2; i++)
+	{
+		step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; %s SELECT", delete.data);
+		step->role = owner;
+		step->search_path = trigger_path(owner);
+		step->tenant = tenant;
+		step->noforce_rls = true;
+	}
 
 	/* A trigger that the application wrote may have kept a row. */
 	step = tenancy_worker_add(job, "%s", check.data);
@@ -299,11 +316,13 @@ add_deletion(TenancyJob *job, List *tables, int *next, const char *id)
 
 /*
  * Add the steps that delete the tenant's rows from all of these tables.  The
- * application's triggers run with the rights of the tables' owners.
+ * application's triggers run with the rights of the tables' owners, and with the
+ * tenant in context: a log of theirs may be a protected table.
  */
 static void
-add_removal(TenancyJob *job, List *tables, const char *id)
+add_removal(TenancyJob *job, List *tables, const pg_uuid_t *tenant)
 {
+	const char *id = tenancy_ident_uuid_text(tenant);
 	int			next = 0;
 	ListCell   *lc;
 
@@ -317,9 +336,9 @@ add_removal(TenancyJob *job, List *tables, const char *id)
 			tenancy_exec_refuse_superuser(table->owner, table->name);
 		tables = foreach_delete_current(tables, lc);
 	}
-	add_ordered_batches(job, tables, id);
+	add_ordered_batches(job, tables, tenant);
 	while (next < list_length(tables))
-		add_deletion(job, tables, &next, id);
+		add_deletion(job, tables, &next, tenant);
 }
 
 /* Has a shared tenant rows in the protected tables of a schema? */
@@ -335,7 +354,7 @@ tenancy_drop_rows(const TenancyTenant *tenant, const char *schema)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 
-	add_removal(job, shared_tables(schema), tenancy_ident_uuid_text(&tenant->id));
+	add_removal(job, shared_tables(schema), &tenant->id);
 	(void) tenancy_worker_run(job);
 }
 
@@ -355,7 +374,7 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 					   force ? "" : " AND status OPERATOR(pg_catalog.<>) 'active'")->expectation =
 		_("the tenant has been resumed, moved or dropped by another session");
 	tenancy_worker_commit(job);
-	add_removal(job, tables, id);
+	add_removal(job, tables, &tenant->id);
 	tenancy_worker_add(job, "%s", tenancy_registry_removal(&tenant->id));
 	(void) tenancy_worker_run(job);
 }

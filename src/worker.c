@@ -34,6 +34,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "context.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -95,6 +96,8 @@ typedef struct StepHeader
 	bool		toplevel;
 	bool		commit_before;
 	bool		noforce_rls;
+	bool		has_tenant;
+	pg_uuid_t	tenant;
 	Oid			role;
 	Size		path_size;		/* with the terminating zeros */
 	Size		sql_size;
@@ -218,11 +221,15 @@ begin_step(TenancyExec *exec, const TenancyStep *step)
 	tenancy_exec_begin(exec, step->role, step->search_path);
 	if (step->noforce_rls)
 		tenancy_exec_noforce_rls();
+	if (step->tenant != NULL)
+		tenancy_context_act(step->tenant);
 }
 
 static void
-end_step(TenancyExec *exec)
+end_step(TenancyExec *exec, const TenancyStep *step)
 {
+	if (step->tenant != NULL)
+		tenancy_context_act_end();
 	tenancy_exec_end(exec);
 	PopActiveSnapshot();
 }
@@ -241,7 +248,7 @@ run_step(const TenancyStep *step)
 
 	begin_step(&exec, step);
 	processed = tenancy_exec_sql(step->sql);
-	end_step(&exec);
+	end_step(&exec, step);
 	if (step->expectation != NULL && processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -293,7 +300,7 @@ find_rows(const TenancyStep *step, int *nrows)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
-	end_step(&exec);
+	end_step(&exec, step);
 	return rows;
 }
 
@@ -319,7 +326,7 @@ run_batch(const TenancyStep *step, ItemPointer rows, int nrows)
 	if (ret < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(ret));
 	processed = SPI_processed;
-	end_step(&exec);
+	end_step(&exec, step);
 	return processed;
 }
 
@@ -400,6 +407,13 @@ read_steps(char *pos, int nsteps)
 		step->toplevel = header.toplevel;
 		step->commit_before = header.commit_before;
 		step->noforce_rls = header.noforce_rls;
+		if (header.has_tenant)
+		{
+			pg_uuid_t  *tenant = palloc(sizeof(pg_uuid_t));
+
+			*tenant = header.tenant;
+			step->tenant = tenant;
+		}
 		step->role = header.role;
 		step->search_path = pos;
 		pos += header.path_size;
@@ -519,6 +533,9 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 		step_header.toplevel = step->toplevel;
 		step_header.commit_before = step->commit_before;
 		step_header.noforce_rls = step->noforce_rls;
+		step_header.has_tenant = step->tenant != NULL;
+		if (step->tenant != NULL)
+			step_header.tenant = *step->tenant;
 		step_header.role = step->role;
 		step_header.path_size = strlen(step->search_path) + 1;
 		step_header.sql_size = strlen(step->sql) + 1;

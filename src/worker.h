@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
+#include "utils/uuid.h"
 
 /*
  * A statement for a step with rows, see below, that deletes them if they are (still) a
@@ -31,6 +32,7 @@ typedef struct TenancyStep
 	bool		noforce_rls;	/* the role reaches all rows of its tables */
 	Oid			role;			/* runs as this role, restricted */
 	const char *search_path;
+	const pg_uuid_t *tenant;	/* is in context, whatever its status, or NULL */
 	const char *sql;
 } TenancyStep;
 

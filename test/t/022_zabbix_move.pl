@@ -120,20 +120,8 @@ foreach my $to ('schema', 'database', 'shared')
 	is($node->safe_psql('monitor', $clean), '', "moved to $to: nothing to repair, and no drift");
 }
 
-# From 6.2 on, Zabbix has triggers that note each deletion in a table of the tenant's, where none
-# is in context: they are off meanwhile.
-sub drop_zp
-{
-	my $each = q{FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'zabbix.%' GROUP BY tgrelid};
-
-	$node->safe_psql('monitor', "SELECT format('ALTER TABLE %s DISABLE TRIGGER USER', tgrelid::regclass) $each \\gexec");
-	$node->safe_psql('monitor', q{SELECT tenancy.drop_tenant('zp', true)});
-	$node->safe_psql('monitor', "SELECT format('ALTER TABLE %s ENABLE TRIGGER USER', tgrelid::regclass) $each \\gexec");
-	return;
-}
-
 $node->safe_psql('monitor', "SELECT tenancy.export_tenant('zp', '$dir/zp')");
-drop_zp();
+$node->safe_psql('monitor', q{SELECT tenancy.drop_tenant('zp', true)});
 is($node->safe_psql('monitor', q{SELECT (SELECT count(*) FROM zabbix.hosts), (SELECT count(*) FROM extra.remark)}), '1|1', 'dropped, with all its rows');
 foreach my $mode ('database', 'shared')
 {
@@ -144,7 +132,7 @@ foreach my $mode ('database', 'shared')
 	is(tables_that_differ(contents('monitor', 'zp'), $rows), '', "imported to $mode: the same rows in each table");
 	is(tables_that_differ(contents('monitor', 'other'), $others), '', "imported to $mode: another tenant has its own");
 	is($node->safe_psql('monitor', $clean), '', "imported to $mode: nothing to repair, and no drift");
-	drop_zp();
+	$node->safe_psql('monitor', q{SELECT tenancy.drop_tenant('zp', true)});
 	slow($node, 'monitor', $no_worker);
 }
 
