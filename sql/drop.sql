@@ -106,6 +106,19 @@ BEGIN
 END $$;
 CREATE TRIGGER log AFTER DELETE ON regress_model.alarm FOR EACH ROW EXECUTE FUNCTION regress_model.log();
 CREATE TRIGGER log AFTER DELETE ON regress_model.hen FOR EACH ROW EXECUTE FUNCTION regress_model.log();
+-- No trigger turns that into another tenant's context.
+SELECT tenancy.create_tenant('bystander', 'schema', '00000000-0000-4000-8000-0000000000b5');
+GRANT EXECUTE ON FUNCTION tenancy.set_tenant(text, boolean) TO regress_owner;
+CREATE FUNCTION regress_model.turn() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM tenancy.set_tenant('bystander');
+	RETURN OLD;
+END $$;
+CREATE TRIGGER turn AFTER DELETE ON regress_model.alarm FOR EACH ROW EXECUTE FUNCTION regress_model.turn();
+SELECT tenancy.drop_tenant('small', true);
+DROP FUNCTION regress_model.turn CASCADE;
+REVOKE EXECUTE ON FUNCTION tenancy.set_tenant(text, boolean) FROM regress_owner;
+SELECT tenancy.drop_tenant('bystander', true);
 SELECT tenancy.drop_tenant('small', true);
 SELECT count(*) FROM regress_model.log;
 SELECT tenancy.unprotect_table('regress_model.log');

@@ -29,7 +29,7 @@
  *	 therefore, and no other tenant can be acted for while it is open.
  *
  * - While the extension itself acts for a tenant (it fills materialized views of
- *	 a copy), none of this counts but the tenant: who is in session, whether the
+ *	 a copy, or deletes its rows, with triggers), none of this counts but the tenant: who is in session, whether the
  *	 tenant is active, a spare or being moved, and the transaction's pin.  Nothing is
  *	 pinned or noted either, and what was begun under it ends under it.
  *
@@ -168,11 +168,17 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 	}
 }
 
-/* The tenant that the transaction is pinned to is not named: see tenancy_context_check_access(). */
+/*
+ * Refuse another tenant than that which the transaction is pinned to, or which the
+ * extension acts for: code that others wrote may run meanwhile.  That one is not named:
+ * see tenancy_context_check_access().
+ */
 static void
 check_pin(const TenancyTenant *tenant)
 {
-	if (pin.valid && !same_id(&pin.id, &tenant->id))
+	const pg_uuid_t *only = acting.active ? &tenancy_guc_tenant.id : &pin.id;
+
+	if ((acting.active || pin.valid) && !same_id(only, &tenant->id))
 		ereport(ERROR,
 				(errcode(ERRCODE_TENANCY_ALREADY_SET),
 				 errmsg("cannot act for tenant \"%s\" in a transaction that has acted for another tenant",
