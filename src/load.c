@@ -57,9 +57,9 @@ struct TenancyLoad
 	uint64		nrows;			/* in the table */
 };
 
-/* Would a trigger or rule fire, as a replica's? */
-static bool
-has_reactions(Relation rel)
+/* Would a trigger or rule fire for an INSERT or DELETE, as a replica's? */
+bool
+tenancy_load_has_reactions(Relation rel, CmdType event)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 	RuleLock   *rules = rel->rd_rules;
@@ -68,13 +68,13 @@ has_reactions(Relation rel)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if (TRIGGER_FOR_INSERT(trigger->tgtype) &&
+		if ((event == CMD_INSERT ? TRIGGER_FOR_INSERT(trigger->tgtype) : TRIGGER_FOR_DELETE(trigger->tgtype)) &&
 			(trigger->tgenabled == TRIGGER_FIRES_ALWAYS || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA))
 			return true;
 	}
 	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
 	{
-		if (rules->rules[i]->event == CMD_INSERT &&
+		if (rules->rules[i]->event == event &&
 			(rules->rules[i]->enabled == RULE_FIRES_ALWAYS || rules->rules[i]->enabled == RULE_FIRES_ON_REPLICA))
 			return true;
 	}
@@ -91,7 +91,8 @@ tenancy_load_begin(Oid table, bool is_ours)
 	Relation	rel = table_open(table, RowExclusiveLock);
 	TenancyLoad *load;
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition || has_reactions(rel))
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition ||
+		tenancy_load_has_reactions(rel, CMD_INSERT))
 	{
 		table_close(rel, NoLock);
 		return NULL;

@@ -10,9 +10,11 @@
 
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "utils/rel.h"
 
 typedef struct TenancyLoad TenancyLoad;
 
+extern bool tenancy_load_has_reactions(Relation rel, CmdType event);
 extern TenancyLoad *tenancy_load_begin(Oid table, bool is_ours);
 extern ExprContext *tenancy_load_context(TenancyLoad *load);
 extern TupleTableSlot *tenancy_load_next(TenancyLoad *load);

@@ -22,14 +22,13 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "compat.h"
 #include "exec.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "ident.h"
+#include "load.h"
 #include "miscadmin.h"
 #include "move_remove.h"
 #include "move_rows.h"
@@ -131,23 +130,6 @@ find_rows(Left *left)
 	qsort(left->rows, left->nrows, sizeof(ItemPointerData), compare_places);
 }
 
-/* Would a trigger or rule fire, as a replica's? */
-static bool
-has_reactions(Relation rel)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		if (TRIGGER_FOR_DELETE(trigger->tgtype) &&
-			(trigger->tgenabled == TRIGGER_FIRES_ALWAYS || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA))
-			return true;
-	}
-	return rel->rd_rules != NULL;
-}
-
 /* Delete rows by a statement. */
 static uint64
 delete_by_statement(const Left *left, ItemPointer rows, int nrows)
@@ -210,7 +192,7 @@ delete_batch(const Left *left, ItemPointer rows, int nrows)
 
 	begin(&exec, left);
 	rel = try_table_open(left->table, RowExclusiveLock);
-	if (rel != NULL && has_reactions(rel))
+	if (rel != NULL && tenancy_load_has_reactions(rel, CMD_DELETE))
 		deleted = delete_by_statement(left, rows, nrows);
 	else if (rel != NULL)
 		deleted = delete_one_by_one(left, rel, rows, nrows);
