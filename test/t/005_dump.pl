@@ -58,32 +58,13 @@ for my $slug ('acme', 'hooli', 'globex', 'umbrella-inc', 'initech')
 	}, extra_params => [ '-U', 'app' ]);
 }
 
-my $registry = q{
-	SELECT 'tenant', t::text FROM tenancy.tenant t
-	UNION ALL SELECT 'module', m::text FROM tenancy.module m
-	UNION ALL SELECT 'access', role || ' ' || COALESCE(tenant_id::text, 'all') FROM tenancy.access
-	UNION ALL SELECT 'protected', relation || ' ' || tenant_column || had_row_security || had_force FROM tenancy.protected_table
-	UNION ALL SELECT 'intact', table_name || row_security || policies_intact || tables FROM tenancy.protected_tables
-	UNION ALL SELECT 'pending', p::text FROM tenancy.pending_database p
-	ORDER BY 1, 2};
-my $objects = q{
-	SELECT 'policy', concat_ws(' ', polrelid::regclass, polname, polpermissive, polcmd, polroles, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) FROM pg_policy
-	UNION ALL SELECT 'rls', concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text ~ 'tenan|shop|addons'
-	UNION ALL SELECT 'function', concat_ws(' ', oid::regprocedure, (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(proacl) x)) FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace
-	UNION ALL SELECT 'schema', concat_ws(' ', nspname, nspowner::regrole, (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(nspacl) x)) FROM pg_namespace WHERE nspname ~ 'tenan|shop|addons'
-	UNION ALL SELECT 'trigger', concat_ws(' ', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
-	UNION ALL SELECT 'default', concat_ws(' ', adrelid::regclass, pg_get_expr(adbin, adrelid)) FROM pg_attrdef
-	UNION ALL SELECT 'constraint', concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace::regnamespace::text ~ 'tenan|shop|addons'
-	UNION ALL SELECT 'table', concat_ws(' ', oid::regclass, relowner::regrole, (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(relacl) x)) FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace::regnamespace::text ~ 'tenan|shop|addons'
-	ORDER BY 1, 2};
-
 # Is a copy as good as the original?
 sub check_copy
 {
 	my ($what, $copy, $name) = @_;
 
-	is($copy->safe_psql($name, $registry), $node->safe_psql($db, $registry), "$what: the registry is as it was");
-	is($copy->safe_psql($name, $objects), $node->safe_psql($db, $objects), "$what: policies, privileges, triggers and constraints are as they were");
+	same_lines(registry_of($copy, $name), registry_of($node, $db), "$what: the registry is as it was");
+	same_lines(objects_of($copy, $name), objects_of($node, $db), "$what: policies, privileges, triggers and constraints are as they were");
 
 	my $s = session($copy, $name, 'app');
 	is($s->state('SELECT * FROM shop.notes'), 'TN001', "$what: no context, no rows");
@@ -138,7 +119,7 @@ check_copy('pg_restore', $node, 'copy1');
 $node->command_ok([ 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('copy2'), '-f', "$dir/shop.sql" ], 'the SQL');
 check_copy('SQL', $node, 'copy2');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-j', '2', '-d', $node->connstr('copy3'), "$dir/shop.dump" ], 'pg_restore by two jobs');
-is($node->safe_psql('copy3', $objects), $node->safe_psql($db, $objects), 'two jobs: all is there');
+same_lines(objects_of($node, 'copy3'), objects_of($node, $db), 'two jobs: all is there');
 
 # The same tenants' databases belong to the original, whatever a copy of the
 # registry says.
@@ -184,9 +165,7 @@ if (state_of($node, $db, 'initech') ne 'active a database')
 	$node->safe_psql($db, q{SELECT tenancy.drop_tenant('initech', true); SELECT tenancy.create_tenant('initech', 'database', '00000000-0000-4000-8000-00000000000e')});
 }
 $node->command_ok([ 'pg_dumpall', '-f', "$dir/all.sql", '-d', $node->connstr('postgres') ], 'pg_dumpall');
-my $other = PostgreSQL::Test::Cluster->new('other');
-$other->init(extra => [ '--locale=C', '--encoding=UTF8', '--no-sync' ]);
-$other->append_conf('postgresql.conf', "fsync = off\nmax_worker_processes = 20");
+my $other = init_cluster('other');
 $other->start;
 ($out, $err) = run_command([ 'psql', '-Xq', '-o', '/dev/null', '-d', $other->connstr('postgres'), '-f', "$dir/all.sql" ]);
 is(join("\n", grep { /ERROR/ && !/role "\w+" already exists/ } split /\n/, $err), '', 'restored into another cluster');

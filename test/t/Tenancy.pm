@@ -13,13 +13,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_cluster new_application session sqlstate state_of leftovers slow recovered);
+our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of same_lines session sqlstate state_of leftovers slow recovered);
 
 # Give up on whatever does not happen within this time.
 our $patience = 60;
 
-# A running cluster, careless with its data; further lines for postgresql.conf.
-sub new_cluster
+# A cluster, careless with its data; further lines for postgresql.conf.
+sub init_cluster
 {
 	my ($name, @conf) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
@@ -28,6 +28,14 @@ sub new_cluster
 	$node->append_conf('postgresql.conf', join("\n",
 		'fsync = off', 'full_page_writes = off', 'max_worker_processes = 20',
 		'autovacuum_naptime = 1d', 'restart_after_crash = on', 'log_min_messages = warning', @conf, ''));
+	return $node;
+}
+
+# The same, running, with roles.
+sub new_cluster
+{
+	my $node = init_cluster(@_);
+
 	$node->start;
 	$node->safe_psql('postgres', q{
 		CREATE ROLE shop_owner NOLOGIN;
@@ -64,6 +72,53 @@ sub new_application
 		SELECT * FROM tenancy.protect_module('shop');
 		SELECT tenancy.grant_access('app');
 	});
+	return;
+}
+
+# What the registry knows, by names.
+sub registry_of
+{
+	my ($node, $database) = @_;
+
+	return $node->safe_psql($database, q{
+		SELECT 'tenant', t::text FROM tenancy.tenant t
+		UNION ALL SELECT 'module', m::text FROM tenancy.module m
+		UNION ALL SELECT 'access', role || ' ' || COALESCE(tenant_id::text, 'all') FROM tenancy.access
+		UNION ALL SELECT 'protected', relation || ' ' || tenant_column || had_row_security || had_force FROM tenancy.protected_table
+		UNION ALL SELECT 'intact', table_name || row_security || policies_intact || tables FROM tenancy.protected_tables
+		UNION ALL SELECT 'pending', p::text FROM tenancy.pending_database p
+		ORDER BY 1, 2});
+}
+
+# What keeps tenants apart, by names: policies, flags, privileges, triggers, defaults and
+# constraints.
+sub objects_of
+{
+	my ($node, $database) = @_;
+
+	return $node->safe_psql($database, q{
+		SELECT 'policy', concat_ws(' ', polrelid::regclass, polname, polpermissive, polcmd, polroles, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) FROM pg_policy
+		UNION ALL SELECT 'rls', concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text ~ 'tenan|shop|addons'
+		UNION ALL SELECT 'function', concat_ws(' ', oid::regprocedure, (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(COALESCE(proacl, acldefault('f', proowner))) x)) FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace
+		UNION ALL SELECT 'schema', concat_ws(' ', nspname, nspowner::regrole, (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(COALESCE(nspacl, acldefault('n', nspowner))) x)) FROM pg_namespace WHERE nspname ~ 'tenan|shop|addons'
+		UNION ALL SELECT 'trigger', concat_ws(' ', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+		UNION ALL SELECT 'event trigger', concat_ws(' ', evtname, evtenabled) FROM pg_event_trigger
+		UNION ALL SELECT 'default', concat_ws(' ', adrelid::regclass, pg_get_expr(adbin, adrelid)) FROM pg_attrdef
+		UNION ALL SELECT 'constraint', concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace::regnamespace::text ~ 'tenan|shop|addons'
+		UNION ALL SELECT 'table', concat_ws(' ', oid::regclass, relowner::regrole, (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(COALESCE(relacl, acldefault('r', relowner))) x)) FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace::regnamespace::text ~ 'tenan|shop|addons'
+		ORDER BY 1, 2});
+}
+
+# The same lines?  If not, say which ones differ.
+sub same_lines
+{
+	my ($got, $expected, $what) = @_;
+	my %surplus;
+
+	$surplus{$_}++ for split /\n/, $got;
+	$surplus{$_}-- for split /\n/, $expected;
+	ok($got eq $expected, $what)
+		or diag(map { ($surplus{$_} > 0 ? 'not expected' : 'missing') . ": $_\n" } grep { $surplus{$_} } sort keys %surplus);
 	return;
 }
 
