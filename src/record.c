@@ -49,6 +49,7 @@
 #include "ident.h"
 #include "lib/stringinfo.h"
 #include "migration.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
 #include "parser/parser.h"
@@ -118,9 +119,15 @@ get_recording(bool lock)
 	Recording  *recording = NULL;
 	TenancyExec exec;
 	List	   *values;
+	Oid			extension;
 
-	/* Sessions of a recording may outlive the extension. */
-	if (!OidIsValid(get_extension_oid("tenancy", true)))
+	/*
+	 * Sessions of a recording may outlive the extension.  Or they make it: a database that was
+	 * dumped, or goes through pg_upgrade, within a recording has its settings from the start.
+	 */
+	extension = get_extension_oid("tenancy", true);
+	if (!OidIsValid(extension) || IsBinaryUpgrade ||
+		(creating_extension && CurrentExtensionObject == extension))
 		return NULL;
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	values = tenancy_exec_text_list(&exec, psprintf("SELECT v.v FROM (SELECT * FROM tenancy.recording%s) r,"
