@@ -31,12 +31,12 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "policy.h"
+#include "progress.h"
 #include "registry.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tenancy_drift);
@@ -52,8 +52,6 @@ PG_FUNCTION_INFO_V1(tenancy_drift);
 
 /* How often a copy is compared that is migrated meanwhile. */
 #define MAX_TRIES 3
-
-#define REPORT_MS 1000
 
 /* A copy of a module, in a schema or a database */
 typedef struct Copy
@@ -105,8 +103,7 @@ typedef struct Drift
 	int			described;		/* since caches were dropped */
 	int			done;
 	int			total;
-	TimestampTz started_at;
-	TimestampTz reported_at;
+	TenancyProgress progress;
 } Drift;
 
 
@@ -146,17 +143,13 @@ report_findings(Drift *drift, const Copy *copy, List *findings)
 static void
 report_progress(Drift *drift)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	double		rate;
-
 	drift->done++;
-	if (!TimestampDifferenceExceeds(drift->reported_at, now, REPORT_MS))
-		return;
-	drift->reported_at = now;
-	rate = drift->done / ((now - drift->started_at) / (double) USECS_PER_SEC);
-	ereport(NOTICE,
-			(errmsg("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining",
-					drift->done, drift->total, rate, Max(drift->total - drift->done, 0) / rate)));
+	if (tenancy_progress_is_due(&drift->progress))
+		ereport(NOTICE,
+				(errmsg("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining",
+						drift->done, drift->total,
+						tenancy_progress_rate(&drift->progress, drift->done),
+						tenancy_progress_remaining(&drift->progress, drift->done, drift->total))));
 }
 
 
@@ -665,7 +658,7 @@ begin(Drift *drift)
 {
 	drift->context = CurrentMemoryContext;
 	drift->seen = create_seen();
-	drift->started_at = drift->reported_at = GetCurrentTimestamp();
+	tenancy_progress_start(&drift->progress);
 }
 
 static void

@@ -32,6 +32,7 @@ int			tenancy_guc_token_leeway = 0;
 int			tenancy_guc_cache_limit = 64 * 1024;
 int			tenancy_guc_workers = 0;
 bool		tenancy_guc_recording = false;
+int			tenancy_guc_progress_interval = 1000;
 
 /* Values that only the GUC machinery looks at */
 static char *tenant_id_text = NULL;
@@ -223,6 +224,23 @@ define_migration_settings(void)
 							 NULL);
 }
 
+static void
+define_progress_settings(void)
+{
+	DefineCustomIntVariable("tenancy.progress_interval",
+							"How often a long call tells how far it is.",
+							"0 is never.",
+							&tenancy_guc_progress_interval,
+							1000,
+							0,
+							INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS | GUC_NOT_IN_SAMPLE,
+							NULL,
+							NULL,
+							NULL);
+}
+
 /* Define the settings, and refuse any other of our prefix from now on. */
 void
 tenancy_guc_init(void)
@@ -231,5 +249,6 @@ tenancy_guc_init(void)
 	define_token_settings();
 	define_cache_settings();
 	define_migration_settings();
+	define_progress_settings();
 	MarkGUCPrefixReserved("tenancy");
 }

@@ -43,6 +43,7 @@ extern int	tenancy_guc_token_leeway;	/* in seconds */
 extern int	tenancy_guc_cache_limit;	/* in kB; 0 is no limit */
 extern int	tenancy_guc_workers;	/* 0: as many as there are processors */
 extern bool tenancy_guc_recording;
+extern int	tenancy_guc_progress_interval;	/* in milliseconds; 0: tell nothing */
 
 extern void tenancy_guc_init(void);
 

@@ -34,6 +34,7 @@
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "progress.h"
 #include "refill.h"
 #include "registry.h"
 #include "sibling.h"
@@ -52,7 +53,9 @@ PG_FUNCTION_INFO_V1(tenancy_migrate);
 PG_FUNCTION_INFO_V1(tenancy_migrate_rollback);
 
 #define DEFAULT_WORKERS_MAX	4
-#define REPORT_MS			1000
+
+/* How long to wait for a worker's signal before looking whether it still runs. */
+#define WAIT_MS				1000
 
 /* How long a call that ends early waits for tenants that are being migrated. */
 #define STOP_TIMEOUT_MS		10000
@@ -76,8 +79,7 @@ typedef struct Call
 	int			total;
 	BackgroundWorkerHandle *handles[TENANCY_MAX_WORKERS];
 	int			nhandles;
-	TimestampTz started_at;		/* this run */
-	TimestampTz reported_at;
+	TenancyProgress pace;		/* of this run */
 } Call;
 
 /* How far a run is. */
@@ -379,20 +381,17 @@ stop_workers(int code, Datum arg)
 static void
 report_progress(Call *call, const Progress *progress, int total)
 {
-	double		elapsed;
 	int			ended = progress->done + progress->failed;
-	double		rate;
 
-	call->reported_at = GetCurrentTimestamp();
-	elapsed = (call->reported_at - call->started_at) / (double) USECS_PER_SEC;
-	rate = ended / Max(elapsed, 0.001);
 	if (ended == 0)
 		ereport(NOTICE,
 				(errmsg("migrated 0 of %d tenants", total)));
 	else
 		ereport(NOTICE,
 				(errmsg("migrated %d of %d tenants, %d failed, %.1f tenants/s, about %.0f s remaining",
-						progress->done, total, progress->failed, rate, (total - ended) / rate)));
+						progress->done, total, progress->failed,
+						tenancy_progress_rate(&call->pace, ended),
+						tenancy_progress_remaining(&call->pace, ended, total))));
 }
 
 /*
@@ -405,14 +404,13 @@ wait_for_worker(Call *call, int64 run, int total)
 	while (!reap_workers(call))
 	{
 		int			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-									   REPORT_MS, PG_WAIT_EXTENSION);
+									   tenancy_progress_timeout(WAIT_MS), PG_WAIT_EXTENSION);
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if ((events & WL_LATCH_SET) && tenancy_fleet_is_idle())
 			return reap_workers(call);
-		if (!call->patience.dry_run &&
-			TimestampDifferenceExceeds(call->reported_at, GetCurrentTimestamp(), REPORT_MS))
+		if (!call->patience.dry_run && tenancy_progress_is_due(&call->pace))
 		{
 			Progress	progress;
 
@@ -504,7 +502,7 @@ run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 		return true;
 	if (call->first_run == 0 && !call->spares)
 		call->first_run = run;
-	call->started_at = call->reported_at = GetCurrentTimestamp();
+	tenancy_progress_start(&call->pace);
 	keep_workers(call, run, total, wanted, &progress, &over);
 	finish_runs(run);
 	commit_here();

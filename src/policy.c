@@ -93,6 +93,7 @@
 #include "nodes/supportnodes.h"
 #include "parser/parsetree.h"
 #include "policy.h"
+#include "progress.h"
 #include "registry.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rowsecurity.h"
@@ -103,7 +104,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(tenancy_policy_protect_table);
 PG_FUNCTION_INFO_V1(tenancy_policy_protect_module);
@@ -1990,20 +1990,15 @@ prepare_module(const TenancyModule *module, const char *column)
 	return protections;
 }
 
-/* Tell the caller, at most once a second, how far we are. */
 static void
-report_progress(int done, int total, TimestampTz start, TimestampTz *reported)
+report_progress(TenancyProgress *progress, int done, int total)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	double		elapsed;
-
-	if (done == total || !TimestampDifferenceExceeds(*reported, now, 1000))
-		return;
-	*reported = now;
-	elapsed = (now - start) / (double) USECS_PER_SEC;
-	ereport(NOTICE,
-			(errmsg("protected %d of %d tables, %.1f tables/s, about %.0f s remaining",
-					done, total, done / elapsed, (total - done) * elapsed / done)));
+	if (done < total && tenancy_progress_is_due(progress))
+		ereport(NOTICE,
+				(errmsg("protected %d of %d tables, %.1f tables/s, about %.0f s remaining",
+						done, total,
+						tenancy_progress_rate(progress, done),
+						tenancy_progress_remaining(progress, done, total))));
 }
 
 /* protect_module(module text, tenant_column name) */
@@ -2011,8 +2006,7 @@ Datum
 tenancy_policy_protect_module(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TimestampTz start = GetCurrentTimestamp();
-	TimestampTz reported = start;
+	TenancyProgress progress;
 	TenancyModule module;
 	const char *column;
 	List	   *protections;
@@ -2030,6 +2024,7 @@ tenancy_policy_protect_module(PG_FUNCTION_ARGS)
 				 errmsg("module \"%s\" does not exist", tenancy_ident_clip(name))));
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	tenancy_progress_start(&progress);
 	protections = prepare_module(&module, column);
 	foreach(lc, protections)
 	{
@@ -2044,8 +2039,7 @@ tenancy_policy_protect_module(PG_FUNCTION_ARGS)
 
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
 		}
-		report_progress(foreach_current_index(lc) + 1, list_length(protections),
-						start, &reported);
+		report_progress(&progress, foreach_current_index(lc) + 1, list_length(protections));
 	}
 	return (Datum) 0;
 }

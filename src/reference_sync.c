@@ -26,6 +26,7 @@
 #include "funcapi.h"
 #include "ident.h"
 #include "miscadmin.h"
+#include "progress.h"
 #include "reference.h"
 #include "registry.h"
 #include "storage/ipc.h"
@@ -34,15 +35,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tenancy_reference_add);
 PG_FUNCTION_INFO_V1(tenancy_reference_remove);
 PG_FUNCTION_INFO_V1(tenancy_reference_sync);
-
-/* How often to report progress, in milliseconds. */
-#define PROGRESS_MS		1000
 
 static uint64 change_registry(const char *format,...) pg_attribute_printf(1, 2);
 
@@ -285,15 +282,14 @@ note_spares(const char *ids, const char *digest)
 }
 
 static void
-report_progress(int done, int total, TimestampTz *reported_at)
+report_progress(TenancyProgress *progress, int done, int total)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (!TimestampDifferenceExceeds(*reported_at, now, PROGRESS_MS))
-		return;
-	*reported_at = now;
-	ereport(NOTICE,
-			(errmsg("synchronized reference tables in %d of %d databases", done, total)));
+	if (tenancy_progress_is_due(progress))
+		ereport(NOTICE,
+				(errmsg("synchronized reference tables in %d of %d databases, %.1f databases/s, about %.0f s remaining",
+						done, total,
+						tenancy_progress_rate(progress, done),
+						tenancy_progress_remaining(progress, done, total))));
 }
 
 static void
@@ -302,13 +298,14 @@ sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *diges
 	List	   *tenants = tenancy_exec_list_as(tenancy_registry_owner(),
 											   "SELECT id FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database'"
 											   " AND status OPERATOR(pg_catalog.<>) 'dropping' ORDER BY slug");
-	TimestampTz reported_at = GetCurrentTimestamp();
+	TenancyProgress progress;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy reference tables",
 												  ALLOCSET_DEFAULT_SIZES);
 	StringInfoData done;
 	ListCell   *lc;
 
 	initStringInfo(&done);
+	tenancy_progress_start(&progress);
 	foreach(lc, tenants)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -316,7 +313,7 @@ sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *diges
 		CHECK_FOR_INTERRUPTS();
 		if (sync_tenant(rsinfo, references, lfirst(lc)))
 			appendStringInfo(&done, "%s%s", done.len > 0 ? "," : "", (char *) lfirst(lc));
-		report_progress(foreach_current_index(lc) + 1, list_length(tenants), &reported_at);
+		report_progress(&progress, foreach_current_index(lc) + 1, list_length(tenants));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}

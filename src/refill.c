@@ -32,6 +32,7 @@
 #include "fmgr.h"
 #include "ident.h"
 #include "miscadmin.h"
+#include "progress.h"
 #include "refill.h"
 #include "registry.h"
 #include "spare.h"
@@ -43,10 +44,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "worker.h"
-
-#define REPORT_MS	1000
 
 PG_FUNCTION_INFO_V1(tenancy_refill_spares);
 
@@ -60,8 +58,7 @@ typedef struct Refill
 	int			there;			/* spares that are good */
 	int			made;			/* by this call ... */
 	int			to_make;		/* ... of so many */
-	TimestampTz started_at;
-	TimestampTz reported_at;
+	TenancyProgress progress;
 } Refill;
 
 
@@ -282,18 +279,12 @@ check_spares(Refill *refill)
 static void
 report_progress(Refill *refill)
 {
-	double		elapsed;
-	double		rate;
-
-	if (!TimestampDifferenceExceeds(refill->reported_at, GetCurrentTimestamp(), REPORT_MS))
-		return;
-	refill->reported_at = GetCurrentTimestamp();
-	elapsed = (refill->reported_at - refill->started_at) / (double) USECS_PER_SEC;
-	rate = refill->made / Max(elapsed, 0.001);
-	ereport(NOTICE,
-			(errmsg("made %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining",
-					refill->made, refill->to_make, tenancy_mode_text(refill->mode),
-					rate, (refill->to_make - refill->made) / rate)));
+	if (tenancy_progress_is_due(&refill->progress))
+		ereport(NOTICE,
+				(errmsg("made %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining",
+						refill->made, refill->to_make, tenancy_mode_text(refill->mode),
+						tenancy_progress_rate(&refill->progress, refill->made),
+						tenancy_progress_remaining(&refill->progress, refill->made, refill->to_make))));
 }
 
 static void
@@ -301,7 +292,7 @@ make_spares(Refill *refill)
 {
 	refill->made = 0;
 	refill->to_make = refill->wanted - refill->there;
-	refill->started_at = refill->reported_at = GetCurrentTimestamp();
+	tenancy_progress_start(&refill->progress);
 	while (refill->made < refill->to_make)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -212,7 +212,7 @@ same_set('docs/reference.md: types', [ sql(q{
 
 my @settings = sql(q{
 	LOAD 'tenancy';
-	SELECT concat_ws('|', name, CASE WHEN boot_val = '' THEN 'empty' WHEN unit = 'kB' THEN current_setting(name) ELSE boot_val END, context)
+	SELECT concat_ws('|', name, CASE WHEN boot_val = '' THEN 'empty' WHEN unit IN ('kB', 'ms') THEN current_setting(name) ELSE boot_val END, context)
 	FROM pg_settings WHERE name LIKE 'tenancy.%'});
 same_set('docs/reference.md: settings', \@settings,
 	[ map { join('|', codes($_->[0]), $_->[1] =~ s/`//gr, $_->[2]) } rows(section($reference, '## Settings')) ],
