@@ -144,7 +144,7 @@ SELECT tenancy.rename_tenant('newer', 'newest');
 SELECT slug, database_name FROM tenancy.tenants WHERE slug = 'newest';
 DO $$
 BEGIN
-	FOR i IN 1 .. 1000 LOOP
+	FOR i IN 1 .. 12000 LOOP
 		EXIT WHEN NOT EXISTS (SELECT FROM tenancy.pending_database);
 		PERFORM pg_sleep(0.01);
 		COMMIT;

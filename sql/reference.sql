@@ -346,7 +346,7 @@ SELECT * FROM tenancy.repair();
 SELECT count(tenancy.drop_tenant(slug, true)) FROM tenancy.tenants;
 DO $$
 BEGIN
-	FOR i IN 1 .. 1000 LOOP
+	FOR i IN 1 .. 12000 LOOP
 		EXIT WHEN NOT EXISTS (SELECT FROM pg_database WHERE datname IN ('tenant_one', 'tenant_two', 'tenant_three', 'tenant_pool'));
 		PERFORM pg_sleep(0.01);
 		COMMIT;

@@ -16,7 +16,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of same_lines session sqlstate state_of leftovers slow recovered);
 
 # Give up on whatever does not happen within this time.
-our $patience = 60;
+our $patience = 180;
 
 # A cluster, careless with its data; further lines for postgresql.conf.
 sub init_cluster
