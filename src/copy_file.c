@@ -22,6 +22,7 @@
 #include "exec.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "progress.h"
 #include "storage/fd.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -69,6 +70,7 @@ flush(Writer *writer)
 		done += written;
 	}
 	writer->result.nbytes += writer->len;
+	tenancy_progress_add(writer->len);
 	writer->len = 0;
 	CHECK_FOR_INTERRUPTS();
 }

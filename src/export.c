@@ -44,6 +44,7 @@
 #include "migration.h"
 #include "miscadmin.h"
 #include "plugin.h"
+#include "progress.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
@@ -412,6 +413,15 @@ end_export(Export *export)
 	write_manifest(export, manifest);
 }
 
+static char *
+export_line(const TenancyTally *tally)
+{
+	double		mb = tally->done / (1024.0 * 1024.0);
+
+	return psprintf(_("exported %.1f MB, table %d of %d, %.1f MB/s"),
+					mb, tally->table, tally->tables, tenancy_progress_rate(&tally->pace, mb));
+}
+
 /* Write all files to a directory, which is there, as the transaction's snapshot shows the rows. */
 void
 tenancy_export_write(const char *head, const char *directory, bool is_durable)
@@ -423,13 +433,16 @@ tenancy_export_write(const char *head, const char *directory, bool is_durable)
 	begin_export(&export, head, directory, is_durable);
 	tables = find_sources(head, "{r,p,f}");
 	check_tables(tables, export.shared);
+	tenancy_progress_begin_tally(export_line, list_length(tables));
 	foreach(lc, tables)
 	{
+		tenancy_progress_next_table();
 		appendStringInfoChar(&export.json, '{');
 		export_table(&export, lfirst(lc), NULL, NULL);
 		close_json(&export.json, '}');
 		appendStringInfoString(&export.json, ", ");
 	}
+	tenancy_progress_end_tally();
 	end_export(&export);
 }
 

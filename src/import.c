@@ -55,6 +55,8 @@
 #include "parser/parse_relation.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
+#include "pgstat.h"
+#include "progress.h"
 #include "registry.h"
 #include "rows.h"
 #include "storage/fd.h"
@@ -182,6 +184,7 @@ fill_raw(void)
 	if (source.raw_len > 0 &&
 		pg_cryptohash_update(source.hash, (uint8 *) source.raw, source.raw_len) < 0)
 		elog(ERROR, "could not update SHA-256");
+	tenancy_progress_add(source.raw_len);
 	return source.raw_len > 0;
 }
 
@@ -708,6 +711,35 @@ begin_load(Import *import, const char *manifest, const char *directory, const Te
 	return targets;
 }
 
+static char *
+import_line(const TenancyTally *tally)
+{
+	double		done = tally->done / (1024.0 * 1024.0);
+	double		total = tally->total / (1024.0 * 1024.0);
+
+	return psprintf(_("loaded %.1f of %.1f MB, table %d of %d, %.1f MB/s, about %.0f s remaining"),
+					done, total, tally->table, tally->tables,
+					tenancy_progress_rate(&tally->pace, done),
+					tenancy_progress_remaining(&tally->pace, done, total));
+}
+
+/* Tell from now on how much of the tables' files is loaded. */
+static void
+begin_progress(const Import *import, List *targets)
+{
+	ListCell   *lc;
+
+	tenancy_progress_begin_tally(import_line, list_length(targets));
+	foreach(lc, targets)
+	{
+		struct stat st;
+
+		/* One that is not there is an error later. */
+		if (stat(psprintf("%s/%s", import->directory, ((Target *) lfirst(lc))->file), &st) == 0)
+			tenancy_progress_expect(st.st_size);
+	}
+}
+
 /*
  * Load the files of a directory into the tables of all modules, where the
  * tenant has them.  For workers.
@@ -721,11 +753,15 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	ListCell   *lc;
 
 	check_tables(&import);
+	begin_progress(&import, targets);
 	foreach(lc, targets)
 	{
+		tenancy_progress_next_table();
 		load_table(&import, lfirst(lc));
 		tables = lappend_oid(tables, ((Target *) lfirst(lc))->oid);
 	}
+	tenancy_progress_end_tally();
+	pgstat_report_activity(STATE_RUNNING, "tenancy: checking rows");
 	tenancy_rows_analyze(tables);
 	foreach(lc, targets)
 	{

@@ -41,6 +41,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "progress.h"
 #include "registry.h"
 #include "utils/builtins.h"
 #include "utils/portal.h"
@@ -1035,26 +1036,45 @@ run_lint(const Lint *lint, Tuplestorestate *findings)
 					&nrows);
 }
 
+static void
+report_progress(TenancyProgress *progress, int done)
+{
+	int			total = lengthof(relations) + lengthof(lints);
+
+	if (tenancy_progress_is_due(progress))
+		ereport(NOTICE,
+				(errmsg("did %d of %d steps, %.1f steps/s, about %.0f s remaining",
+						done, total,
+						tenancy_progress_rate(progress, done),
+						tenancy_progress_remaining(progress, done, total))));
+}
+
 /* check_isolation() */
 Datum
 tenancy_lint_check_isolation(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TenancyProgress progress;
 	TenancyExec exec;
 
 	tenancy_registry_refuse_home();
 	InitMaterializedSRF(fcinfo, 0);
+	tenancy_progress_start(&progress);
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 
 	/* Catalogs of ten thousand tenants: sorts and hashes need some room. */
 	tenancy_exec_set("work_mem", "64MB");
 	for (int i = 0; i < lengthof(relations); i++)
+	{
 		register_relation(&relations[i]);
+		report_progress(&progress, i + 1);
+	}
 	for (int i = 0; i < lengthof(lints); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		run_lint(&lints[i], rsinfo->setResult);
+		report_progress(&progress, lengthof(relations) + i + 1);
 	}
 	tenancy_exec_end(&exec);
 	return (Datum) 0;

@@ -33,6 +33,7 @@
 #include "move_remove.h"
 #include "move_rows.h"
 #include "pgstat.h"
+#include "progress.h"
 #include "registry.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -212,8 +213,12 @@ remove_rows(Left *left)
 	{
 		deleted = 0;
 		find_rows(left);
+		tenancy_progress_expect(left->nrows);
 		for (uint64 i = 0; i < left->nrows; i += BATCH_ROWS)
+		{
 			deleted += delete_batch(left, left->rows + i, Min(BATCH_ROWS, left->nrows - i));
+			tenancy_progress_add(Min(BATCH_ROWS, left->nrows - i));
+		}
 	} while (deleted > 0);
 }
 
@@ -244,8 +249,10 @@ tenancy_move_remove_main(const char *argument)
 	CommitTransactionCommand();
 
 	left.rows = MemoryContextAlloc(context, sizeof(ItemPointerData));
+	tenancy_progress_begin_tally(tenancy_worker_deletion_line, list_length(tables));
 	foreach(lc, tables)
 	{
+		tenancy_progress_next_table();
 		left.table = strtoul(lfirst(lc), &left.column, 10);
 		left.owner = strtoul(left.column, &left.column, 10);
 		left.column++;

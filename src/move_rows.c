@@ -35,7 +35,9 @@
 #include "load.h"
 #include "miscadmin.h"
 #include "move_rows.h"
+#include "pgstat.h"
 #include "plugin.h"
+#include "progress.h"
 #include "postmaster/bgworker.h"
 #include "provision.h"
 #include "registry.h"
@@ -51,6 +53,9 @@ PG_FUNCTION_INFO_V1(tenancy_move_load);
 
 /* How long to wait for locks, in milliseconds: the tenant's writers wait, too. */
 #define LOCK_TIMEOUT	"10000"
+
+/* How many rows are copied before progress is looked at. */
+#define TALLY_ROWS		1000
 
 /* ----------------------------------------------------------------
  * What there is to move
@@ -293,6 +298,8 @@ copy_row(TupleTableSlot *slot, void *arg)
 	row->tts_values[copying->tenant_position] = UUIDPGetDatum(&copying->id);
 	row->tts_isnull[copying->tenant_position] = false;
 	tenancy_load_add(copying->load);
+	if (copying->checksum.nrows % TALLY_ROWS == 0)
+		tenancy_progress_add(TALLY_ROWS);
 }
 
 /* Copy the rows that a query selects, one by one. */
@@ -310,6 +317,7 @@ load_rows(const TenancyMove *move, const TenancyMovePair *pair, TenancyLoad *loa
 	foreach(lc, pair->names)
 		copying.positions[foreach_current_index(lc)] = get_attnum(pair->target, lfirst(lc)) - 1;
 	(void) tenancy_exec_rows_at(query, NULL, snapshot, 0, copy_row, &copying);
+	tenancy_progress_add(copying.checksum.nrows % TALLY_ROWS);
 	(void) tenancy_load_end(load);
 	return copying.checksum;
 }
@@ -325,6 +333,21 @@ insert_rows(const char *statement, Snapshot snapshot)
 		elog(ERROR, "SPI_execute_snapshot failed for \"%s\"", statement);
 }
 
+static char *
+copy_line(const TenancyTally *tally)
+{
+	return psprintf(_("copied %llu rows, table %d of %d, %.0f rows/s"),
+					(unsigned long long) tally->done, tally->table, tally->tables,
+					tenancy_progress_rate(&tally->pace, tally->done));
+}
+
+/* Tell from now on how many rows are copied; each table's are a call of what follows. */
+void
+tenancy_move_begin_copy(const TenancyMove *move)
+{
+	tenancy_progress_begin_tally(copy_line, list_length(move->pairs));
+}
+
 /*
  * Copy a table's rows as they are now, or as a snapshot shows them.  Returns their
  * number and checksum.
@@ -338,6 +361,7 @@ tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot
 	TenancyExec exec;
 	TenancyLoad *load;
 
+	tenancy_progress_next_table();
 	tenancy_move_exec_begin(move, pair, &exec);
 	load = tenancy_load_begin(pair->target, move->to.mode == TENANCY_SCHEMA);
 	if (load != NULL)
@@ -346,6 +370,7 @@ tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot
 	{
 		insert_rows(tenancy_move_copy_statement(move, pair, rows), snapshot);
 		checksum = tenancy_checksum_query(query, NULL, snapshot);
+		tenancy_progress_add(checksum.nrows);
 	}
 	tenancy_exec_end(&exec);
 	return checksum;
@@ -811,8 +836,11 @@ copy_all(TenancyMove *move)
 	ListCell   *lc;
 
 	tenancy_move_prepare(move);
+	tenancy_move_begin_copy(move);
 	foreach(lc, move->pairs)
 		(void) tenancy_move_copy(move, lfirst(lc), NULL);
+	tenancy_progress_end_tally();
+	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: checking rows");
 	tenancy_move_set_sequences(move);
 	if (move->to.mode == TENANCY_SCHEMA)
 		tenancy_clone_refresh(&move->to);

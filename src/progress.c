@@ -7,13 +7,21 @@
  * time that tenancy.progress_interval has passed.  The messages are their
  * callers': a sentence put together of parts could not be translated.
  *
+ * Rows are counted far below who knows what is done with them, so there is one
+ * tally for the process.  It is a worker's, which shows the line in
+ * pg_stat_activity, too, and sends it to its caller like any message.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "guc.h"
+#include "pgstat.h"
 #include "progress.h"
 #include "utils/timestamp.h"
+
+static TenancyTally tally;
+static TenancyTallyLine tally_line = NULL;	/* NULL: nothing is counted */
 
 void
 tenancy_progress_start(TenancyProgress *progress)
@@ -56,4 +64,55 @@ tenancy_progress_remaining(const TenancyProgress *progress, double done, double 
 {
 	Assert(done > 0);
 	return Max(total - done, 0) / tenancy_progress_rate(progress, done);
+}
+
+/* Begin to count what is done in some tables. */
+void
+tenancy_progress_begin_tally(TenancyTallyLine line, int tables)
+{
+	memset(&tally, 0, sizeof(tally));
+	tally.tables = tables;
+	tally_line = line;
+	tenancy_progress_start(&tally.pace);
+}
+
+void
+tenancy_progress_next_table(void)
+{
+	tally.table++;
+}
+
+/* So many more are to be done. */
+void
+tenancy_progress_expect(uint64 more)
+{
+	tally.total += more;
+}
+
+/*
+ * So many have been done.  What else is under way has no place in the line: the
+ * context of a COPY quotes rows.
+ */
+void
+tenancy_progress_add(uint64 done)
+{
+	ErrorContextCallback *context = error_context_stack;
+	char	   *line;
+
+	tally.done += done;
+	if (tally_line == NULL || tally.done == 0 || !tenancy_progress_is_due(&tally.pace))
+		return;
+	line = tally_line(&tally);
+	error_context_stack = NULL;
+	ereport(NOTICE,
+			(errmsg_internal("%s", line)));
+	error_context_stack = context;
+	pgstat_report_activity(STATE_RUNNING, line);
+	pfree(line);
+}
+
+void
+tenancy_progress_end_tally(void)
+{
+	tally_line = NULL;
 }

@@ -22,4 +22,23 @@ extern int	tenancy_progress_timeout(int timeout);
 extern double tenancy_progress_rate(const TenancyProgress *progress, double done);
 extern double tenancy_progress_remaining(const TenancyProgress *progress, double done, double total);
 
+/* For workers that handle a tenant's rows, table by table */
+typedef struct TenancyTally
+{
+	TenancyProgress pace;
+	int			table;			/* the current one, from 1 ... */
+	int			tables;			/* ... of so many */
+	uint64		done;			/* rows or bytes ... */
+	uint64		total;			/* ... of so many, 0 if that is not known */
+} TenancyTally;
+
+/* The line that tells of it; done is not 0. */
+typedef char *(*TenancyTallyLine) (const TenancyTally *tally);
+
+extern void tenancy_progress_begin_tally(TenancyTallyLine line, int tables);
+extern void tenancy_progress_next_table(void);
+extern void tenancy_progress_expect(uint64 more);
+extern void tenancy_progress_add(uint64 done);
+extern void tenancy_progress_end_tally(void);
+
 #endif							/* TENANCY_PROGRESS_H */

@@ -243,6 +243,17 @@ tenancy_refill_renew(void)
  * ----------------------------------------------------------------
  */
 
+static void
+report_checks(Refill *refill, int done, int total)
+{
+	if (tenancy_progress_is_due(&refill->progress))
+		ereport(NOTICE,
+				(errmsg("checked %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining",
+						done, total, tenancy_mode_text(refill->mode),
+						tenancy_progress_rate(&refill->progress, done),
+						tenancy_progress_remaining(&refill->progress, done, total))));
+}
+
 /* Renew or drop what is there of a mode, and count what remains. */
 static void
 check_spares(Refill *refill)
@@ -254,6 +265,7 @@ check_spares(Refill *refill)
 	ids = spare_ids(psprintf("mode OPERATOR(pg_catalog.=) '%s'", tenancy_mode_text(refill->mode)));
 	commit_here();
 	refill->there = 0;
+	tenancy_progress_start(&refill->progress);
 	foreach(lc, ids)
 	{
 		TenancyTenant spare;
@@ -273,6 +285,7 @@ check_spares(Refill *refill)
 				drop_spare(&spare);
 		}
 		commit_here();
+		report_checks(refill, foreach_current_index(lc) + 1, list_length(ids));
 	}
 }
 

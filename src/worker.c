@@ -38,6 +38,7 @@
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "guc.h"
 #include "libpq/pqformat.h"
 #include "libpq/pqmq.h"
 #include "miscadmin.h"
@@ -56,6 +57,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -87,6 +89,7 @@ typedef struct WorkerHeader
 	Oid			database;
 	Oid			role;
 	int			nsteps;
+	int			progress_interval;	/* of the caller's */
 	char		function[NAMEDATALEN];	/* "" if there is none */
 } WorkerHeader;
 
@@ -330,6 +333,17 @@ run_batch(const TenancyStep *step, ItemPointer rows, int nrows)
 	return processed;
 }
 
+/* What there is to delete is found table by table. */
+char *
+tenancy_worker_deletion_line(const TenancyTally *tally)
+{
+	return psprintf(_("deleted %llu of %llu rows, %.0f rows/s, about %.0f s remaining in step %d of %d"),
+					(unsigned long long) tally->done, (unsigned long long) tally->total,
+					tenancy_progress_rate(&tally->pace, tally->done),
+					tenancy_progress_remaining(&tally->pace, tally->done, tally->total),
+					tally->table, tally->tables);
+}
+
 /*
  * Run a step for all rows that it finds, in batches, with a transaction for each.
  * A trigger may keep a row: it ends when none has gone.
@@ -347,11 +361,13 @@ run_batches(const TenancyStep *step)
 		ItemPointer rows = find_rows(step, &nrows);
 
 		MemoryContextSwitchTo(old);
+		tenancy_progress_expect(nrows);
 		processed = 0;
 		for (int i = 0; i < nrows; i += BATCH_ROWS)
 		{
 			processed += run_batch(step, rows + i, Min(BATCH_ROWS, nrows - i));
 			next_transaction();
+			tenancy_progress_add(Min(BATCH_ROWS, nrows - i));
 		}
 		MemoryContextReset(context);
 	} while (processed > 0);
@@ -363,8 +379,15 @@ static uint64
 run_job(TenancyJob *job)
 {
 	uint64		processed = 0;
+	int			deletions = 0;
 	ListCell   *lc;
 
+	foreach(lc, job->steps)
+	{
+		if (((TenancyStep *) lfirst(lc))->rows != NULL)
+			deletions++;
+	}
+	tenancy_progress_begin_tally(tenancy_worker_deletion_line, deletions);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	foreach(lc, job->steps)
@@ -375,7 +398,10 @@ run_job(TenancyJob *job)
 			next_transaction();
 		pgstat_report_activity(STATE_RUNNING, step->sql);
 		if (step->rows != NULL)
+		{
+			tenancy_progress_next_table();
 			run_batches(step);
+		}
 		else
 			processed = run_step(step);
 	}
@@ -493,6 +519,7 @@ tenancy_worker_main(Datum main_arg)
 	job.steps = read_steps(shm_toc_lookup(toc, WORKER_KEY_STEPS, false),
 						   header->nsteps);
 	tenancy_worker_connect(header->database, header->role);
+	SetConfigOption("tenancy.progress_interval", psprintf("%d", header->progress_interval), PGC_USERSET, PGC_S_SESSION);
 	processed = run_job(&job);
 	if (header->function[0] != '\0')
 		call_function(header->function, shm_toc_lookup(toc, WORKER_KEY_ARGUMENT, false));
@@ -566,6 +593,7 @@ make_segment(TenancyJob *job, shm_mq_handle **mqh)
 	header->database = job->database;
 	header->role = tenancy_registry_owner();
 	header->nsteps = list_length(job->steps);
+	header->progress_interval = tenancy_guc_progress_interval;
 	strlcpy(header->function, job->function ? job->function : "", NAMEDATALEN);
 	shm_toc_insert(toc, WORKER_KEY_HEADER, header);
 

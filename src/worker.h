@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
+#include "progress.h"
 #include "utils/uuid.h"
 
 /*
@@ -68,6 +69,7 @@ extern void tenancy_worker_leave(BackgroundWorkerHandle *handle);
 
 /* For workers themselves. */
 extern void tenancy_worker_send(const char *data, int len);
+extern char *tenancy_worker_deletion_line(const TenancyTally *tally);
 extern void tenancy_worker_connect(Oid database, Oid role);
 extern void tenancy_worker_toplevel(const char *sql);
 extern void tenancy_worker_toplevel_node(Node *stmt, const char *sql);
