@@ -763,6 +763,7 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	tenancy_progress_end_tally();
 	pgstat_report_activity(STATE_RUNNING, "tenancy: checking rows");
 	tenancy_rows_analyze(tables);
+	tenancy_rows_begin_checks(list_length(targets));
 	foreach(lc, targets)
 	{
 		Target	   *target = lfirst(lc);
@@ -770,6 +771,7 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 		tenancy_rows_check_foreign_keys(target->oid, target->owner,
 										import.shared ? target->tenant_column : NULL, import.id);
 	}
+	tenancy_progress_end_tally();
 	set_sequences(&import);
 	if (!import.shared)
 		tenancy_clone_refresh(tenant);

@@ -229,6 +229,7 @@ copy_all(Online *online)
 	tenancy_progress_end_tally();
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: checking rows");
 	tenancy_move_analyze(move);
+	tenancy_rows_begin_checks(2 * list_length(move->pairs));
 	foreach(lc, move->pairs)
 	{
 		TenancyMovePair *pair = lfirst(lc);
@@ -237,8 +238,12 @@ copy_all(Online *online)
 										move->to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move->id);
 	}
 	foreach(lc, move->pairs)
+	{
 		tenancy_move_compare(lfirst(lc), checksums[foreach_current_index(lc)],
 							 checksum(online, lfirst(lc), false, NULL, snapshot));
+		tenancy_progress_add(1);
+	}
+	tenancy_progress_end_tally();
 	UnregisterSnapshot(snapshot);
 	if (move->from.mode == TENANCY_SHARED)
 		tenancy_move_check_references(move);

@@ -845,6 +845,7 @@ copy_all(TenancyMove *move)
 	if (move->to.mode == TENANCY_SCHEMA)
 		tenancy_clone_refresh(&move->to);
 	tenancy_move_analyze(move);
+	tenancy_rows_begin_checks(2 * list_length(move->pairs));
 	foreach(lc, move->pairs)
 	{
 		TenancyMovePair *pair = lfirst(lc);
@@ -853,7 +854,11 @@ copy_all(TenancyMove *move)
 										move->to.mode == TENANCY_SHARED ? pair->tenant_column : NULL, move->id);
 	}
 	foreach(lc, move->pairs)
+	{
 		compare_rows(move, lfirst(lc));
+		tenancy_progress_add(1);
+	}
+	tenancy_progress_end_tally();
 }
 
 /*

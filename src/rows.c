@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "exec.h"
 #include "miscadmin.h"
+#include "progress.h"
 #include "registry.h"
 #include "rows.h"
 #include "storage/fd.h"
@@ -180,6 +181,23 @@ tenancy_rows_analyze(List *tables)
 	}
 }
 
+static char *
+check_line(const TenancyTally *tally)
+{
+	return psprintf(_("did %llu of %llu checks of rows, %.1f checks/s, about %.0f s remaining"),
+					(unsigned long long) tally->done, (unsigned long long) tally->total,
+					tenancy_progress_rate(&tally->pace, tally->done),
+					tenancy_progress_remaining(&tally->pace, tally->done, tally->total));
+}
+
+/* Tell from now on how many checks have been done: of a table's foreign keys, or others. */
+void
+tenancy_rows_begin_checks(int checks)
+{
+	tenancy_progress_begin_tally(check_line, 0);
+	tenancy_progress_expect(checks);
+}
+
 /*
  * Check the foreign keys of a table: of the tenant's rows, or of all of them
  * where there is no tenant column.  For workers.
@@ -200,6 +218,7 @@ tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 		if (broken)
 			tenancy_rows_refuse_broken(table, get_constraint_name(constraint));
 	}
+	tenancy_progress_add(1);
 }
 
 /*

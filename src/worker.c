@@ -387,7 +387,8 @@ run_job(TenancyJob *job)
 		if (((TenancyStep *) lfirst(lc))->rows != NULL)
 			deletions++;
 	}
-	tenancy_progress_begin_tally(tenancy_worker_deletion_line, deletions);
+	if (deletions > 0)
+		tenancy_progress_begin_tally(tenancy_worker_deletion_line, deletions);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	foreach(lc, job->steps)
@@ -406,6 +407,7 @@ run_job(TenancyJob *job)
 			processed = run_step(step);
 	}
 	CommitTransactionCommand();
+	tenancy_progress_end_tally();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return processed;
 }

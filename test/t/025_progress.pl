@@ -35,6 +35,7 @@ my $pace = qr/[\d.]+ \w+\/s, about \d+ s remaining/;
 my $exported = qr/exported [\d.]+ MB, table \d of 5, [\d.]+ MB\/s/;
 my $loaded = qr/loaded [\d.]+ of [\d.]+ MB, table \d of 5, $pace/;
 my $copied = qr/copied \d+ rows, table \d of 5, \d+ rows\/s/;
+my $checked = qr/did \d+ of 10 checks of rows, $pace/;
 my $deleted = qr/deleted \d+ of 40000 rows, $pace in step \d+ of \d+/;
 
 # What each call tells, after what has been done to give it some work.
@@ -54,7 +55,7 @@ my @calls = (
 	[ 'export_tenant', '', "SELECT tenancy.export_tenant('big', '$dir/%d')", $exported ],
 	[ 'import_tenant', '', "SELECT tenancy.import_tenant('$dir/%d', 'big%1\$d', 'schema')", $loaded ],
 	[ 'move_tenant, schema to shared', '', "CALL tenancy.move_tenant('big%d', 'shared')", $copied ],
-	[ 'move_tenant, shared to schema', '', "CALL tenancy.move_tenant('big%d', 'schema')", qr/$copied.*$deleted/s ],
+	[ 'move_tenant, shared to schema', '', "CALL tenancy.move_tenant('big%d', 'schema')", qr/$copied.*$checked.*$deleted/s ],
 	[ 'move_tenant, online', '', "CALL tenancy.move_tenant('big%d', 'shared', online => true)", $copied ],
 	[ 'move_tenant, shared to database', '', "CALL tenancy.move_tenant('big%d', 'database')", qr/$exported.*$loaded.*$deleted/s ],
 	[ 'move_tenant, database to shared, online', '', "CALL tenancy.move_tenant('big%d', 'shared', online => true)", qr/$exported.*$loaded/s ],
@@ -83,6 +84,7 @@ for my $interval ('1ms', '0', '1d')
 		if ($tells{$interval})
 		{
 			like($r->{messages}, qr/NOTICE: .*$line/, "$name tells how far it is");
+			unlike($r->{messages}, qr/ of 0 /, "$name knows of how much");
 		}
 		else
 		{
