@@ -116,6 +116,8 @@ SELECT public.prove('CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop
 SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE; CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER EVENT TRIGGER tenancy_protect ENABLE; ALTER TABLE regress_shop.event_2 OWNER TO regress_owner',
 	'DROP TABLE regress_shop.event_2');
 SELECT public.prove('ALTER EVENT TRIGGER tenancy_protect DISABLE');
+SELECT public.prove('ALTER TABLE tenancy.access ENABLE TRIGGER invalidate');
+SELECT public.prove('ALTER TABLE tenancy.tenant DISABLE TRIGGER invalidate');
 -- nor is it there for tables of owners without rights on the tree, and for foreign tables
 SELECT public.prove('CREATE TABLE regress_aside.loose (tenant_id uuid NOT NULL, at date NOT NULL); CREATE TABLE regress_aside.free (LIKE regress_aside.loose);
 	ALTER TABLE regress_aside.loose OWNER TO regress_other; ALTER TABLE regress_aside.free OWNER TO regress_other;

@@ -491,7 +491,11 @@ static const Lint lints[] =
 	{"warning", "protection_switched_off",
 		"SELECT format('event trigger %I', e.evtname), 'It is switched off: what becomes a partition or child of a protected table can be read directly until protect_table() is called again.',"
 		" format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)"
-		" FROM pg_event_trigger e WHERE e.evtfoid = 'tenancy.protect_children()'::regprocedure AND e.evtenabled NOT IN ('O', 'A')"},
+		" FROM pg_event_trigger e WHERE e.evtfoid = 'tenancy.protect_children()'::regprocedure AND e.evtenabled NOT IN ('O', 'A')"
+		" UNION ALL"
+		" SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass), 'It does not always fire: sessions may go on for a tenant that was suspended, or for which their role may no longer act.',"
+		" format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.tgrelid::regclass, t.tgname)"
+		" FROM pg_trigger t WHERE t.tgfoid = 'tenancy.invalidate_registry()'::regprocedure AND t.tgenabled <> 'A'"},
 
 	{"error", "child_is_foreign_table",
 		"SELECT 'foreign table ' || s.name, format('There is no row security for the foreign child of %s: whoever may read it sees the rows of all tenants.', s.root::regclass),"

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "database.h"
 #include "exec.h"
 #include "fmgr.h"
@@ -102,6 +103,28 @@ repair_rows(ReturnSetInfo *rsinfo)
 						   " RETURNING r.relation"))
 		report(rsinfo, psprintf("reference table %s", (char *) lfirst(lc)),
 			   "the table does not exist", "entry deleted");
+}
+
+/*
+ * A dump that was made with --create within a recording brings its settings, but not the
+ * recording.  Who set session_preload_libraries, and for what, cannot be told.
+ */
+static void
+repair_recording(ReturnSetInfo *rsinfo)
+{
+	TenancyExec exec;
+
+	if (query_list(psprintf("SELECT c FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c"
+							" WHERE s.setdatabase OPERATOR(pg_catalog.=) %u AND s.setrole OPERATOR(pg_catalog.=) 0"
+							" AND pg_catalog.starts_with(c, 'tenancy.recording=')"
+							" AND NOT EXISTS (SELECT FROM tenancy.recording)", MyDatabaseId)) == NIL)
+		return;
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_format("ALTER DATABASE %s RESET tenancy.recording",
+						quote_identifier(get_database_name(MyDatabaseId)));
+	tenancy_exec_end(&exec);
+	report(rsinfo, "setting tenancy.recording of the database", "there is no recording",
+		   "reset; session_preload_libraries is left as it is");
 }
 
 /* Spares whose schema or database is gone: nothing is lost with the rest of them. */
@@ -303,6 +326,7 @@ tenancy_repair(PG_FUNCTION_ARGS)
 	repair_databases(rsinfo);
 	repair_moves(rsinfo);
 	repair_rows(rsinfo);
+	repair_recording(rsinfo);
 	repair_spares(rsinfo);
 	repair_belonging(rsinfo);
 	report_missing(rsinfo);
