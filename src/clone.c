@@ -60,6 +60,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
@@ -107,13 +108,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-
-/* Column numbers, as in catalog.sql */
-#define Anum_access_role					1
-#define Anum_access_tenant_id				2
-#define Anum_protected_table_relation		1
-#define Anum_protected_table_tenant_column	2
-
 
 /* ----------------------------------------------------------------
  * The whole

@@ -14,6 +14,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_default_acl.h"
@@ -28,9 +29,6 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-
-/* Column numbers, as in catalog.sql */
-#define Anum_access_role					1
 
 /*
  * Privileges that reach around row security: TRUNCATE empties a table for all

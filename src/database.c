@@ -60,6 +60,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog.h"
 #include "catalog/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_database.h"
@@ -91,8 +92,6 @@
 
 PG_FUNCTION_INFO_V1(tenancy_database_of_tenant);
 PG_FUNCTION_INFO_V1(tenancy_database_refresh_copies);
-
-#define Anum_pending_tenant_id	1
 
 /* How long the end of a transaction lingers for the worker that settles. */
 #define LINGER_MS 5000
@@ -272,7 +271,7 @@ forget_pending(const TenancyTenant *tenant)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pending_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
+	ScanKeyInit(&key, Anum_pending_database_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(&tenant->id));
 	scan = systable_beginscan(rel, tenancy_registry_relation("pending_database_pkey"),
 							  true, NULL, 1, &key);

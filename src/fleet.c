@@ -31,6 +31,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "apply.h"
+#include "catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -86,24 +87,6 @@
 #define COPY_LOCK_CLASS		3
 
 PGDLLEXPORT void tenancy_fleet_main(Datum main_arg);
-
-/* Column numbers, as in catalog.sql and migrate.sql */
-#define Anum_copy_tenant_id		1
-#define Anum_copy_module		2
-#define Anum_copy_level			3
-#define Anum_copy_last_error	5
-#define Anum_copy_attempted_at	6
-#define Anum_copy_duration		7
-#define Anum_copy_run			8
-#define Anum_copy_tries			9
-#define Anum_copy_failed		10
-#define Anum_copy_retry_at		11
-#define Anum_copy_step			12
-#define Anum_copy_under_way		13
-#define Natts_copy				13
-
-#define Anum_run_id				1
-#define Anum_run_finished_at	15
 
 /* A worker's argument. */
 typedef struct FleetArgument
@@ -343,10 +326,10 @@ run_is_over(const Run *run)
 	HeapTuple	tuple;
 	bool		over;
 
-	ScanKeyInit(&key, Anum_run_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run->id));
+	ScanKeyInit(&key, Anum_migration_run_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run->id));
 	scan = systable_beginscan(rel, tenancy_registry_relation("migration_run_pkey"), true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
-	over = !HeapTupleIsValid(tuple) || !heap_attisnull(tuple, Anum_run_finished_at, RelationGetDescr(rel));
+	over = !HeapTupleIsValid(tuple) || !heap_attisnull(tuple, Anum_migration_run_finished_at, RelationGetDescr(rel));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return over;
@@ -356,22 +339,22 @@ run_is_over(const Run *run)
 static bool
 read_copy(const Run *run, HeapTuple tuple, TupleDesc desc, Copy *copy)
 {
-	Datum		values[Natts_copy];
-	bool		nulls[Natts_copy];
+	Datum		values[Natts_module_copy];
+	bool		nulls[Natts_module_copy];
 	bool		tried;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	memset(copy, 0, sizeof(*copy));
-	copy->tenant.id = *DatumGetUUIDP(values[Anum_copy_tenant_id - 1]);
-	copy->level = DatumGetInt32(values[Anum_copy_level - 1]);
-	copy->step = DatumGetInt32(values[Anum_copy_step - 1]);
-	copy->under_way = DatumGetBool(values[Anum_copy_under_way - 1]);
-	tried = !nulls[Anum_copy_run - 1] && DatumGetInt64(values[Anum_copy_run - 1]) == run->id;
+	copy->tenant.id = *DatumGetUUIDP(values[Anum_module_copy_tenant_id - 1]);
+	copy->level = DatumGetInt32(values[Anum_module_copy_level - 1]);
+	copy->step = DatumGetInt32(values[Anum_module_copy_step - 1]);
+	copy->under_way = DatumGetBool(values[Anum_module_copy_under_way - 1]);
+	tried = !nulls[Anum_module_copy_run - 1] && DatumGetInt64(values[Anum_module_copy_run - 1]) == run->id;
 	if (tried)
-		copy->tries = DatumGetInt32(values[Anum_copy_tries - 1]);
-	if (tried && (DatumGetBool(values[Anum_copy_failed - 1]) ||
-				  (!nulls[Anum_copy_retry_at - 1] &&
-				   DatumGetTimestampTz(values[Anum_copy_retry_at - 1]) > GetCurrentTimestamp())))
+		copy->tries = DatumGetInt32(values[Anum_module_copy_tries - 1]);
+	if (tried && (DatumGetBool(values[Anum_module_copy_failed - 1]) ||
+				  (!nulls[Anum_module_copy_retry_at - 1] &&
+				   DatumGetTimestampTz(values[Anum_module_copy_retry_at - 1]) > GetCurrentTimestamp())))
 		return false;
 	return run->patience.undo_to >= 0 ? copy->level > run->level : copy->level < run->level;
 }
@@ -395,9 +378,9 @@ lock_copy(const Run *run, Relation rel, ItemPointer tid, TupleTableSlot *slot, C
 static void
 init_copy_keys(ScanKey keys, const Run *run, const pg_uuid_t *tenant, StrategyNumber strategy)
 {
-	ScanKeyEntryInitialize(&keys[0], 0, Anum_copy_module, BTEqualStrategyNumber, InvalidOid,
+	ScanKeyEntryInitialize(&keys[0], 0, Anum_module_copy_module, BTEqualStrategyNumber, InvalidOid,
 						   C_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum(run->module.name));
-	ScanKeyInit(&keys[1], Anum_copy_tenant_id, strategy,
+	ScanKeyInit(&keys[1], Anum_module_copy_tenant_id, strategy,
 				strategy == BTEqualStrategyNumber ? F_UUID_EQ : F_UUID_GT, UUIDPGetDatum(tenant));
 }
 
@@ -466,21 +449,21 @@ update_copy(const Run *run, const Copy *copy, Datum *values, bool *nulls, bool *
 static void
 note_success(const Run *run, const Copy *copy, int level)
 {
-	Datum		values[Natts_copy] = {0};
-	bool		nulls[Natts_copy] = {false};
-	bool		replaces[Natts_copy];
+	Datum		values[Natts_module_copy] = {0};
+	bool		nulls[Natts_module_copy] = {false};
+	bool		replaces[Natts_module_copy];
 	Datum		start = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 
 	/* All but the key: it counts as not tried, not failed and not begun. */
 	memset(replaces, true, sizeof(replaces));
-	replaces[Anum_copy_tenant_id - 1] = false;
-	replaces[Anum_copy_module - 1] = false;
-	nulls[Anum_copy_last_error - 1] = true;
-	nulls[Anum_copy_retry_at - 1] = true;
-	values[Anum_copy_level - 1] = Int32GetDatum(level);
-	values[Anum_copy_run - 1] = Int64GetDatum(run->id);
-	values[Anum_copy_attempted_at - 1] = start;
-	values[Anum_copy_duration - 1] = DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(GetCurrentTimestamp()), start);
+	replaces[Anum_module_copy_tenant_id - 1] = false;
+	replaces[Anum_module_copy_module - 1] = false;
+	nulls[Anum_module_copy_last_error - 1] = true;
+	nulls[Anum_module_copy_retry_at - 1] = true;
+	values[Anum_module_copy_level - 1] = Int32GetDatum(level);
+	values[Anum_module_copy_run - 1] = Int64GetDatum(run->id);
+	values[Anum_module_copy_attempted_at - 1] = start;
+	values[Anum_module_copy_duration - 1] = DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(GetCurrentTimestamp()), start);
 	update_copy(run, copy, values, nulls, replaces);
 	CommandCounterIncrement();
 }

@@ -37,6 +37,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_trigger.h"
@@ -78,12 +79,6 @@ PGDLLEXPORT void tenancy_move_log_detach_main(const char *argument);
 #define LOCK_TIMEOUT		"200"
 #define LOCK_PAUSE_MS		300
 #define LOCK_TRIES			60
-
-#define Natts_move_change			4
-#define Anum_move_change_tenant_id	1
-#define Anum_move_change_relation	2
-#define Anum_move_change_xact		3
-#define Anum_move_change_key		4
 
 /* A trigger's arguments: the tenant's id, the table that the log names, its columns. */
 #define ARG_TENANT	0

@@ -32,6 +32,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
@@ -67,27 +68,6 @@
 
 PG_FUNCTION_INFO_V1(tenancy_registry_create_module);
 PG_FUNCTION_INFO_V1(tenancy_registry_invalidate);
-
-/* Column numbers, as in catalog.sql */
-#define Anum_module_name				1
-#define Anum_module_model_schema		2
-#define Anum_module_position			3
-#define Anum_module_level				4
-#define Natts_module					4
-
-#define Anum_tenant_id					1
-#define Anum_tenant_slug				2
-#define Anum_tenant_mode				3
-#define Anum_tenant_status				4
-#define Anum_tenant_schema_name			5
-#define Anum_tenant_database_name		6
-#define Anum_tenant_moved_in			12
-
-#define Anum_tenant_module_tenant_id	1
-#define Anum_tenant_module_module		2
-
-#define Anum_access_role				1
-#define Anum_access_tenant_id			2
 
 /* Cached right of a role to act for a tenant; there is no entry for "no". */
 typedef struct AccessKey

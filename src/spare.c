@@ -28,6 +28,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog.h"
 #include "clone.h"
 #include "database.h"
 #include "exec.h"
@@ -46,9 +47,6 @@
 
 PG_FUNCTION_INFO_V1(tenancy_spare_fingerprint);
 PG_FUNCTION_INFO_V1(tenancy_spare_set);
-
-/* Column number, as in catalog.sql */
-#define Anum_spare_mode		2
 
 static bool is_preloaded = false;
 

@@ -44,6 +44,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "database.h"
@@ -69,13 +70,6 @@
 
 PG_FUNCTION_INFO_V1(tenancy_token_create_key);
 PG_FUNCTION_INFO_V1(tenancy_token_drop_key);
-
-/* Column numbers, as in token.sql */
-#define Anum_token_key_kid			1
-#define Anum_token_key_algorithm	2
-#define Anum_token_key_key			3
-#define Anum_token_key_valid_from	4
-#define Anum_token_key_valid_until	5
 
 #define MIN_SECRET_SIZE		32		/* of what HMAC-SHA-256 yields: RFC 7518 */
 #define MAX_KEY_SIZE		8192
