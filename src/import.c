@@ -407,6 +407,21 @@ parts_as_table(const Import *import)
 	return sql.data;
 }
 
+/* Their schemas as an array's text. */
+static char *
+schemas_of(const Import *import)
+{
+	StringInfoData schemas;
+	ListCell   *lc;
+
+	initStringInfo(&schemas);
+	foreach(lc, import->parts)
+		appendStringInfo(&schemas, "%s%u", schemas.len > 0 ? "," : "{",
+						 get_namespace_oid(((Part *) lfirst(lc))->schema, false));
+	appendStringInfoChar(&schemas, '}');
+	return schemas.data;
+}
+
 static const Part *
 find_part(const Import *import, const char *module)
 {
@@ -750,8 +765,14 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	Import		import;
 	List	   *targets = begin_load(&import, manifest, directory, tenant);
 	List	   *tables = NIL;
+	char	   *constraint = import.shared ? tenancy_rows_deferrable_constraint(schemas_of(&import)) : NULL;
 	ListCell   *lc;
 
+	if (constraint != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot import a tenant into shared tables with deferrable constraint \"%s\"", constraint),
+				 errdetail("The tenant column is not a part of it.")));
 	check_tables(&import);
 	begin_progress(&import, targets);
 	foreach(lc, targets)
@@ -767,9 +788,10 @@ tenancy_import_load(const char *manifest, const char *directory, const TenancyTe
 	foreach(lc, targets)
 	{
 		Target	   *target = lfirst(lc);
+		const char *tenant_column = import.shared ? target->tenant_column : NULL;
 
-		tenancy_rows_check_foreign_keys(target->oid, target->owner,
-										import.shared ? target->tenant_column : NULL, import.id);
+		tenancy_rows_check_deferrable(target->oid, target->owner, tenant_column, import.id);
+		tenancy_rows_check_foreign_keys(target->oid, target->owner, tenant_column, import.id);
 	}
 	tenancy_progress_end_tally();
 	set_sequences(&import);
@@ -843,15 +865,9 @@ delete_changed(const Import *import, const Target *target)
 static void
 check_changed(const Import *import, const Target *target)
 {
-	StringInfoData schemas;
 	List	   *queries;
 	ListCell   *lc;
 
-	initStringInfo(&schemas);
-	foreach(lc, import->parts)
-		appendStringInfo(&schemas, "%s%u", schemas.len > 0 ? "," : "{",
-						 get_namespace_oid(((Part *) lfirst(lc))->schema, false));
-	appendStringInfoChar(&schemas, '}');
 	queries = tenancy_rows_foreign_key_queries(target->oid, target->owner,
 											   import->shared ? target->tenant_column : NULL, import->id,
 											   psprintf(" AND EXISTS (SELECT FROM %s WHERE %s)", keys_of(target),
@@ -859,7 +875,7 @@ check_changed(const Import *import, const Target *target)
 	queries = list_concat(queries,
 						  tenancy_rows_left_behind_queries(target->oid, target->owner, target->key_names,
 														   tenancy_rows_keys_of(target->keys_name, target->oid, target->key_names),
-														   schemas.data, import->shared ? import->id : NULL));
+														   schemas_of(import), import->shared ? import->id : NULL));
 	foreach(lc, queries)
 	{
 		TenancyExec exec;

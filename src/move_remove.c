@@ -242,7 +242,7 @@ tenancy_move_remove_main(const char *argument)
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 		" JOIN tenancy.module m ON m.model_schema OPERATOR(pg_catalog.=) n.nspname"
 		" LEFT JOIN tenancy.tenant_module i ON i.module OPERATOR(pg_catalog.=) m.name AND i.tenant_id OPERATOR(pg_catalog.=) '%s'"
-		" CROSS JOIN LATERAL (SELECT " TENANCY_MOVE_TENANT_COLUMN("c.oid") " AS tenant_column) t"
+		" CROSS JOIN LATERAL (SELECT (" TENANCY_TENANT_COLUMN_OF("c.oid") ") AS tenant_column) t"
 		" WHERE (m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL) AND c.relkind OPERATOR(pg_catalog.=) 'r'"
 		" AND t.tenant_column IS NOT NULL ORDER BY c.oid", argument));
 	PopActiveSnapshot();

@@ -139,8 +139,8 @@ find_pairs(TenancyMove *move, TenancyMovePart *part)
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	nrows = tenancy_exec_format("SELECT COALESCE(s.relname, t.relname), s.oid, t.oid, s.relkind, t.relkind,"
 								" s.relowner, t.relowner,"
-								" CASE WHEN %s THEN " TENANCY_MOVE_TENANT_COLUMN("s.oid")
-								" ELSE " TENANCY_MOVE_TENANT_COLUMN("t.oid") " END"
+								" CASE WHEN %s THEN (" TENANCY_TENANT_COLUMN_OF("s.oid") ")"
+								" ELSE (" TENANCY_TENANT_COLUMN_OF("t.oid") ") END"
 								" FROM " TABLES_OF_SCHEMA " s FULL JOIN " TABLES_OF_SCHEMA " t"
 								" ON t.relname OPERATOR(pg_catalog.=) s.relname ORDER BY 1",
 								move->from.mode == TENANCY_SHARED ? "true" : "false",
@@ -510,7 +510,7 @@ tenancy_move_check_references(const TenancyMove *move)
 		"  k.pcolumn, '%s',"
 		"  CASE WHEN k.fcolumn IS NULL THEN '' ELSE pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.<>) %%L::pg_catalog.uuid', k.fcolumn, '%s') END)"
 		" FROM (SELECT c.*, fc.relowner AS fowner, pc.relowner AS powner,"
-		"  " TENANCY_MOVE_TENANT_COLUMN("fc.oid") " AS fcolumn, " TENANCY_MOVE_TENANT_COLUMN("pc.oid") " AS pcolumn"
+		"  (" TENANCY_TENANT_COLUMN_OF("fc.oid") ") AS fcolumn, (" TENANCY_TENANT_COLUMN_OF("pc.oid") ") AS pcolumn"
 		"  FROM pg_catalog.pg_class pc"
 		"  JOIN pg_catalog.pg_constraint c ON c.confrelid OPERATOR(pg_catalog.=) pc.oid"
 		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
@@ -545,30 +545,6 @@ tenancy_move_check_references(const TenancyMove *move)
 							constraint),
 					 errhint("See tenancy.check_isolation().")));
 	}
-}
-
-/*
- * A deferrable unique constraint is checked by a trigger, and that does not
- * fire.  Where the tenant column is a part of it, the source has seen to it.
- */
-static void
-check_deferrable(const TenancyMove *move)
-{
-	char	   *constraint = find_flaw(tenancy_registry_owner(), psprintf(
-		"SELECT k.conname FROM pg_catalog.pg_constraint k"
-		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
-		" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[]) AND k.condeferrable"
-		" AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
-		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
-		"  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)"
-		"  AND a.attname OPERATOR(pg_catalog.=) " TENANCY_MOVE_TENANT_COLUMN("c.oid") ")"
-		" ORDER BY 1 LIMIT 1", move->target_schemas));
-
-	if (constraint != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot move a tenant to shared tables with deferrable constraint \"%s\"", constraint),
-				 errdetail("The tenant column is not a part of it.")));
 }
 
 /* A copy that has not had all migrations, or too many, is not like the model. */
@@ -711,6 +687,7 @@ void
 tenancy_move_prepare_target(TenancyMove *move)
 {
 	List	   *schemas = NIL;
+	char	   *constraint;
 	ListCell   *lc;
 
 	foreach(lc, move->parts)
@@ -723,8 +700,13 @@ tenancy_move_prepare_target(TenancyMove *move)
 		schemas = lappend_oid(schemas, part->target_schema);
 	}
 	move->target_schemas = as_array(schemas);
-	if (move->to.mode == TENANCY_SHARED)
-		check_deferrable(move);
+	constraint = move->to.mode == TENANCY_SHARED ?
+		tenancy_rows_deferrable_constraint(move->target_schemas) : NULL;
+	if (constraint != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move a tenant to shared tables with deferrable constraint \"%s\"", constraint),
+				 errdetail("The tenant column is not a part of it.")));
 }
 
 /* The same, and find what is to be copied. */

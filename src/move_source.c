@@ -71,7 +71,7 @@ logged_tables(const TenancyMove *move)
 {
 	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.concat_ws(' ', l.relid, c.oid, %s)" LOGGED_TABLES " ORDER BY l.relid",
-		move->from.mode == TENANCY_SHARED ? TENANCY_MOVE_TENANT_COLUMN("c.oid") : "NULL",
+		move->from.mode == TENANCY_SHARED ? "(" TENANCY_TENANT_COLUMN_OF("c.oid") ")" : "NULL",
 		move->source_schemas));
 }
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
 #include "common/file_perm.h"
 #include "compat.h"
 #include "exec.h"
@@ -249,6 +250,91 @@ tenancy_rows_foreign_key_queries(Oid table, Oid owner, const char *tenant_column
 			tenancy_rows_refuse_broken(table, get_constraint_name(constraint));
 	}
 	return queries;
+}
+
+
+/* ----------------------------------------------------------------
+ * Deferrable constraints
+ * ----------------------------------------------------------------
+ */
+
+/*
+ * Deferrable unique and exclusion constraints are checked by triggers, and these
+ * do not fire.  In shared tables they cannot be checked later, either: another
+ * tenant may just be writing what nobody else sees yet.  The name of one in these
+ * schemas, an array's text, that does not keep to the rows of one tenant, or NULL.
+ */
+char *
+tenancy_rows_deferrable_constraint(const char *schemas)
+{
+	return tenancy_exec_text_as(tenancy_registry_owner(),
+		"SELECT k.conname FROM pg_catalog.pg_constraint k"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
+		" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[]) AND k.condeferrable"
+		" AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+		"  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)"
+		"  AND a.attname OPERATOR(pg_catalog.=) (" TENANCY_TENANT_COLUMN_OF("c.oid") "))"
+		" ORDER BY 1 LIMIT 1", schemas);
+}
+
+/*
+ * What checks those of a table, one for each, which the catalogs write: the kind of
+ * constraint, and a query that finds its name if two rows, a and b, break it.  The
+ * keys are as the index has them, expressions and a predicate included.
+ */
+static List *
+deferrable_checks(Oid table, const char *condition)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%s SELECT %%L FROM (%%s) a JOIN (%%s) b"
+		" ON ROW(a.t, a.c) OPERATOR(pg_catalog.<) ROW(b.t, b.c)%%s LIMIT 1', k.contype, k.conname, r.sql, r.sql, x.pairs)"
+		" FROM pg_catalog.pg_constraint k"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
+		" JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) k.conindid"
+		" CROSS JOIN LATERAL (SELECT"
+		"  pg_catalog.string_agg(pg_catalog.format(', (%%s) AS k%%s', pg_catalog.pg_get_indexdef(i.indexrelid, n, true), n), '') AS keys,"
+		"  pg_catalog.string_agg(pg_catalog.format(' AND (a.k%%1$s OPERATOR(%%2$I.%%3$s) b.k%%1$s%%4$s)', n, opn.nspname, o.oprname,"
+		"   CASE WHEN i.indnullsnotdistinct THEN pg_catalog.format(' OR a.k%%1$s IS NULL AND b.k%%1$s IS NULL', n) END), '') AS pairs"
+		"  FROM pg_catalog.generate_series(1, i.indnkeyatts) n"
+		"  JOIN pg_catalog.pg_opclass q ON q.oid OPERATOR(pg_catalog.=) i.indclass[n OPERATOR(pg_catalog.-) 1]"
+		"  LEFT JOIN pg_catalog.pg_amop p ON p.amopfamily OPERATOR(pg_catalog.=) q.opcfamily AND p.amopstrategy OPERATOR(pg_catalog.=) 3"
+		"   AND p.amoplefttype OPERATOR(pg_catalog.=) q.opcintype AND p.amoprighttype OPERATOR(pg_catalog.=) q.opcintype"
+		"   AND k.conexclop IS NULL"
+		"  JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) COALESCE(k.conexclop[n], p.amopopr)"
+		"  JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) o.oprnamespace) x"
+		" CROSS JOIN LATERAL (SELECT pg_catalog.format('SELECT f.tableoid AS t, f.ctid AS c%%s FROM %%s%%s f WHERE (%%s)%%s', x.keys,"
+		"  CASE c.relkind WHEN 'r' THEN 'ONLY ' END, c.oid::pg_catalog.regclass,"
+		"  COALESCE(pg_catalog.pg_get_expr(i.indpred, i.indrelid), 'true'), %s) AS sql) r"
+		" WHERE k.condeferrable AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
+		" AND k.conparentid OPERATOR(pg_catalog.=) 0"
+		" AND (k.conrelid OPERATOR(pg_catalog.=) %u OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%u)"
+		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))",
+		condition, table, table));
+}
+
+/* Check them, for the tenant's rows, or for all of them where there is no tenant column.  For workers. */
+void
+tenancy_rows_check_deferrable(Oid table, Oid owner, const char *tenant_column, const char *id)
+{
+	ListCell   *lc;
+
+	foreach(lc, deferrable_checks(table, tenant_condition(tenant_column, id)))
+	{
+		const char *check = lfirst(lc);
+		TenancyExec exec;
+		char	   *broken;
+
+		tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
+		tenancy_exec_noforce_rls();
+		broken = tenancy_exec_text(&exec, check + strlen("u "));
+		tenancy_exec_end(&exec);
+		if (broken != NULL)
+			ereport(ERROR,
+					(errcode(check[0] == CONSTRAINT_EXCLUSION ? ERRCODE_EXCLUSION_VIOLATION : ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("rows of table \"%s\" violate deferrable constraint \"%s\"",
+							get_rel_name(table), broken)));
+	}
 }
 
 

@@ -23,6 +23,9 @@ extern void tenancy_rows_analyze(List *tables);
 extern void tenancy_rows_begin_checks(int checks);
 extern void tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 											const char *id);
+extern char *tenancy_rows_deferrable_constraint(const char *schemas);
+extern void tenancy_rows_check_deferrable(Oid table, Oid owner, const char *tenant_column,
+										  const char *id);
 extern List *tenancy_rows_key_operators(Oid table);
 extern char *tenancy_rows_key_condition(List *columns, List *operators, const char *row);
 extern List *tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char *keys,

@@ -232,4 +232,52 @@ tampered('a line after an end mark', '22023', undef, sub { s/\n/\n\\.\n/ });
 is($others->(), $before, 'the other has nothing of it');
 is($node->safe_psql($db, q{SELECT count(*) FROM tenancy.check_isolation() WHERE severity = 'error'}), '0', 'and all is well');
 
+# ---------------------------------------------------------------------------
+# Deferrable constraints, whose triggers do not fire
+# ---------------------------------------------------------------------------
+$node->safe_psql('postgres', 'CREATE DATABASE lax');
+$node->safe_psql('lax', q{
+	CREATE EXTENSION tenancy;
+	CREATE SCHEMA lax AUTHORIZATION shop_owner;
+	SET ROLE shop_owner;
+	CREATE TABLE lax.item (id int, code text, name text, tenant_id uuid NOT NULL,
+		PRIMARY KEY (tenant_id, id),
+		UNIQUE NULLS NOT DISTINCT (tenant_id, code) DEFERRABLE,
+		EXCLUDE (tenant_id WITH =, lower(name) WITH =) WHERE (name <> 'free') DEFERRABLE INITIALLY DEFERRED);
+	CREATE TABLE lax.parted (day int, code text, tenant_id uuid NOT NULL, PRIMARY KEY (tenant_id, day),
+		UNIQUE (tenant_id, day, code) DEFERRABLE) PARTITION BY RANGE (day);
+	CREATE TABLE lax.parted_low PARTITION OF lax.parted (UNIQUE (tenant_id, code) DEFERRABLE) FOR VALUES FROM (0) TO (10);
+	CREATE TABLE lax.parted_high PARTITION OF lax.parted FOR VALUES FROM (10) TO (100);
+	RESET ROLE;
+	SELECT tenancy.create_module('lax', 'lax');
+	SELECT * FROM tenancy.protect_module('lax');
+	SELECT tenancy.create_tenant('first', 'schema');
+	ALTER TABLE tenant_first.item DROP CONSTRAINT item_tenant_id_code_key, DROP CONSTRAINT item_tenant_id_lower_excl;
+	ALTER TABLE tenant_first.parted_low DROP CONSTRAINT parted_low_tenant_id_code_key;
+	INSERT INTO tenant_first.item SELECT n, 'c' || n, 'free', id FROM tenancy.tenant, generate_series(1, 3) n;
+	INSERT INTO tenant_first.item SELECT n, 'c' || n, 'n' || n, id FROM tenancy.tenant, generate_series(4, 6) n;
+	INSERT INTO tenant_first.item SELECT 7, NULL, NULL, id FROM tenancy.tenant;
+	INSERT INTO tenant_first.item SELECT 8, 'c8', NULL, id FROM tenancy.tenant;
+	INSERT INTO tenant_first.parted SELECT n, 'c', id FROM tenancy.tenant, generate_series(9, 11) n;
+});
+my $bad = 0;					# what has failed may still be there
+foreach my $mode ('shared', 'schema', 'database')
+{
+	is(sqlstate($node, 'lax', undef, "SELECT tenancy.copy_tenant('first', 'good$mode', '$mode')"), '00000', "deferrable constraints, $mode: kept");
+	foreach my $case ([ 'item', q{UPDATE %s SET code = 'c2' WHERE id = 3}, '23505', 'a value twice' ],
+		[ 'item', q{UPDATE %s SET code = NULL WHERE id = 3}, '23505', 'NULL twice' ],
+		[ 'item', q{UPDATE %s SET name = 'N5' WHERE id = 4}, '23P01', 'excluded' ],
+		[ 'parted', q{INSERT INTO %s SELECT 8, 'c', id FROM tenancy.tenant WHERE slug = 'first'}, '23505', 'a value twice in a partition' ])
+	{
+		my ($table, $change, $state, $what) = @$case;
+
+		$node->safe_psql('lax', qq{CREATE TABLE before AS SELECT * FROM tenant_first.$table; } . sprintf($change, "tenant_first.$table"));
+		is(sqlstate($node, 'lax', undef, "SELECT tenancy.copy_tenant('first', 'bad@{[ ++$bad ]}', '$mode')"), $state, "deferrable constraints, $mode: $what");
+		$node->safe_psql('lax', qq{DELETE FROM tenant_first.$table; INSERT INTO tenant_first.$table SELECT * FROM before; DROP TABLE before});
+	}
+}
+$node->safe_psql('lax', 'ALTER TABLE lax.item ADD UNIQUE (code, id) DEFERRABLE');
+is(sqlstate($node, 'lax', undef, q{SELECT tenancy.copy_tenant('first', 'bad', 'shared')}), '0A000', 'deferrable constraints: one for all tenants');
+is(sqlstate($node, 'lax', undef, q{CALL tenancy.move_tenant('first', 'shared')}), '0A000', '... and for a move');
+
 done_testing();
