@@ -38,6 +38,7 @@
 #include "exec.h"
 #include "executor/spi.h"
 #include "export.h"
+#include "file.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "mb/pg_wchar.h"
@@ -150,14 +151,8 @@ static void
 write_manifest(const Export *export, const char *manifest)
 {
 	char	   *path = psprintf("%s/%s", export->directory, MANIFEST_NAME);
-	FILE	   *file = AllocateFile(path, PG_BINARY_W);
 
-	if (file == NULL ||
-		fwrite(manifest, 1, strlen(manifest), file) != strlen(manifest) ||
-		FreeFile(file) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not write file \"%s\": %m", path)));
+	tenancy_file_write(path, manifest);
 	if (export->is_durable)
 		fsync_fname(path, false);
 }
@@ -634,21 +629,9 @@ tenancy_export_head(const TenancyTenant *tenant)
 static Datum
 read_manifest(const char *directory)
 {
-	char	   *path = psprintf("%s/%s", directory, MANIFEST_NAME);
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	StringInfoData contents;
-	char		buffer[8192];
-	size_t		len;
+	StringInfo	content = tenancy_file_read(psprintf("%s/%s", directory, MANIFEST_NAME), false);
 
-	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
-	initStringInfo(&contents);
-	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
-		appendBinaryStringInfo(&contents, buffer, len);
-	FreeFile(file);
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(contents.data));
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(content->data));
 }
 
 /* The export itself, of a tenant that stays where it is meanwhile. */

@@ -43,6 +43,7 @@
 #include "database.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "file.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "import.h"
@@ -152,17 +153,9 @@ static struct
 static FILE *
 open_file(const char *path)
 {
-	struct stat st;
 	FILE	   *file;
 
-	if (lstat(path, &st) < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not stat file \"%s\": %m", path)));
-	if (!S_ISREG(st.st_mode))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a regular file", path)));
+	(void) tenancy_file_size(path, false);
 	file = AllocateFile(path, PG_BINARY_R);
 	if (file == NULL)
 		ereport(ERROR,
@@ -1018,22 +1011,16 @@ static char *
 read_manifest(const char *directory)
 {
 	char	   *path = psprintf("%s/manifest.json", directory);
-	FILE	   *file = open_file(path);
-	StringInfoData contents;
-	char		buffer[8192];
-	size_t		len;
+	StringInfo	content;
 
-	initStringInfo(&contents);
-	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
-	{
-		if (memchr(buffer, '\0', len) != NULL || contents.len + len > MANIFEST_MAX)
-			refuse("the manifest is none", path);
-		appendBinaryStringInfo(&contents, buffer, len);
-	}
-	FreeFile(file);
-	(void) pg_verifymbstr(contents.data, contents.len, false);
-	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(contents.data));
-	return quote_literal_cstr(contents.data);
+	if (tenancy_file_size(path, false) > MANIFEST_MAX)
+		refuse("the manifest is too large", path);
+	content = tenancy_file_read(path, false);
+	if (strlen(content->data) != content->len)
+		refuse("the manifest is none", path);
+	(void) pg_verifymbstr(content->data, content->len, false);
+	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(content->data));
+	return quote_literal_cstr(content->data);
 }
 
 /* Its modules must be known here, and their models have had the same migrations. */

@@ -21,13 +21,13 @@
 #include "postgres.h"
 
 #include <ctype.h>
-#include <sys/stat.h>
 
 #include "catalog/pg_authid.h"
 #include "commands/trigger.h"
 #include "common/string.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "file.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "mb/pg_wchar.h"
@@ -664,27 +664,11 @@ tenancy_migration_add_applied(TenancyModule *module, int64 version,
 static char *
 read_text(const char *path)
 {
-	FILE	   *file;
-	struct stat st;
-	char	   *raw;
+	StringInfo	content;
 
-	file = AllocateFile(path, PG_BINARY_R);
-	if (file == NULL || fstat(fileno(file), &st) < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
-	if (!S_ISREG(st.st_mode) || st.st_size >= MaxAllocSize)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a regular file, or too large", path)));
-	raw = palloc(st.st_size + 1);
-	if (fread(raw, 1, st.st_size, file) != st.st_size)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read file \"%s\": %m", path)));
-	raw[st.st_size] = '\0';
-	FreeFile(file);
-	return pg_any_to_server(raw, st.st_size, PG_UTF8);
+	(void) tenancy_file_size(path, true);
+	content = tenancy_file_read(path, false);
+	return pg_any_to_server(content->data, content->len, PG_UTF8);
 }
 
 /* A file's name taken apart: <version>_<description>[.up|.down].sql */

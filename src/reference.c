@@ -37,6 +37,7 @@
 #include "compat.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "file.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "mb/pg_wchar.h"
@@ -547,25 +548,14 @@ List *
 tenancy_reference_result(const TenancyReferences *references)
 {
 	const char *path = result_path(references);
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	StringInfoData contents;
+	StringInfo	content = tenancy_file_read(path, true);
 	List	   *lines = NIL;
-	char		buffer[8192];
-	size_t		len;
 	char	   *line;
 
-	if (file == NULL && errno == ENOENT)
+	if (content == NULL)
 		return NIL;
-	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
-	initStringInfo(&contents);
-	while ((len = fread(buffer, 1, sizeof(buffer), file)) > 0)
-		appendBinaryStringInfo(&contents, buffer, len);
-	FreeFile(file);
 	(void) unlink(path);
-	for (line = strtok(contents.data, "\n"); line != NULL; line = strtok(NULL, "\n"))
+	for (line = strtok(content->data, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		lines = lappend(lines, line);
 	return lines;
 }

@@ -43,6 +43,7 @@
 #include "compat.h"
 #include "exec.h"
 #include "executor/spi.h"
+#include "file.h"
 #include "ident.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -51,7 +52,6 @@
 #include "parser/parse_relation.h"
 #include "reference.h"
 #include "registry.h"
-#include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -877,22 +877,18 @@ apply(List *copies, const char *directory)
 static void
 write_result(List *copies, const char *directory)
 {
-	char	   *path = psprintf("%s/result", directory);
-	FILE	   *file = AllocateFile(path, PG_BINARY_W);
-	bool		failed = file == NULL;
+	StringInfoData lines;
 	ListCell   *lc;
 
+	initStringInfo(&lines);
 	foreach(lc, copies)
 	{
 		Copy	   *copy = lfirst(lc);
 
-		failed = failed || fprintf(file, "%s %d " UINT64_FORMAT " " UINT64_FORMAT " " UINT64_FORMAT "\n", copy->source,
-								   copy->altered ? 1 : 0, copy->inserted, copy->updated, copy->deleted) < 0;
+		appendStringInfo(&lines, "%s %d " UINT64_FORMAT " " UINT64_FORMAT " " UINT64_FORMAT "\n", copy->source,
+						 copy->altered ? 1 : 0, copy->inserted, copy->updated, copy->deleted);
 	}
-	if (failed || FreeFile(file) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not write file \"%s\": %m", path)));
+	tenancy_file_write(psprintf("%s/result", directory), lines.data);
 }
 
 /*
