@@ -433,13 +433,10 @@ was_done(const TenancyPlace *place, Node *stmt)
 		done = OidIsValid(index) && get_index_isvalid(index);
 		if (OidIsValid(index) && !done && get_rel_relkind(index) == RELKIND_INDEX)
 		{
-			TenancyExec exec;
-
-			tenancy_exec_begin(&exec, place->owner, TENANCY_PATH_NONE);
-			tenancy_exec_format("DROP INDEX %s",
-								quote_qualified_identifier(get_namespace_name(place->schema),
-														   castNode(IndexStmt, stmt)->idxname));
-			tenancy_exec_end(&exec);
+			tenancy_exec_format_as(place->owner,
+								   "DROP INDEX %s",
+								   quote_qualified_identifier(get_namespace_name(place->schema),
+															  castNode(IndexStmt, stmt)->idxname));
 		}
 		PopActiveSnapshot();
 		CommitTransactionCommand();
@@ -692,15 +689,13 @@ apply_in_steps(TenancyModule *module, TenancyPlace *place, TenancyMigration *mig
 static void
 check_copies(const TenancyModule *module, int level)
 {
-	TenancyExec exec;
 	uint64		above;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	above = tenancy_exec_format("SELECT FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
-								" WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.>) %d"
-								" AND t.status OPERATOR(pg_catalog.<>) 'spare'",
-								quote_literal_cstr(module->name), level);
-	tenancy_exec_end(&exec);
+	above = tenancy_exec_format_as(tenancy_registry_owner(),
+								   "SELECT FROM tenancy.module_copy c JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) c.tenant_id"
+								   " WHERE c.module OPERATOR(pg_catalog.=) %s AND c.level OPERATOR(pg_catalog.>) %d"
+								   " AND t.status OPERATOR(pg_catalog.<>) 'spare'",
+								   quote_literal_cstr(module->name), level);
 	if (above > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

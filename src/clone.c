@@ -354,17 +354,14 @@ tenancy_clone_statements(const TenancyModule *module)
 static void
 create_schema(const char *schema, Oid owner)
 {
-	TenancyExec exec;
-
 	if (OidIsValid(get_namespace_oid(schema, true)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_SCHEMA),
 				 errmsg("schema \"%s\" already exists", schema),
 				 errhint("Rename or drop the schema, or give the tenant another slug.")));
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("CREATE SCHEMA %s AUTHORIZATION %s",
-						quote_identifier(schema), tenancy_clone_role_identifier(owner));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "CREATE SCHEMA %s AUTHORIZATION %s",
+						   quote_identifier(schema), tenancy_clone_role_identifier(owner));
 }
 
 /* Add the roles that may act for a tenant, or (NULL) for all of them. */
@@ -631,14 +628,12 @@ grant_plugin_owner(const TenancyTenant *tenant, const TenancyModule *first, Oid 
 {
 	char	   *schema = tenancy_registry_schema(tenant, first);
 	Oid			first_owner = tenancy_registry_schema_owner(schema);
-	TenancyExec exec;
 
 	if (first_owner == owner || !OidIsValid(first_owner) ||
 		tenancy_namespace_aclcheck(get_namespace_oid(first->model_schema, false), owner, ACL_USAGE) != ACLCHECK_OK)
 		return;
-	tenancy_exec_begin(&exec, first_owner, TENANCY_PATH_NONE);
-	tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s", quote_identifier(schema), tenancy_clone_role_identifier(owner));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(first_owner,
+						   "GRANT USAGE ON SCHEMA %s TO %s", quote_identifier(schema), tenancy_clone_role_identifier(owner));
 }
 
 /*

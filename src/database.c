@@ -286,18 +286,15 @@ forget_pending(const TenancyTenant *tenant)
 static void
 add_pending(const TenancyTenant *tenant, const char *action, bool holds_lock)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
-						" SELECT '%s', '%s', d.oid, '%s' FROM pg_catalog.pg_database d"
-						" WHERE d.datname OPERATOR(pg_catalog.=) %s"
-						" ON CONFLICT (tenant_id, action) DO UPDATE SET"
-						" database_oid = excluded.database_oid, xid = excluded.xid",
-						tenancy_ident_uuid_text(&tenant->id), action,
-						current_xid_text(),
-						quote_literal_cstr(tenant->database_name));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
+						   " SELECT '%s', '%s', d.oid, '%s' FROM pg_catalog.pg_database d"
+						   " WHERE d.datname OPERATOR(pg_catalog.=) %s"
+						   " ON CONFLICT (tenant_id, action) DO UPDATE SET"
+						   " database_oid = excluded.database_oid, xid = excluded.xid",
+						   tenancy_ident_uuid_text(&tenant->id), action,
+						   current_xid_text(),
+						   quote_literal_cstr(tenant->database_name));
 	settle_at_end(&tenant->id, true, holds_lock);
 }
 
@@ -367,15 +364,12 @@ read_pending(const char *tenant_id)
 static void
 delete_pending(const char *tenant_id, const char *action)
 {
-	TenancyExec exec;
-
 	PushActiveSnapshot(GetTransactionSnapshot());
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("DELETE FROM tenancy.pending_database"
-						" WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-						" AND action OPERATOR(pg_catalog.=) '%s'",
-						tenant_id, action);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "DELETE FROM tenancy.pending_database"
+						   " WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+						   " AND action OPERATOR(pg_catalog.=) '%s'",
+						   tenant_id, action);
 	PopActiveSnapshot();
 }
 
@@ -383,19 +377,16 @@ delete_pending(const char *tenant_id, const char *action)
 static void
 disconnect(const PendingRow *row)
 {
-	TenancyExec exec;
-
 	PushActiveSnapshot(GetTransactionSnapshot());
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("SELECT pg_catalog.pg_terminate_backend(a.pid)"
-						" FROM pg_catalog.pg_stat_activity a"
-						" JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) a.datid"
-						" WHERE d.oid OPERATOR(pg_catalog.=) %u"
-						" AND a.backend_type OPERATOR(pg_catalog.=) 'client backend'"
-						" AND (NOT d.datallowconn OR NOT"
-						"  pg_catalog.has_database_privilege(a.usesysid, d.oid, 'CONNECT'))",
-						row->database_oid);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "SELECT pg_catalog.pg_terminate_backend(a.pid)"
+						   " FROM pg_catalog.pg_stat_activity a"
+						   " JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) a.datid"
+						   " WHERE d.oid OPERATOR(pg_catalog.=) %u"
+						   " AND a.backend_type OPERATOR(pg_catalog.=) 'client backend'"
+						   " AND (NOT d.datallowconn OR NOT"
+						   "  pg_catalog.has_database_privilege(a.usesysid, d.oid, 'CONNECT'))",
+						   row->database_oid);
 	PopActiveSnapshot();
 }
 
@@ -1025,20 +1016,18 @@ lock_keys(LOCKMODE mode)
 void
 tenancy_database_share_keys(void)
 {
-	TenancyExec exec;
 	uint64		databases;
 
 	lock_keys(ExclusiveLock);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	databases = tenancy_exec_format("INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
-									" SELECT t.id, 'keys', d.oid, '%s' FROM tenancy.tenant t"
-									" JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) t.database_name"
-									" WHERE " TENANCY_DATABASE_IS_OURS
-									" ORDER BY t.id"
-									" ON CONFLICT (tenant_id, action) DO UPDATE SET"
-									" database_oid = excluded.database_oid, xid = excluded.xid",
-									current_xid_text(), MyDatabaseId);
-	tenancy_exec_end(&exec);
+	databases = tenancy_exec_format_as(tenancy_registry_owner(),
+									   "INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
+									   " SELECT t.id, 'keys', d.oid, '%s' FROM tenancy.tenant t"
+									   " JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) t.database_name"
+									   " WHERE " TENANCY_DATABASE_IS_OURS
+									   " ORDER BY t.id"
+									   " ON CONFLICT (tenant_id, action) DO UPDATE SET"
+									   " database_oid = excluded.database_oid, xid = excluded.xid",
+									   current_xid_text(), MyDatabaseId);
 	if (databases > 0)
 		settle_at_end(&all_tenants, true, false);
 }
@@ -1148,14 +1137,12 @@ tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 static bool
 database_is(const TenancyTenant *tenant, const char *condition)
 {
-	TenancyExec exec;
 	uint64		found;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = tenancy_exec_format("SELECT FROM pg_catalog.pg_database d"
-								" WHERE d.datname OPERATOR(pg_catalog.=) %s AND %s",
-								quote_literal_cstr(tenant->database_name), condition);
-	tenancy_exec_end(&exec);
+	found = tenancy_exec_format_as(tenancy_registry_owner(),
+								   "SELECT FROM pg_catalog.pg_database d"
+								   " WHERE d.datname OPERATOR(pg_catalog.=) %s AND %s",
+								   quote_literal_cstr(tenant->database_name), condition);
 	return found > 0;
 }
 
@@ -1255,12 +1242,9 @@ tenancy_database_drop(const TenancyTenant *tenant)
 static void
 alter_database(const TenancyTenant *tenant, const char *what)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("ALTER DATABASE %s %s",
-						quote_identifier(tenant->database_name), what);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "ALTER DATABASE %s %s",
+						   quote_identifier(tenant->database_name), what);
 }
 
 /* Let nobody in any more, and end the sessions when the caller commits. */
@@ -1294,16 +1278,13 @@ tenancy_database_disconnect(const TenancyTenant *tenant)
 void
 tenancy_database_rename(const TenancyTenant *tenant, const char *new_name)
 {
-	TenancyExec exec;
-
 	check_ours(tenant);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("SELECT pg_catalog.pg_terminate_backend(pid, 5000)"
-						" FROM pg_catalog.pg_stat_activity"
-						" WHERE datname OPERATOR(pg_catalog.=) %s"
-						" AND backend_type OPERATOR(pg_catalog.=) 'client backend'",
-						quote_literal_cstr(tenant->database_name));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "SELECT pg_catalog.pg_terminate_backend(pid, 5000)"
+						   " FROM pg_catalog.pg_stat_activity"
+						   " WHERE datname OPERATOR(pg_catalog.=) %s"
+						   " AND backend_type OPERATOR(pg_catalog.=) 'client backend'",
+						   quote_literal_cstr(tenant->database_name));
 	add_pending(tenant, "rename", true);
 	alter_database(tenant, psprintf("RENAME TO %s", quote_identifier(new_name)));
 }
@@ -1352,7 +1333,6 @@ void
 tenancy_database_define_module(const TenancyTenant *tenant, const TenancyModule *module)
 {
 	Oid			database = tenancy_database_oid(tenant);
-	TenancyExec exec;
 	int			level;
 
 	tenancy_registry_lock_models(ShareLock);
@@ -1376,11 +1356,10 @@ tenancy_database_define_module(const TenancyTenant *tenant, const TenancyModule 
 		(void) tenancy_worker_run(job);
 		return;
 	}
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.module_copy SET level = %d WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-						" AND module OPERATOR(pg_catalog.=) %s", level,
-						tenancy_ident_uuid_text(&tenant->id), quote_literal_cstr(module->name));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "UPDATE tenancy.module_copy SET level = %d WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+						   " AND module OPERATOR(pg_catalog.=) %s", level,
+						   tenancy_ident_uuid_text(&tenant->id), quote_literal_cstr(module->name));
 }
 
 /*

@@ -271,6 +271,25 @@ tenancy_exec_format(const char *format,...)
 	return processed;
 }
 
+/* A single statement of this kind as a role, with no path. */
+uint64
+tenancy_exec_format_as(Oid role, const char *format,...)
+{
+	TenancyExec exec;
+	va_list		args;
+	char	   *sql;
+	uint64		processed;
+
+	va_start(args, format);
+	sql = tenancy_exec_vformat(format, args);
+	va_end(args);
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	processed = tenancy_exec_sql(sql);
+	tenancy_exec_end(&exec);
+	pfree(sql);
+	return processed;
+}
+
 /*
  * Does a query find a row, as of now?  The caller's transaction may have a
  * snapshot that is older than a row whose existence decides something.

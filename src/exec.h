@@ -62,6 +62,7 @@ extern void tenancy_exec_set(const char *setting, const char *value);
 extern uint64 tenancy_exec_sql(const char *sql);
 extern bool tenancy_exec_finds(const char *sql);
 extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1, 2);
+extern uint64 tenancy_exec_format_as(Oid role, const char *format,...) pg_attribute_printf(2, 3);
 extern char *tenancy_exec_text(TenancyExec *exec, const char *sql);
 extern char *tenancy_exec_text_format(TenancyExec *exec, const char *format,...) pg_attribute_printf(2, 3);
 extern List *tenancy_exec_text_list(TenancyExec *exec, const char *sql);

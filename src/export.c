@@ -445,13 +445,11 @@ tenancy_export_write(const char *head, const char *directory, bool is_durable)
 static void
 export_change(Export *export, const Source *table, const TenancyExportChange *change)
 {
-	TenancyExec exec;
 	ListCell   *lc;
 
 	(void) tenancy_rows_create_keys(KEYS_NAME, list_length(change->columns));
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO pg_temp." KEYS_NAME " %s", change->keys_query);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "INSERT INTO pg_temp." KEYS_NAME " %s", change->keys_query);
 	tenancy_rows_analyze_keys(KEYS_NAME);
 
 	appendStringInfoChar(&export->json, '{');

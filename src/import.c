@@ -957,12 +957,9 @@ tenancy_import_changes(PG_FUNCTION_ARGS)
 static void
 insert_plugins(const char *manifest, const char *id)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO tenancy.tenant_module (tenant_id, module)"
-						" SELECT '%s', o.name" PLUGINS_OF_MANIFEST, id, manifest);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "INSERT INTO tenancy.tenant_module (tenant_id, module)"
+						   " SELECT '%s', o.name" PLUGINS_OF_MANIFEST, id, manifest);
 }
 
 /*

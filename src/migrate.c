@@ -296,13 +296,10 @@ run_is_over(int64 run)
 static void
 finish_runs(int64 run)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.migration_run SET finished_at = pg_catalog.clock_timestamp()"
-						" WHERE finished_at IS NULL AND (" INT64_FORMAT " OPERATOR(pg_catalog.=) 0"
-						" OR id OPERATOR(pg_catalog.=) " INT64_FORMAT ")", run, run);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "UPDATE tenancy.migration_run SET finished_at = pg_catalog.clock_timestamp()"
+						   " WHERE finished_at IS NULL AND (" INT64_FORMAT " OPERATOR(pg_catalog.=) 0"
+						   " OR id OPERATOR(pg_catalog.=) " INT64_FORMAT ")", run, run);
 }
 
 

@@ -875,15 +875,13 @@ column_value(const TriggerData *data, const char *name)
 void
 tenancy_migration_check_complete(const char *module, int level)
 {
-	TenancyExec exec;
 	uint64		missing;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	missing = tenancy_exec_format("SELECT FROM pg_catalog.generate_series(1, %d) n WHERE NOT EXISTS"
-								  " (SELECT FROM tenancy.migration WHERE module OPERATOR(pg_catalog.=) %s"
-								  " AND position OPERATOR(pg_catalog.=) n)",
-								  level, quote_literal_cstr(module));
-	tenancy_exec_end(&exec);
+	missing = tenancy_exec_format_as(tenancy_registry_owner(),
+									 "SELECT FROM pg_catalog.generate_series(1, %d) n WHERE NOT EXISTS"
+									 " (SELECT FROM tenancy.migration WHERE module OPERATOR(pg_catalog.=) %s"
+									 " AND position OPERATOR(pg_catalog.=) n)",
+									 level, quote_literal_cstr(module));
 	if (missing > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -187,7 +187,6 @@ finish(const pg_uuid_t *id, TenancyMode from)
 {
 	TenancyTenant tenant;
 	TenancyTenant old;
-	TenancyExec exec;
 
 	tenancy_registry_get(tenancy_ident_uuid_text(id), &tenant);
 	tenancy_move_target(&tenant, from, &old);
@@ -208,10 +207,9 @@ finish(const pg_uuid_t *id, TenancyMode from)
 									  schemas, "Drop them, then call tenancy.move_tenant() again.");
 		tenancy_drop_schemas(NULL, schemas, true);
 	}
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
-						tenancy_ident_uuid_text(id));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+						   tenancy_ident_uuid_text(id));
 }
 
 /* Undo or finish a move, in the current transaction, with the lock on it. */
@@ -322,7 +320,6 @@ static void
 begin_move(Leader *leader, TenancyMode mode, bool online)
 {
 	TenancyTenant tenant;
-	TenancyExec exec;
 
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_registry_get_locked(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
@@ -331,13 +328,12 @@ begin_move(Leader *leader, TenancyMode mode, bool online)
 		check_online(&tenant);
 	else
 		tenancy_provision_set_status(&tenant, "moving", NULL);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO tenancy.move (tenant_id, from_mode, to_mode, online, phase, refused_at)"
-						" VALUES ('%s', '%s', '%s', %s)",
-						tenancy_ident_uuid_text(&tenant.id),
-						tenancy_mode_text(tenant.mode), tenancy_mode_text(mode),
-						online ? "true, 'capturing', NULL" : "false, 'copying', pg_catalog.clock_timestamp()");
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "INSERT INTO tenancy.move (tenant_id, from_mode, to_mode, online, phase, refused_at)"
+						   " VALUES ('%s', '%s', '%s', %s)",
+						   tenancy_ident_uuid_text(&tenant.id),
+						   tenancy_mode_text(tenant.mode), tenancy_mode_text(mode),
+						   online ? "true, 'capturing', NULL" : "false, 'copying', pg_catalog.clock_timestamp()");
 	SPI_commit();
 	leader->is_begun = true;
 	XactIsoLevel = XACT_READ_COMMITTED;

@@ -577,9 +577,6 @@ tenancy_move_log_keys_query(const char *id, Oid root, int ncolumns, const Tenanc
 void
 tenancy_move_log_forget(const char *id)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("DELETE FROM tenancy.move_change WHERE tenant_id OPERATOR(pg_catalog.=) '%s'", id);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "DELETE FROM tenancy.move_change WHERE tenant_id OPERATOR(pg_catalog.=) '%s'", id);
 }

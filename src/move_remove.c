@@ -173,6 +173,7 @@ delete_one_by_one(const Left *left, Relation rel, ItemPointer rows, int nrows)
 		Datum		value;
 		bool		isnull;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!table_tuple_fetch_row_version(rel, &rows[i], snapshot, slot))
 			continue;
 		value = slot_getattr(slot, column, &isnull);

@@ -551,15 +551,13 @@ tenancy_move_check_references(const TenancyMove *move)
 static void
 check_level(const TenancyMove *move, const TenancyModule *module)
 {
-	TenancyExec exec;
 	uint64		found;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	found = tenancy_exec_format("SELECT FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-								" AND module OPERATOR(pg_catalog.=) %s AND level OPERATOR(pg_catalog.=) %d"
-								" AND step OPERATOR(pg_catalog.=) 0 AND NOT under_way",
-								move->id, quote_literal_cstr(module->name), module->level);
-	tenancy_exec_end(&exec);
+	found = tenancy_exec_format_as(tenancy_registry_owner(),
+								   "SELECT FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+								   " AND module OPERATOR(pg_catalog.=) %s AND level OPERATOR(pg_catalog.=) %d"
+								   " AND step OPERATOR(pg_catalog.=) 0 AND NOT under_way",
+								   move->id, quote_literal_cstr(module->name), module->level);
 	if (found == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -108,20 +108,18 @@ tenancy_provision_insert(const TenancyTenant *tenant, const char *display_name,
 						 const char *metadata)
 {
 	TenancyTenant other;
-	TenancyExec exec;
 	uint64		inserted;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	inserted = tenancy_exec_format("INSERT INTO tenancy.tenant (id, slug, mode,"
-								   " schema_name, database_name, display_name, metadata)"
-								   " VALUES ('%s', '%s', '%s', %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-								   tenancy_ident_uuid_text(&tenant->id),
-								   tenant->slug, tenancy_mode_text(tenant->mode),
-								   literal_or_null(tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : NULL),
-								   literal_or_null(tenant->mode == TENANCY_DATABASE ? tenant->database_name : NULL),
-								   literal_or_null(display_name),
-								   quote_literal_cstr(metadata));
-	tenancy_exec_end(&exec);
+	inserted = tenancy_exec_format_as(tenancy_registry_owner(),
+									  "INSERT INTO tenancy.tenant (id, slug, mode,"
+									  " schema_name, database_name, display_name, metadata)"
+									  " VALUES ('%s', '%s', '%s', %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+									  tenancy_ident_uuid_text(&tenant->id),
+									  tenant->slug, tenancy_mode_text(tenant->mode),
+									  literal_or_null(tenant->mode == TENANCY_SCHEMA ? tenant->schema_name : NULL),
+									  literal_or_null(tenant->mode == TENANCY_DATABASE ? tenant->database_name : NULL),
+									  literal_or_null(display_name),
+									  quote_literal_cstr(metadata));
 	if (inserted > 0)
 		return;
 
@@ -252,14 +250,11 @@ tenancy_provision_refuse_move(const TenancyTenant *tenant)
 void
 tenancy_provision_set_status(const TenancyTenant *tenant, const char *status, const char *reason)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.tenant SET status = '%s', status_reason = %s,"
-						" status_at = pg_catalog.now() WHERE id OPERATOR(pg_catalog.=) '%s'",
-						status, literal_or_null(reason),
-						tenancy_ident_uuid_text(&tenant->id));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "UPDATE tenancy.tenant SET status = '%s', status_reason = %s,"
+						   " status_at = pg_catalog.now() WHERE id OPERATOR(pg_catalog.=) '%s'",
+						   status, literal_or_null(reason),
+						   tenancy_ident_uuid_text(&tenant->id));
 }
 
 /* suspend_tenant(tenant text, reason text) */
@@ -299,7 +294,6 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 {
 	List	   *old_names = tenancy_registry_schemas(tenant);
 	List	   *new_names = tenancy_registry_schemas(renamed);
-	TenancyExec exec;
 	ListCell   *lc;
 	ListCell   *lc_old;
 	ListCell   *lc_new;
@@ -307,11 +301,10 @@ rename_schemas(const TenancyTenant *tenant, const TenancyTenant *renamed)
 	forboth(lc_old, old_names, lc_new, new_names)
 	{
 		tenancy_registry_refuse_foreign_schema(tenant, lfirst(lc_old));
-		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-		tenancy_exec_format("ALTER SCHEMA %s RENAME TO %s",
-							quote_identifier(lfirst(lc_old)),
-							quote_identifier(lfirst(lc_new)));
-		tenancy_exec_end(&exec);
+		tenancy_exec_format_as(tenancy_registry_owner(),
+							   "ALTER SCHEMA %s RENAME TO %s",
+							   quote_identifier(lfirst(lc_old)),
+							   quote_identifier(lfirst(lc_new)));
 	}
 	/* Plug-ins may name the main module's as well. */
 	foreach(lc, new_names)
@@ -330,7 +323,6 @@ tenancy_provision_rename_tenant(PG_FUNCTION_ARGS)
 	TenancyTenant tenant;
 	TenancyTenant renamed;
 	TenancyTenant other;
-	TenancyExec exec;
 
 	tenancy_provision_get_tenant(fcinfo, &tenant);
 	tenancy_require_arg(fcinfo, 1, "new_slug");
@@ -349,14 +341,13 @@ tenancy_provision_rename_tenant(PG_FUNCTION_ARGS)
 	if (tenant.mode == TENANCY_DATABASE)
 		strlcpy(renamed.database_name, tenancy_ident_database(renamed.slug), NAMEDATALEN);
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.tenant SET slug = '%s', schema_name = %s, database_name = %s"
-						" WHERE id OPERATOR(pg_catalog.=) '%s'",
-						renamed.slug,
-						literal_or_null(tenant.mode == TENANCY_SCHEMA ? renamed.schema_name : NULL),
-						literal_or_null(tenant.mode == TENANCY_DATABASE ? renamed.database_name : NULL),
-						tenancy_ident_uuid_text(&tenant.id));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "UPDATE tenancy.tenant SET slug = '%s', schema_name = %s, database_name = %s"
+						   " WHERE id OPERATOR(pg_catalog.=) '%s'",
+						   renamed.slug,
+						   literal_or_null(tenant.mode == TENANCY_SCHEMA ? renamed.schema_name : NULL),
+						   literal_or_null(tenant.mode == TENANCY_DATABASE ? renamed.database_name : NULL),
+						   tenancy_ident_uuid_text(&tenant.id));
 	if (tenant.mode == TENANCY_SCHEMA)
 		rename_schemas(&tenant, &renamed);
 	else if (tenant.mode == TENANCY_DATABASE)

@@ -41,26 +41,6 @@ PG_FUNCTION_INFO_V1(tenancy_reference_add);
 PG_FUNCTION_INFO_V1(tenancy_reference_remove);
 PG_FUNCTION_INFO_V1(tenancy_reference_sync);
 
-static uint64 change_registry(const char *format,...) pg_attribute_printf(1, 2);
-
-static uint64
-change_registry(const char *format,...)
-{
-	TenancyExec exec;
-	va_list		args;
-	char	   *sql;
-	uint64		processed;
-
-	va_start(args, format);
-	sql = tenancy_exec_vformat(format, args);
-	va_end(args);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	processed = tenancy_exec_sql(sql);
-	tenancy_exec_end(&exec);
-	return processed;
-}
-
-
 /* ----------------------------------------------------------------
  * Which tables
  * ----------------------------------------------------------------
@@ -82,7 +62,8 @@ table_name(Oid relid)
 static void
 hint_at_sync(void)
 {
-	if (change_registry("SELECT FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database' LIMIT 1") > 0)
+	if (tenancy_exec_format_as(tenancy_registry_owner(),
+							   "SELECT FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database' LIMIT 1") > 0)
 		ereport(NOTICE,
 				(errmsg("the databases of tenants have not changed yet"),
 				 errhint("Call tenancy.sync_reference_tables() when the transaction has committed.")));
@@ -103,7 +84,8 @@ tenancy_reference_add(PG_FUNCTION_ARGS)
 	name = table_name(relid);
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_reference_check(relid);
-	if (change_registry("INSERT INTO tenancy.reference_table (relation) VALUES (%u) ON CONFLICT DO NOTHING", relid) == 0)
+	if (tenancy_exec_format_as(tenancy_registry_owner(),
+							   "INSERT INTO tenancy.reference_table (relation) VALUES (%u) ON CONFLICT DO NOTHING", relid) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("table \"%s\" is a reference table already", name)));
@@ -143,7 +125,8 @@ tenancy_reference_remove(PG_FUNCTION_ARGS)
 	relid = PG_GETARG_OID(0);
 	name = table_name(relid);
 	refuse_needed(relid, name);
-	if (change_registry("DELETE FROM tenancy.reference_table WHERE relation::pg_catalog.oid OPERATOR(pg_catalog.=) %u", relid) == 0)
+	if (tenancy_exec_format_as(tenancy_registry_owner(),
+							   "DELETE FROM tenancy.reference_table WHERE relation::pg_catalog.oid OPERATOR(pg_catalog.=) %u", relid) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" is not a reference table", name)));
@@ -275,10 +258,11 @@ sync_tenant(ReturnSetInfo *rsinfo, const TenancyReferences *references, const ch
 static void
 note_spares(const char *ids, const char *digest)
 {
-	(void) change_registry("UPDATE tenancy.spare s SET reference_digest = %s WHERE s.tenant_id OPERATOR(pg_catalog.=) ANY"
-						   " (SELECT x.tenant_id FROM tenancy.spare x WHERE x.mode OPERATOR(pg_catalog.=) 'database'"
-						   "  AND x.tenant_id OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.uuid[]) FOR UPDATE SKIP LOCKED)",
-						   quote_literal_cstr(digest), ids);
+	(void) tenancy_exec_format_as(tenancy_registry_owner(),
+								  "UPDATE tenancy.spare s SET reference_digest = %s WHERE s.tenant_id OPERATOR(pg_catalog.=) ANY"
+								  " (SELECT x.tenant_id FROM tenancy.spare x WHERE x.mode OPERATOR(pg_catalog.=) 'database'"
+								  "  AND x.tenant_id OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.uuid[]) FOR UPDATE SKIP LOCKED)",
+								  quote_literal_cstr(digest), ids);
 }
 
 static void
@@ -325,8 +309,9 @@ sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *diges
 static void
 forget_dropped(void)
 {
-	(void) change_registry("DELETE FROM tenancy.reference_table r WHERE NOT EXISTS"
-						   " (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.relation)");
+	(void) tenancy_exec_format_as(tenancy_registry_owner(),
+								  "DELETE FROM tenancy.reference_table r WHERE NOT EXISTS"
+								  " (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.relation)");
 }
 
 /* sync_reference_tables() */

@@ -174,14 +174,11 @@ is_good(const TenancyTenant *spare)
 static void
 set_fingerprint(const TenancyTenant *spare, const char *fingerprint)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("UPDATE tenancy.spare SET fingerprint = %s WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-						" AND fingerprint OPERATOR(pg_catalog.<>) %s",
-						quote_literal_cstr(fingerprint), tenancy_ident_uuid_text(&spare->id),
-						quote_literal_cstr(fingerprint));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "UPDATE tenancy.spare SET fingerprint = %s WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+						   " AND fingerprint OPERATOR(pg_catalog.<>) %s",
+						   quote_literal_cstr(fingerprint), tenancy_ident_uuid_text(&spare->id),
+						   quote_literal_cstr(fingerprint));
 }
 
 static void

@@ -590,14 +590,11 @@ tenancy_registry_get(const char *slug_or_id, TenancyTenant *tenant)
 void
 tenancy_registry_get_locked(const char *slug_or_id, TenancyTenant *tenant)
 {
-	TenancyExec exec;
-
 	tenancy_registry_get(slug_or_id, tenant);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("SELECT FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'"
-						" FOR NO KEY UPDATE",
-						tenancy_ident_uuid_text(&tenant->id));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "SELECT FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'"
+						   " FOR NO KEY UPDATE",
+						   tenancy_ident_uuid_text(&tenant->id));
 
 	/* It may have been renamed or dropped while we waited. */
 	AcceptInvalidationMessages();
@@ -1065,17 +1062,15 @@ void
 tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 {
 	TenancyModule row;
-	TenancyExec exec;
 
 	if (!tenancy_registry_module(module, &row))
 		elog(ERROR, "module \"%s\" does not exist", module);
 	tenancy_registry_refuse_recording(module);
-	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
-						" ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"
-						" last_error = NULL, run = NULL, tries = 0, failed = false, retry_at = NULL, step = 0, under_way = false",
-						tenancy_ident_uuid_text(tenant), quote_literal_cstr(module), row.level);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(objects.owner,
+						   "INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
+						   " ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"
+						   " last_error = NULL, run = NULL, tries = 0, failed = false, retry_at = NULL, step = 0, under_way = false",
+						   tenancy_ident_uuid_text(tenant), quote_literal_cstr(module), row.level);
 }
 
 /* What deletes a tenant from the registry, for whoever may write to it. */
@@ -1223,17 +1218,15 @@ tenancy_registry_may_act(Oid role, const TenancyTenant *tenant)
 void
 tenancy_registry_grant_owner(Oid owner)
 {
-	TenancyExec exec;
 	const char *role = quote_identifier(GetUserNameFromId(owner, false));
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("GRANT USAGE ON SCHEMA tenancy TO %s;"
-						"GRANT EXECUTE ON FUNCTION tenancy.policy_tenant_id(),"
-						" tenancy.policy_is_tenant(uuid), tenancy.policy_allow(oid),"
-						" tenancy.current_tenant_id() TO %s;"
-						"GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
-						role, role, role);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "GRANT USAGE ON SCHEMA tenancy TO %s;"
+						   "GRANT EXECUTE ON FUNCTION tenancy.policy_tenant_id(),"
+						   " tenancy.policy_is_tenant(uuid), tenancy.policy_allow(oid),"
+						   " tenancy.current_tenant_id() TO %s;"
+						   "GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
+						   role, role, role);
 }
 
 /* All DDL runs with the owner's rights, and row security must bind it. */

@@ -112,17 +112,14 @@ repair_rows(ReturnSetInfo *rsinfo)
 static void
 repair_recording(ReturnSetInfo *rsinfo)
 {
-	TenancyExec exec;
-
 	if (query_list(psprintf("SELECT c FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c"
 							" WHERE s.setdatabase OPERATOR(pg_catalog.=) %u AND s.setrole OPERATOR(pg_catalog.=) 0"
 							" AND pg_catalog.starts_with(c, 'tenancy.recording=')"
 							" AND NOT EXISTS (SELECT FROM tenancy.recording)", MyDatabaseId)) == NIL)
 		return;
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("ALTER DATABASE %s RESET tenancy.recording",
-						quote_identifier(get_database_name(MyDatabaseId)));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "ALTER DATABASE %s RESET tenancy.recording",
+						   quote_identifier(get_database_name(MyDatabaseId)));
 	report(rsinfo, "setting tenancy.recording of the database", "there is no recording",
 		   "reset; session_preload_libraries is left as it is");
 }
@@ -172,12 +169,9 @@ repair_belonging(ReturnSetInfo *rsinfo)
 									" AND NOT EXISTS (SELECT FROM pg_catalog.pg_database other"
 									"  WHERE c = 'tenancy.application_database=' || other.oid))", others)))
 	{
-		TenancyExec exec;
-
-		tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-		tenancy_exec_format("ALTER DATABASE %s SET tenancy.application_database = '%u'",
-							quote_identifier(lfirst(lc)), MyDatabaseId);
-		tenancy_exec_end(&exec);
+		tenancy_exec_format_as(tenancy_registry_owner(),
+							   "ALTER DATABASE %s SET tenancy.application_database = '%u'",
+							   quote_identifier(lfirst(lc)), MyDatabaseId);
 		report(rsinfo, psprintf("database %s", (char *) lfirst(lc)),
 			   "it belongs to a database that does not exist", "taken over by this one");
 	}

@@ -166,12 +166,9 @@ update_row(const TenancyTenant *tenant, const char *display_name, const char *me
 static void
 rename_schema(const TenancyTenant *spare, const TenancyTenant *tenant)
 {
-	TenancyExec exec;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("ALTER SCHEMA %s RENAME TO %s", quote_identifier(spare->schema_name),
-						quote_identifier(tenant->schema_name));
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "ALTER SCHEMA %s RENAME TO %s", quote_identifier(spare->schema_name),
+						   quote_identifier(tenant->schema_name));
 	tenancy_clone_follow(tenant->schema_name, tenancy_registry_schema_owner(tenant->schema_name),
 						 spare->schema_name, tenant->schema_name);
 }
@@ -294,7 +291,6 @@ tenancy_spare_make(TenancyMode mode)
 Datum
 tenancy_spare_set(PG_FUNCTION_ARGS)
 {
-	TenancyExec exec;
 	TenancyMode mode;
 	int			spares;
 
@@ -314,11 +310,10 @@ tenancy_spare_set(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("spares must be between 0 and %d", TENANCY_MAX_SPARES)));
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_format("INSERT INTO tenancy.spare_target (mode, spares) VALUES ('%s', %d)"
-						" ON CONFLICT (mode) DO UPDATE SET spares = excluded.spares",
-						tenancy_mode_text(mode), spares);
-	tenancy_exec_end(&exec);
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "INSERT INTO tenancy.spare_target (mode, spares) VALUES ('%s', %d)"
+						   " ON CONFLICT (mode) DO UPDATE SET spares = excluded.spares",
+						   tenancy_mode_text(mode), spares);
 	PG_RETURN_VOID();
 }
 
