@@ -309,23 +309,32 @@ check_location(const TenancyTenant *tenant)
 }
 
 /*
+ * Has the tenant moved since the snapshot was taken?  (An id that is yet to come is
+ * from the server that the database was dumped from.)
+ */
+bool
+tenancy_context_moved_since(const TenancyTenant *tenant, Snapshot snapshot)
+{
+	FullTransactionId next;
+
+	if (!FullTransactionIdIsValid(tenant->moved_in))
+		return false;
+	next = ReadNextFullTransactionId();
+	if (FullTransactionIdFollowsOrEquals(tenant->moved_in, next) ||
+		U64FromFullTransactionId(next) - U64FromFullTransactionId(tenant->moved_in) > PG_INT32_MAX)
+		return false;
+	return !TransactionIdIsCurrentTransactionId(XidFromFullTransactionId(tenant->moved_in)) &&
+		XidInMVCCSnapshot(XidFromFullTransactionId(tenant->moved_in), snapshot);
+}
+
+/*
  * A snapshot that is older than the tenant's move does not show the rows where
- * the tenant lives now.  (An id that is yet to come is from the server that
- * the database was dumped from.)
+ * the tenant lives now.
  */
 static void
 check_snapshot(const TenancyTenant *tenant)
 {
-	FullTransactionId next;
-
-	if (!IsolationUsesXactSnapshot() || !FullTransactionIdIsValid(tenant->moved_in))
-		return;
-	next = ReadNextFullTransactionId();
-	if (FullTransactionIdFollowsOrEquals(tenant->moved_in, next) ||
-		U64FromFullTransactionId(next) - U64FromFullTransactionId(tenant->moved_in) > PG_INT32_MAX)
-		return;
-	if (!TransactionIdIsCurrentTransactionId(XidFromFullTransactionId(tenant->moved_in)) &&
-		XidInMVCCSnapshot(XidFromFullTransactionId(tenant->moved_in), GetTransactionSnapshot()))
+	if (IsolationUsesXactSnapshot() && tenancy_context_moved_since(tenant, GetTransactionSnapshot()))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access: tenant \"%s\" has moved since this transaction began",

@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 #include "registry.h"
+#include "utils/snapshot.h"
 
 /* For GRANT and REVOKE: what the policies and defaults of protected tables call */
 #define TENANCY_POLICY_FUNCTIONS \
@@ -31,6 +32,8 @@ extern bool tenancy_context_any_status;
 
 extern void tenancy_context_act(const pg_uuid_t *tenant);
 extern void tenancy_context_act_end(void);
+
+extern bool tenancy_context_moved_since(const TenancyTenant *tenant, Snapshot snapshot);
 
 /* Refuse a tenant, or NULL for one that there is not, as set_tenant() does. */
 extern void tenancy_context_check_access(const char *slug_or_id, const TenancyTenant *tenant);

@@ -20,6 +20,7 @@
  *	 internal trigger does not come to a partition that is attached later.  Such
  *	 a partition is noticed before the switch.
  * - A log entry is written past the privileges on the log, which nobody has.
+ * - They hold up whom row security does not: see refuse_late().
  *
  * Creating a trigger needs a lock that keeps writers off the table, dropping it
  * one that keeps everybody off.  Nobody waits behind us for one of these longer
@@ -40,10 +41,13 @@
 #include "catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "compat.h"
+#include "context.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -57,15 +61,18 @@
 #include "rows.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/xid8.h"
@@ -101,18 +108,84 @@ typedef void (*LockedWork) (Oid table, void *argument);
  * ----------------------------------------------------------------
  */
 
+/*
+ * The lock on a tenant's log, in the database where its rows are: whoever writes
+ * an entry shares it to the end of his transaction, and the last rounds exclude all
+ * others.
+ */
+static void
+init_tag(LOCKTAG *tag, Oid database, const pg_uuid_t *id)
+{
+	SET_LOCKTAG_OBJECT(*tag, database, RelationRelationId, hash_bytes(id->data, UUID_LEN), 2);
+}
+
+/*
+ * Let nobody write to the tenant's rows from here to the end of the transaction,
+ * whoever he is, and wait for those who have.
+ */
+void
+tenancy_move_log_close(const pg_uuid_t *id, Oid database)
+{
+	LOCKTAG		tag;
+
+	init_tag(&tag, database, id);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/*
+ * What is written when the last round has looked at the log would be lost.  The
+ * policies refuse whoever begins to write while the tenant is "moving" (context.c).
+ * But they ask no superuser, and not the cascades of a foreign key that refers to
+ * a table that is no tenant's.
+ *
+ * From the switch on, other rows of the tenant's count, and these go: nobody adds
+ * any, and a statement from before does not change them.  Migrations may, because no
+ * rows are copied while they have the models.
+ */
+static void
+refuse_late(const TriggerData *data, const pg_uuid_t *id)
+{
+	TenancyTenant tenant;
+	TenancyTenant home;
+	TenancyMode here = data->tg_trigger->tgqual != NULL ? TENANCY_SHARED :
+		tenancy_registry_home(&home) ? TENANCY_DATABASE : TENANCY_SCHEMA;
+	LOCKTAG		tag;
+	bool		is_open = true;
+
+	init_tag(&tag, MyDatabaseId, id);
+	if (!tenancy_lock_held_by_me(&tag, RowExclusiveLock))
+	{
+		is_open = LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+		AcceptInvalidationMessages();
+	}
+	if (!tenancy_registry_by_id(id, &tenant) ||
+		(is_open && tenant.mode == here && tenant.status != TENANCY_MOVING) ||
+		tenancy_registry_has_models())
+		return;
+	if (!is_open ||
+		(tenant.mode == here && check_enable_rls(RelationGetRelid(data->tg_relation), InvalidOid, true) != RLS_ENABLED))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
+				 errmsg("tenant \"%s\" is being moved, and can only be read", tenant.slug),
+				 errhint("Try the transaction again when tenancy.move_tenant() has ended.")));
+	if (tenant.mode != here &&
+		(TRIGGER_FIRED_BY_INSERT(data->tg_event) || tenancy_context_moved_since(&tenant, GetActiveSnapshot())))
+		ereport(ERROR,
+				(errcode(ERRCODE_TENANCY_ELSEWHERE),
+				 errmsg("tenant \"%s\" has moved away from table \"%s\"",
+						tenant.slug, RelationGetRelationName(data->tg_relation)),
+				 errhint("Write to where it lives now, or try the transaction again when tenancy.move_tenant() has ended.")));
+}
+
 /* Write one entry. */
 static void
-add_entry(const Trigger *trigger, Datum key)
+add_entry(const Trigger *trigger, const pg_uuid_t *id, Datum key)
 {
 	Relation	rel = table_open(tenancy_registry_relation("move_change"), RowExclusiveLock);
 	Datum		values[Natts_move_change];
 	bool		nulls[Natts_move_change] = {false};
-	pg_uuid_t	id;
 
-	if (!tenancy_ident_parse_uuid(trigger->tgargs[ARG_TENANT], &id))
-		elog(ERROR, "invalid argument of trigger \"%s\"", trigger->tgname);
-	values[Anum_move_change_tenant_id - 1] = UUIDPGetDatum(&id);
+	values[Anum_move_change_tenant_id - 1] = UUIDPGetDatum(id);
 	values[Anum_move_change_relation - 1] = ObjectIdGetDatum(atooid(trigger->tgargs[ARG_ROOT]));
 	values[Anum_move_change_xact - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	values[Anum_move_change_key - 1] = key;
@@ -159,6 +232,7 @@ Datum
 tenancy_move_note(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
+	pg_uuid_t	id;
 	int			level;
 	Datum		key;
 
@@ -173,19 +247,23 @@ tenancy_move_note(PG_FUNCTION_ARGS)
 						RelationGetRelationName(data->tg_relation)),
 				 errhint("Try again when tenancy.move_tenant() has ended.")));
 
+	if (!tenancy_ident_parse_uuid(data->tg_trigger->tgargs[ARG_TENANT], &id))
+		elog(ERROR, "invalid argument of trigger \"%s\"", data->tg_trigger->tgname);
+	refuse_late(data, &id);
+
 	/* The worker reads what the settings of any session have written. */
 	level = NewGUCNestLevel();
 	tenancy_exec_set("DateStyle", "ISO");
 	tenancy_exec_set("IntervalStyle", "postgres");
 	tenancy_exec_set("extra_float_digits", "3");
 	key = key_of(data, data->tg_trigtuple);
-	add_entry(data->tg_trigger, key);
+	add_entry(data->tg_trigger, &id, key);
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		Datum		other = key_of(data, data->tg_newtuple);
 
 		if (!datum_image_eq(key, other, false, -1))
-			add_entry(data->tg_trigger, other);
+			add_entry(data->tg_trigger, &id, other);
 	}
 	AtEOXact_GUC(false, level);
 	return PointerGetDatum(NULL);

@@ -41,6 +41,7 @@ extern void tenancy_move_log_keys(const char *id, Oid root, int ncolumns,
 								  TenancyMoveKeys *keys);
 extern char *tenancy_move_log_keys_query(const char *id, Oid root, int ncolumns,
 										 const TenancyMoveMoment *since);
+extern void tenancy_move_log_close(const pg_uuid_t *id, Oid database);
 extern void tenancy_move_log_forget(const char *id);
 
 #endif							/* TENANCY_MOVE_LOG_H */

@@ -289,6 +289,18 @@ tenancy_move_wait_for_writers(List *writers, int timeout_ms)
 	tenancy_exec_end(&exec);
 }
 
+/* The same for those whom the policies do not ask, who may have begun since. */
+static void
+close_log(const TenancyTenant *tenant, int timeout_ms)
+{
+	TenancyExec exec;
+
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_set("lock_timeout", psprintf("%d", timeout_ms > 0 ? timeout_ms : WRITERS_TIMEOUT_MS));
+	tenancy_move_log_close(&tenant->id, tenant->mode == TENANCY_DATABASE ? tenancy_database_oid(tenant) : MyDatabaseId);
+	tenancy_exec_end(&exec);
+}
+
 /*
  * Let nobody begin to write to the tenant, and wait for those who are writing.
  * Another worker commits that, and one in the tenant's own database.
@@ -311,6 +323,7 @@ tenancy_move_refuse_writers(const TenancyMove *move, int timeout_ms)
 		tenancy_move_set_status_inside(&move->from, "active", "moving");
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: waiting for writers");
 	tenancy_move_wait_for_writers(tenancy_move_find_writers(&move->from), timeout_ms);
+	close_log(&move->from, timeout_ms);
 }
 
 /* Change the tenant's status in its own database, where its sessions are. */

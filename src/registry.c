@@ -1022,6 +1022,17 @@ tenancy_registry_lock_models_for_session(void)
 	AcceptInvalidationMessages();
 }
 
+/* Do we hold it, in exclusive mode? */
+bool
+tenancy_registry_has_models(void)
+{
+	LOCKTAG		tag;
+
+	find_objects();
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, objects.module, 1);
+	return tenancy_lock_held_by_me(&tag, ExclusiveLock);
+}
+
 void
 tenancy_registry_unlock_models(void)
 {

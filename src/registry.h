@@ -94,6 +94,7 @@ extern void tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant,
 extern List *tenancy_registry_tables(const TenancyTenant *tenant);
 extern void tenancy_registry_lock_models(LOCKMODE mode);
 extern void tenancy_registry_lock_models_for_session(void);
+extern bool tenancy_registry_has_models(void);
 extern void tenancy_registry_unlock_models(void);
 extern void tenancy_registry_refuse_recording(const char *module);
 extern void tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module);

@@ -257,6 +257,15 @@ $node->safe_psql($db, q{ALTER TABLE shop.notes REPLICA IDENTITY USING INDEX note
 # Stopped at any moment
 # ---------------------------------------------------------------------------
 
+# The SQLSTATE of what row security does not hold up, nor triggers that can be switched off.
+sub superuser_writes
+{
+	my ($here) = @_;
+
+	return sqlstate($node, $db, undef, qq{SET session_replication_role = replica;
+		INSERT INTO $here.customer (id, code, tenant_id) VALUES (99999, 'late', '$acme')});
+}
+
 # Begin a move and stop it.  Returns sessions to end, the caller first.
 sub stop_at
 {
@@ -294,12 +303,15 @@ sub stop_at
 		$gates->rows("SELECT pg_advisory_unlock_all()");
 		slow($node, $db, doing_and_waiting('waiting for writers')) or die "not stopped $name";
 		is($app->state('SELECT shop.work(' . ($done + 1) . ')'), 'TN002', "$name, to $to: writers are refused");
+		is(superuser_writes($here), 'TN002', "$name, to $to: and superusers");
 		return ($caller, $gates, $blocker, $app);
 	}
 	# after the switch
 	$blocker->rows("BEGIN; SELECT FROM $here.customer");
 	$gates->rows("SELECT pg_advisory_unlock_all()");
 	slow($node, $db, q{SELECT count(*) = 1 FROM tenancy.move WHERE phase = 'switched'}) or die "not stopped $name";
+	is(superuser_writes($here), 'TN003', "$name, to $to: superusers write to the new place only")
+		if $mode eq 'shared';	# a schema that is left is locked
 	return ($caller, $gates, $blocker, $app);
 }
 
@@ -348,6 +360,39 @@ foreach my $name ('creating triggers', 'copying rows', 'catching up', 'waiting f
 		$mode = other_of($mode);
 		is_whole($mode, "$what, then");
 	}
+}
+
+# ---------------------------------------------------------------------------
+# A cascade, which no policy holds up, after the last round and before the switch
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{CALL tenancy.move_tenant('acme', 'shared', online => true)}) if $mode ne 'shared';
+$node->safe_psql($db, q{
+	CREATE SCHEMA world AUTHORIZATION shop_owner;
+	SET ROLE shop_owner;
+	CREATE TABLE world.plan (code text PRIMARY KEY);
+	INSERT INTO world.plan VALUES ('old');
+	ALTER TABLE shop.customer ADD COLUMN plan text REFERENCES world.plan ON UPDATE CASCADE;
+	RESET ROLE;
+	CALL tenancy.move_tenant('acme', 'schema', online => true);
+	UPDATE tenant_acme.customer SET plan = 'old' WHERE id = (SELECT max(id) FROM tenant_acme.customer);
+});
+{
+	my ($caller, $blocker, $planner) = map { session($node, $db) } 1 .. 3;
+	my $plan = 'UPDATE world.plan SET code = $$new$$';
+
+	$planner->rows('SET ROLE shop_owner');
+	$blocker->rows('BEGIN; LOCK TABLE tenancy.module_copy IN SHARE MODE');
+	$caller->send(q{CALL tenancy.move_tenant('acme', 'shared', online => true)});
+	slow($node, $db, doing_and_waiting('catching up for the last time')) or die 'not stopped';
+	$planner->send($plan);
+	slow($node, $db, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^UPDATE world' AND wait_event_type = 'Lock'}) or die 'no cascade waits';
+	$blocker->rows('COMMIT');
+	is($caller->wait->{state}, '00000', 'a cascade: the tenant has moved');
+	is($planner->wait->{state}, 'TN003', 'a cascade: it is refused, for it was for rows elsewhere');
+	is($planner->state($plan), '00000', 'a cascade: and works again');
+	is($node->safe_psql($db, q{SELECT plan FROM shop.customer WHERE plan IS NOT NULL}), 'new', 'a cascade: which reaches the rows');
+	$_->quit for $caller, $blocker, $planner;
+	is_whole('shared', 'a cascade');
 }
 
 $node->stop;

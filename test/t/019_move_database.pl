@@ -20,6 +20,8 @@ my $db = 'shop';
 my $silo = 'tenant_acme';
 my $gate = 4711;				# for all rows that are copied, in the application's database
 my $late = 4712;				# for those whose note begins with "late"
+# Nobody else is let into a new database to hold a gate: there, sessions anywhere do
+# that, by being called "gate" or "late".
 
 new_application($node, $db);
 $node->safe_psql($db, qq{
@@ -31,8 +33,10 @@ $node->safe_psql($db, qq{
 					RAISE 'planted code runs as %', current_user;
 				END IF;
 				IF current_database() <> '$db' THEN
-					-- nobody else is let in there to hold a gate
-					PERFORM pg_sleep(CASE WHEN note LIKE 'late%' THEN 1 ELSE 0.015 END);
+					WHILE EXISTS (SELECT FROM pg_stat_activity
+							WHERE application_name = 'gate' OR (application_name = 'late' AND note LIKE 'late%')) LOOP
+						PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+					END LOOP;
 				ELSE
 					PERFORM pg_advisory_xact_lock_shared($gate);
 					IF note LIKE 'late%' THEN
@@ -201,7 +205,7 @@ foreach my $to ('database', 'shared', 'database', 'schema', 'database')
 		slow_worker(q{query ~ 'copying rows' AND wait_event_type = 'Lock'});
 
 	%states = ();
-	$keeper->rows("SELECT pg_advisory_lock($gate)");
+	$keeper->rows("SELECT pg_advisory_lock($gate); SET application_name = 'gate'");
 	$caller->send("CALL tenancy.move_tenant('acme', '$to', online => true)");
 	slow($node, $db, $copying) or die 'no rows are copied';
 	is($node->safe_psql($db, q{SELECT status FROM tenancy.tenant WHERE slug = 'acme'}), 'active', "to $to: it is active");
@@ -215,7 +219,7 @@ foreach my $to ('database', 'shared', 'database', 'schema', 'database')
 		INSERT INTO @{[ schema_in($mode) ]}.notes (note, tenant_id) VALUES ('late row of a superuser', '$acme')");
 	work_until($mode, sub { return $done >= $before + 30; });
 	is($states{'00000'}, 30, "to $to: writers go on while rows are copied");
-	$keeper->rows("SELECT pg_advisory_unlock($gate)");
+	$keeper->rows("SELECT pg_advisory_unlock($gate); RESET application_name");
 	my $mark = $caller->{mark};
 	work_until($mode, sub { $caller->{psql}->pump_nb; return $caller->{out} =~ /^\Q$mark\E /m; });
 	my $result = $caller->wait;
@@ -254,6 +258,15 @@ foreach my $to ('database', 'shared', 'database', 'schema', 'database')
 # Stopped at any moment
 # ---------------------------------------------------------------------------
 
+# The SQLSTATE of what row security does not hold up, nor triggers that can be switched off.
+sub superuser_writes
+{
+	my ($here) = @_;
+
+	return sqlstate($node, place($mode), undef, qq{SET session_replication_role = replica;
+		INSERT INTO $here.customer (id, feels, code, tenant_id) VALUES (99999, 'fine', 'late', '$acme')});
+}
+
 # Begin a move and stop it.  Returns sessions to end, the caller first.
 sub stop_at
 {
@@ -263,7 +276,7 @@ sub stop_at
 	my $blocker = session($node, place($mode));
 	my $app = session($node, place($mode), 'app');
 
-	$gates->rows("SELECT pg_advisory_lock($gate), pg_advisory_lock($late)");
+	$gates->rows("SELECT pg_advisory_lock($gate), pg_advisory_lock($late); SET application_name = 'gate'");
 	$blocker->rows("BEGIN; LOCK TABLE $here.customer IN ROW EXCLUSIVE MODE") if $name eq 'creating triggers';
 	$gates->rows('BEGIN; LOCK TABLE tenancy.pending_database IN SHARE MODE') if $name eq 'after the switch' && $mode eq 'database';
 	$caller->send("CALL tenancy.move_tenant('acme', '$to', online => true)");
@@ -281,7 +294,7 @@ sub stop_at
 	if ($name eq 'catching up')
 	{
 		$app->rows(q{BEGIN; SELECT FROM tenancy.set_tenant('acme'); INSERT INTO orders (n, at, note) SELECT 900 + n, '2026-01-01', 'late' FROM generate_series(1, 3) n; COMMIT});
-		$gates->rows("SELECT pg_advisory_unlock($gate)");
+		$gates->rows("SELECT pg_advisory_unlock($gate); SET application_name = 'late'");
 		slow($node, $db, $to eq 'database' ? slow_worker("datname = '$silo' AND query ~ 'import_changes'") :
 			slow_worker(q{query ~ 'catching up' AND wait_event_type = 'Lock'})) or die "not stopped $name";
 		$app->rows(q{BEGIN; SELECT FROM tenancy.set_tenant('acme'); DELETE FROM orders WHERE note = 'late'; COMMIT});
@@ -290,19 +303,22 @@ sub stop_at
 	if ($name eq 'waiting for writers')
 	{
 		$blocker->rows("BEGIN; UPDATE $here.customer SET code = code WHERE id = 20");
-		$gates->rows('SELECT pg_advisory_unlock_all()');
+		$gates->rows('SELECT pg_advisory_unlock_all(); RESET application_name');
 		slow($node, $db, slow_worker(q{query ~ 'waiting for writers' AND wait_event_type = 'Lock'})) or die "not stopped $name";
 		is($app->state('SELECT shop.work(' . ($done + 1) . ')'), 'TN002', "$name, to $to: writers are refused");
+		is(superuser_writes($here), 'TN002', "$name, to $to: and superusers");
 		is($app->state('BEGIN; SELECT FROM tenancy.set_tenant($$acme$$); SELECT FROM orders'), '00000', "$name, to $to: readers are not");
 		$app->rows('COMMIT');
 		return ($caller, $gates, $blocker, $app);
 	}
 	# after the switch
 	$blocker->rows("BEGIN; SELECT FROM $here.customer");
-	$gates->rows('SELECT pg_advisory_unlock_all()');
+	$gates->rows('SELECT pg_advisory_unlock_all(); RESET application_name');
 	slow($node, $db, q{SELECT count(*) = 1 FROM tenancy.move WHERE phase = 'switched'}) or die "not stopped $name";
 	slow($node, $db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
 		AND (query ~ 'CALL' OR backend_type = 'tenancy worker')}) or die "not stopped $name";
+	is(superuser_writes($here), $mode eq 'database' ? 'TN002' : 'TN003', "$name, to $to: superusers write to the new place only")
+		if $mode ne 'schema';	# one that is left is locked
 	return ($caller, $gates, $blocker, $app);
 }
 
