@@ -635,11 +635,9 @@ tenancy_move_read(TenancyMove *move, bool writers_refused)
 		tenancy_move_find_parts(move);
 }
 
-/* Lock the source's tables. */
-void
-tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode)
+static void
+lock_all(List *tables, LOCKMODE mode)
 {
-	List	   *tables = tenancy_registry_tables(tenant);
 	TenancyExec exec;
 	ListCell   *lc;
 
@@ -649,6 +647,36 @@ tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode)
 	foreach(lc, tables)
 		LockRelationOid(lfirst_oid(lc), mode);
 	tenancy_exec_end(&exec);
+}
+
+/* Lock the source's tables. */
+void
+tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode)
+{
+	lock_all(tenancy_registry_tables(tenant), mode);
+}
+
+/*
+ * Keep writers off the tables outside from which a foreign key's cascade comes to the
+ * source's rows: no policy would refuse that.  Before these are locked, as they do.
+ */
+void
+tenancy_move_lock_cascades(const TenancyTenant *tenant)
+{
+	char	   *tables = as_array(tenancy_registry_tables(tenant));
+	List	   *referenced = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"SELECT DISTINCT k.confrelid FROM pg_catalog.pg_constraint k"
+		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.confrelid"
+		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.conrelid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
+		" AND k.confrelid OPERATOR(pg_catalog.<>) ALL ('%s'::pg_catalog.oid[])"
+		" AND c.relnamespace OPERATOR(pg_catalog.<>) 'tenancy'::pg_catalog.regnamespace"
+		" AND (k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])"
+		"  OR k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))", tables, tables)))
+		referenced = lappend_oid(referenced, atooid(lfirst(lc)));
+	lock_all(referenced, ShareLock);
 }
 
 /* Nobody changes the source's tables, and a tenant's own are not written to. */
@@ -855,6 +883,7 @@ tenancy_move_rows(PG_FUNCTION_ARGS)
 	memset(&move, 0, sizeof(move));
 	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
 	tenancy_move_read(&move, true);
+	tenancy_move_lock_cascades(&move.from);
 	tenancy_move_lock_source(&move.from);
 	tenancy_move_check_source(&move);
 	if (move.to.mode != TENANCY_DATABASE)

@@ -416,5 +416,36 @@ my ($out, $err);
 $node->psql($db, q{CALL tenancy.move_tenant('acme', 'schema')}, stdout => \$out, stderr => \$err);
 like($err, qr/NOTICE:  tenant "acme" has moved to mode schema\nDETAIL:  It could not be written to for \d+ ms\./, 'the pause is told');
 is_whole('schema', 'with serializable transactions');
+
+# a cascade from a table that is no tenant's, which no policy holds up, waits
+$node->safe_psql($db, qq{ALTER DATABASE $db RESET default_transaction_isolation});
+$node->safe_psql($db, q{
+	CALL tenancy.move_tenant('acme', 'shared');
+	CREATE SCHEMA world AUTHORIZATION shop_owner;
+	SET ROLE shop_owner;
+	CREATE TABLE world.plan (code text PRIMARY KEY);
+	INSERT INTO world.plan VALUES ('old');
+	ALTER TABLE shop.orders ADD COLUMN plan text REFERENCES world.plan ON UPDATE CASCADE;
+	RESET ROLE;
+	CALL tenancy.move_tenant('acme', 'schema');
+	UPDATE tenant_acme.orders SET plan = 'old' WHERE n = (SELECT max(n) FROM tenant_acme.orders);
+});
+{
+	my ($caller, $blocker, $planner) = map { session($node, $db) } 1 .. 3;
+
+	$planner->rows('SET ROLE shop_owner');
+	$blocker->rows('BEGIN; LOCK TABLE tenancy.module_copy IN SHARE MODE');
+	$caller->send(q{CALL tenancy.move_tenant('acme', 'shared')});
+	slow($node, $db, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'tenancy worker' AND wait_event_type = 'Lock'}) or die 'not stopped';
+	$planner->send('UPDATE world.plan SET code = $$new$$');
+	slow($node, $db, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^UPDATE world' AND wait_event_type = 'Lock'}) or die 'no cascade waits';
+	$blocker->rows('COMMIT');
+	is($caller->wait->{state}, '00000', 'a cascade: the tenant has moved');
+	is($planner->wait->{state}, '00000', 'a cascade: it has waited');
+	is($node->safe_psql($db, q{SELECT plan FROM shop.orders WHERE plan IS NOT NULL}), 'new', 'a cascade: and reaches the rows');
+	$_->quit for $caller, $blocker, $planner;
+	is_whole('shared', 'a cascade');
+}
+
 $node->stop;
 done_testing();
