@@ -135,8 +135,14 @@ SELECT tenancy.create_tenant('kept', 'schema', '00000000-0000-4000-8000-00000000
 SELECT tenancy.create_tenant('lost', 'schema', '00000000-0000-4000-8000-0000000000b4');
 SELECT * FROM tenancy.repair();
 DELETE FROM tenancy.tenant WHERE slug = 'lost';
+CREATE SCHEMA tenant_kept_plugin_shop;
+CREATE SCHEMA tenant_kept_plugin_plugin_;
+CREATE SCHEMA tenant_lost_plugin_shop;
+CREATE SCHEMA tenant_keptx_plugin_kept;
+CREATE SCHEMA tenant_plugin_kept;
 SELECT * FROM tenancy.repair();
 SET client_min_messages = warning;
+DROP SCHEMA tenant_kept_plugin_shop, tenant_kept_plugin_plugin_, tenant_lost_plugin_shop, tenant_keptx_plugin_kept, tenant_plugin_kept;
 DROP SCHEMA tenant_lost CASCADE;
 DROP TRIGGER note ON regress_model.doc;
 DROP TRIGGER note ON regress_model.line;

@@ -279,7 +279,8 @@ report_missing(ReturnSetInfo *rsinfo)
  * Schemas and databases that have outlived their tenant: a row deleted by hand,
  * or a registry restored from an older dump.  What is in them may be somebody's
  * last copy, so that they are only reported.  A database that is being created
- * has a pending row.
+ * has a pending row.  The names of plug-ins' schemas are taken apart, so that no
+ * schema need be compared with every tenant.
  */
 static void
 report_orphans(ReturnSetInfo *rsinfo)
@@ -289,9 +290,11 @@ report_orphans(ReturnSetInfo *rsinfo)
 	foreach(lc, query_list("SELECT n.nspname FROM pg_catalog.pg_namespace n"
 						   " WHERE pg_catalog.starts_with(n.nspname::pg_catalog.text, 'tenant_')"
 						   " AND NOT EXISTS (SELECT FROM tenancy.tenant t"
-						   "  WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name"
-						   "  OR pg_catalog.starts_with(n.nspname::pg_catalog.text,"
-						   "   pg_catalog.concat(t.schema_name, '_plugin_')))"
+						   "  WHERE t.schema_name OPERATOR(pg_catalog.=) n.nspname)"
+						   " AND NOT EXISTS (SELECT FROM pg_catalog.generate_series(1, pg_catalog.length(n.nspname)) i"
+						   "  JOIN tenancy.tenant t ON t.schema_name OPERATOR(pg_catalog.=)"
+						   "   pg_catalog.\"left\"(n.nspname::pg_catalog.text, i OPERATOR(pg_catalog.-) 1)::pg_catalog.name"
+						   "  WHERE pg_catalog.starts_with(pg_catalog.substr(n.nspname::pg_catalog.text, i), '_plugin_'))"
 						   " ORDER BY n.nspname"))
 		report(rsinfo, psprintf("schema %s", (char *) lfirst(lc)),
 			   "it is named as a tenant's, but no tenant has it",
