@@ -430,12 +430,13 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "", (char *) lfirst(lc));
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_prefer_indexes();
 	foreach(lc, schemas)
 		dependents = list_concat(dependents,
 								 tenancy_exec_text_list(&exec, psprintf(
 		"SELECT DISTINCT pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, o.oid, 0)"
 		" FROM pg_catalog.pg_namespace n"
-		" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
 		" JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
 		"  AND d.refobjid OPERATOR(pg_catalog.=) c.oid"
 		" LEFT JOIN pg_catalog.pg_rewrite w ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass"

@@ -84,6 +84,19 @@ tenancy_exec_set(const char *setting, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+/*
+ * What follows looks a few objects up among those of all tenants.  How many a
+ * schema has or an array names, the planner does not know, and where it guesses
+ * too high, it reads the catalogs from end to end.
+ */
+void
+tenancy_exec_prefer_indexes(void)
+{
+	tenancy_exec_set("enable_seqscan", "off");
+	tenancy_exec_set("enable_hashjoin", "off");
+	tenancy_exec_set("enable_mergejoin", "off");
+}
+
 /* A setting may have more after what is pinned, as DateStyle has the order of days and months. */
 static bool
 is_pinned(int i)
@@ -367,6 +380,20 @@ tenancy_exec_list_as(Oid role, const char *sql)
 	List	   *list;
 
 	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	list = tenancy_exec_text_list(&exec, sql);
+	tenancy_exec_end(&exec);
+	return list;
+}
+
+/* The same for a query that looks a few objects up in the catalogs. */
+List *
+tenancy_exec_lookup_as(Oid role, const char *sql)
+{
+	TenancyExec exec;
+	List	   *list;
+
+	tenancy_exec_begin(&exec, role, TENANCY_PATH_NONE);
+	tenancy_exec_prefer_indexes();
 	list = tenancy_exec_text_list(&exec, sql);
 	tenancy_exec_end(&exec);
 	return list;

@@ -51,6 +51,7 @@ extern void tenancy_exec_refuse_superuser(Oid owner, const char *relation);
 
 /* A query by itself, with the rights of role. */
 extern List *tenancy_exec_list_as(Oid role, const char *sql);
+extern List *tenancy_exec_lookup_as(Oid role, const char *sql);
 extern char *tenancy_exec_text_as(Oid role, const char *format,...) pg_attribute_printf(2, 3);
 
 extern char *tenancy_exec_vformat(const char *format, va_list args) pg_attribute_printf(1, 0);
@@ -59,6 +60,7 @@ extern char *tenancy_exec_vformat(const char *format, va_list args) pg_attribute
 extern void tenancy_exec_noforce_rls(void);
 extern void tenancy_exec_unrestrict(void);
 extern void tenancy_exec_set(const char *setting, const char *value);
+extern void tenancy_exec_prefer_indexes(void);
 extern uint64 tenancy_exec_sql(const char *sql);
 extern bool tenancy_exec_finds(const char *sql);
 extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1, 2);

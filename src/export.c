@@ -191,14 +191,14 @@ find_sources(const char *head, const char *kinds)
 	uint64		nrows;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_prefer_indexes();
 	nrows = tenancy_exec_format("SELECT c.oid, c.relowner, c.relkind, n.nspname, c.relname, m.name, p.tenant_column"
 								" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules')"
 								"  AS m(name pg_catalog.text, position integer, schema pg_catalog.name, model_schema pg_catalog.name)"
 								" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema"
-								" JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
-								" LEFT JOIN (pg_catalog.pg_namespace pn"
-								"  JOIN pg_catalog.pg_class pc ON pc.relnamespace OPERATOR(pg_catalog.=) pn.oid)"
-								"  ON pn.nspname OPERATOR(pg_catalog.=) m.model_schema"
+								" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
+								" LEFT JOIN pg_catalog.pg_namespace pn ON pn.nspname OPERATOR(pg_catalog.=) m.model_schema"
+								" LEFT JOIN pg_catalog.pg_class pc ON pc.relnamespace OPERATOR(pg_catalog.=) pn.oid"
 								"  AND pc.relname OPERATOR(pg_catalog.=) c.relname"
 								" LEFT JOIN LATERAL (" TENANCY_TENANT_COLUMN_OF("pc.oid") ") p ON true"
 								" WHERE c.relkind OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.\"char\"[])"

@@ -483,7 +483,7 @@ check_tables(const Import *import)
 		"  pg_catalog.count(*) AS n"
 		"  FROM pg_catalog.jsonb_array_elements(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'tables') t GROUP BY 1, 2) m"
 		" FULL JOIN (SELECT p.module, relname::pg_catalog.text AS name FROM %s"
-		"  JOIN pg_catalog.pg_class ON relnamespace OPERATOR(pg_catalog.=) p.schema"
+		"  CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[p.schema]") " r"
 		"  WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
 		"  AND NOT relispartition) c ON c.name OPERATOR(pg_catalog.=) m.name AND c.module OPERATOR(pg_catalog.=) m.module"
 		" WHERE c.name IS NULL OR m.name IS NULL OR m.n OPERATOR(pg_catalog.>) 1",
@@ -641,7 +641,7 @@ static void
 set_sequences(const Import *import)
 {
 	ListCell   *lc;
-	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	List	   *commands = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s %%s %%s', c.relowner, c.oid,"
 		" pg_catalog.format('SELECT pg_catalog.setval(%%s::pg_catalog.regclass, %%s, %%L) FROM %%I.%%I%%s',"
 		"  pg_catalog.quote_literal(c.oid), m.last_value, m.is_called, n.nspname, c.relname,"

@@ -285,9 +285,9 @@ note_function(void)
 void
 tenancy_move_log_refuse_keyless(Oid schema)
 {
-	List	   *tables = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class c"
-		" WHERE c.relnamespace OPERATOR(pg_catalog.=) %u AND NOT c.relispartition"
+	List	   *tables = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.quote_ident(c.relname) FROM " TENANCY_RELATIONS_OF("ARRAY[%u]::pg_catalog.oid[]") " c"
+		" WHERE NOT c.relispartition"
 		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
 		" AND " TENANCY_ROWS_KEY_INDEX("c.oid") " IS NULL ORDER BY 1", schema));
 
@@ -306,7 +306,7 @@ tenancy_move_log_refuse_keyless(Oid schema)
 List *
 tenancy_move_log_columns(Oid table, Oid model)
 {
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	return tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT n.attname FROM (SELECT a.attname, pg_catalog.min(r.n) AS n"
 		" FROM (SELECT i.indrelid AS relid, u.attnum, u.n FROM pg_catalog.pg_index i"
 		"  CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY u(attnum, n)"
@@ -314,10 +314,9 @@ tenancy_move_log_columns(Oid table, Oid model)
 		"  AND u.n OPERATOR(pg_catalog.<=) i.indnkeyatts"
 		"  UNION ALL SELECT k.confrelid, u.attnum, 1000 OPERATOR(pg_catalog.+) u.attnum"
 		"  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class m ON m.relname OPERATOR(pg_catalog.=) c.relname"
-		"  JOIN pg_catalog.pg_constraint k ON k.confrelid OPERATOR(pg_catalog.=) m.oid"
+		"  CROSS JOIN LATERAL " TENANCY_KEYS_TO("m.oid") " k"
 		"  CROSS JOIN LATERAL pg_catalog.unnest(k.confkey) u(attnum)"
-		"  WHERE c.oid OPERATOR(pg_catalog.=) %u AND m.relnamespace OPERATOR(pg_catalog.=) %u"
-		"  AND k.contype OPERATOR(pg_catalog.=) 'f') r"
+		"  WHERE c.oid OPERATOR(pg_catalog.=) %u AND m.relnamespace OPERATOR(pg_catalog.=) %u) r"
 		" JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) r.relid"
 		"  AND a.attnum OPERATOR(pg_catalog.=) r.attnum GROUP BY a.attname) n ORDER BY n.n",
 		table, table, model));

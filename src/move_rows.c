@@ -125,9 +125,8 @@ check_pair(const TenancyMove *move, const TenancyMovePair *pair)
 
 /* A partitioned table stands for its partitions. */
 #define TABLES_OF_SCHEMA \
-	"(SELECT oid, relname, relkind, relowner FROM pg_catalog.pg_class" \
-	" WHERE relnamespace OPERATOR(pg_catalog.=) %u" \
-	" AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.\"char\"[])" \
+	"(SELECT oid, relname, relkind, relowner FROM " TENANCY_RELATIONS_OF("ARRAY[%u]::pg_catalog.oid[]") " c" \
+	" WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.\"char\"[])" \
 	" AND (NOT relispartition OR relkind OPERATOR(pg_catalog.=) 'f'))"
 
 static void
@@ -137,6 +136,7 @@ find_pairs(TenancyMove *move, TenancyMovePart *part)
 	uint64		nrows;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_prefer_indexes();
 	nrows = tenancy_exec_format("SELECT COALESCE(s.relname, t.relname), s.oid, t.oid, s.relkind, t.relkind,"
 								" s.relowner, t.relowner,"
 								" CASE WHEN %s THEN (" TENANCY_TENANT_COLUMN_OF("s.oid") ")"
@@ -384,15 +384,16 @@ static void
 set_sequences(const TenancyMove *move, const TenancyMovePart *part)
 {
 	ListCell   *lc;
-	List	   *commands = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	List	   *commands = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s %%s SELECT pg_catalog.setval(%%s::pg_catalog.regclass, s.last_value, s.is_called) FROM %%s s, %%s t%%s',"
 		" s.relowner, t.relowner, pg_catalog.quote_literal(t.oid), s.oid::pg_catalog.regclass, t.oid::pg_catalog.regclass,"
 		" CASE WHEN %s THEN pg_catalog.format(' WHERE s.last_value OPERATOR(pg_catalog.%%s) t.last_value"
 		" OR (s.last_value OPERATOR(pg_catalog.=) t.last_value AND s.is_called)',"
 		"  CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN '>' ELSE '<' END) ELSE '' END)"
-		" FROM pg_catalog.pg_class s JOIN pg_catalog.pg_class t ON t.relname OPERATOR(pg_catalog.=) s.relname"
+		" FROM " TENANCY_RELATIONS_OF("ARRAY[%u]::pg_catalog.oid[]") " s"
+		" JOIN pg_catalog.pg_class t ON t.relname OPERATOR(pg_catalog.=) s.relname"
 		" JOIN pg_catalog.pg_sequence q ON q.seqrelid OPERATOR(pg_catalog.=) t.oid"
-		" WHERE s.relnamespace OPERATOR(pg_catalog.=) %u AND t.relnamespace OPERATOR(pg_catalog.=) %u"
+		" WHERE t.relnamespace OPERATOR(pg_catalog.=) %u"
 		" AND s.relkind OPERATOR(pg_catalog.=) 'S' AND t.relkind OPERATOR(pg_catalog.=) 'S'",
 		move->to.mode == TENANCY_SHARED ? "true" : "false",
 		part->source_schema, part->target_schema));
@@ -502,7 +503,7 @@ void
 tenancy_move_check_references(const TenancyMove *move)
 {
 	ListCell   *lc;
-	List	   *queries = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	List	   *queries = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT CASE WHEN k.fowner OPERATOR(pg_catalog.=) k.powner THEN k.fowner ELSE 0 END OPERATOR(pg_catalog.||)"
 		" pg_catalog.format(' SELECT %%L FROM %%s f, %%s p WHERE %%s AND p.%%I OPERATOR(pg_catalog.=) %%L::pg_catalog.uuid%%s LIMIT 1',"
 		"  k.conname, k.conrelid::pg_catalog.regclass, k.confrelid::pg_catalog.regclass,"
@@ -511,11 +512,10 @@ tenancy_move_check_references(const TenancyMove *move)
 		"  CASE WHEN k.fcolumn IS NULL THEN '' ELSE pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.<>) %%L::pg_catalog.uuid', k.fcolumn, '%s') END)"
 		" FROM (SELECT c.*, fc.relowner AS fowner, pc.relowner AS powner,"
 		"  (" TENANCY_TENANT_COLUMN_OF("fc.oid") ") AS fcolumn, (" TENANCY_TENANT_COLUMN_OF("pc.oid") ") AS pcolumn"
-		"  FROM pg_catalog.pg_class pc"
-		"  JOIN pg_catalog.pg_constraint c ON c.confrelid OPERATOR(pg_catalog.=) pc.oid"
+		"  FROM " TENANCY_RELATIONS_OF("'%s'::pg_catalog.oid[]") " pc"
+		"  CROSS JOIN LATERAL " TENANCY_KEYS_TO("pc.oid") " c"
 		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
-		"  WHERE pc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
-		"  AND c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0) k"
+		"  WHERE c.conparentid OPERATOR(pg_catalog.=) 0) k"
 		" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop)) AS u(fk, pk, op)"
 		" JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) k.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
 		" JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) k.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"

@@ -58,18 +58,18 @@ PGDLLEXPORT void tenancy_move_check_attached_main(const char *argument);
 
 /* SQL: the source's tables that have rows of their own, "l", and the tables that stand for them, "c". */
 #define LOGGED_TABLES \
-	" FROM pg_catalog.pg_class c" \
+	" FROM " TENANCY_RELATIONS_OF("'%s'::pg_catalog.oid[]") " c" \
 	" CROSS JOIN LATERAL (SELECT c.oid AS relid WHERE c.relkind OPERATOR(pg_catalog.=) 'r'" \
 	"  UNION ALL SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) p" \
 	"  WHERE p.isleaf AND c.relkind OPERATOR(pg_catalog.=) 'p') l" \
-	" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[]) AND NOT c.relispartition" \
+	" WHERE NOT c.relispartition" \
 	" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
 
 /* These, as "table root column"; the column only where others have rows there. */
 static List *
 logged_tables(const TenancyMove *move)
 {
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	return tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.concat_ws(' ', l.relid, c.oid, %s)" LOGGED_TABLES " ORDER BY l.relid",
 		move->from.mode == TENANCY_SHARED ? "(" TENANCY_TENANT_COLUMN_OF("c.oid") ")" : "NULL",
 		move->source_schemas));

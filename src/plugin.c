@@ -151,8 +151,8 @@ refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char
 	tenancy_exec_noforce_rls();
 	tables = tenancy_exec_text_list(&exec, psprintf(
 		"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)"
-		" FROM pg_catalog.pg_class c"
-		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" FROM pg_catalog.pg_namespace n"
+		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
 		" WHERE n.nspname OPERATOR(pg_catalog.=) %s"
 		" AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
 		" ORDER BY c.relname", quote_literal_cstr(schema)));
@@ -205,8 +205,8 @@ model_tables(const TenancyModule *module)
 {
 	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)"
-		" FROM pg_catalog.pg_class c"
-		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" FROM pg_catalog.pg_namespace n"
+		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
 		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND NOT c.relispartition"
 		" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
 		" ORDER BY c.relname", quote_literal_cstr(module->model_schema)));

@@ -335,7 +335,7 @@ check_models(void)
 	char	   *table = query_text("SELECT pg_catalog.format('%%s %%s', k.confrelid, k.conname)"
 								   " FROM tenancy.module m"
 								   " JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
-								   " JOIN pg_catalog.pg_class f ON f.relnamespace OPERATOR(pg_catalog.=) n.oid"
+								   " CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " f"
 								   " JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) f.oid AND k.contype OPERATOR(pg_catalog.=) 'f'"
 								   " JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid"
 								   " WHERE NOT p.relnamespace OPERATOR(pg_catalog.=) ANY (SELECT n.oid FROM tenancy.module m"

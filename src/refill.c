@@ -154,7 +154,7 @@ is_unused_database(const TenancyTenant *spare)
 
 	tenancy_worker_add(job, "SELECT FROM tenancy.module m"
 					   " JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
-					   " JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+					   " CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
 					   " WHERE " IS_USED " LIMIT 1");
 	return tenancy_worker_run(job) == 0;
 }

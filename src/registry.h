@@ -107,6 +107,27 @@ extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
 extern void tenancy_registry_grant_owner(Oid owner);
 
 /*
+ * SQL: the rows of pg_class for what is in schemas, an array of OIDs, but indexes.
+ * Each schema is asked for its own: no index of pg_class begins with it, and all
+ * tenants' relations are there.
+ */
+#define TENANCY_RELATIONS_OF(schemas) \
+	"(SELECT r.* FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) d.objid" \
+	" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass" \
+	" AND d.refobjid OPERATOR(pg_catalog.=) ANY (" schemas ")" \
+	" AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass" \
+	" AND d.deptype OPERATOR(pg_catalog.=) 'n')"
+
+/* SQL: the foreign keys to a table, rows of pg_constraint; likewise. */
+#define TENANCY_KEYS_TO(table) \
+	"(SELECT f.* FROM pg_catalog.pg_constraint f WHERE f.contype OPERATOR(pg_catalog.=) 'f'" \
+	" AND f.confrelid OPERATOR(pg_catalog.=) " table \
+	" AND f.oid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT d.objid FROM pg_catalog.pg_depend d" \
+	"  WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass" \
+	"  AND d.refobjid OPERATOR(pg_catalog.=) " table \
+	"  AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass)))"
+
+/*
  * SQL: the tenant column of a table of a model, if it is protected, itself or
  * as the inheritance child of a protected table.
  */

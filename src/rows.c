@@ -111,7 +111,7 @@ is_broken_apart(Oid constraint, Oid owner, const char *condition)
 static List *
 foreign_key_checks(Oid table, Oid owner, const char *condition)
 {
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	return tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s %%s SELECT FROM %%s%%s f WHERE (%%s)%%s AND NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
 		" k.oid, (pg_catalog.has_schema_privilege(%u, pc.relnamespace, 'USAGE')"
 		"  AND pg_catalog.bool_and(pg_catalog.has_column_privilege(%u, pc.oid, u.pk, 'SELECT'))"
@@ -121,8 +121,8 @@ foreign_key_checks(Oid table, Oid owner, const char *condition)
 		FOREIGN_KEY
 		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.<>) %u"
 		" AND k.conparentid OPERATOR(pg_catalog.=) 0"	/* not again for partitions */
-		" AND (k.conrelid OPERATOR(pg_catalog.=) %u OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%u)"
-		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))"
+		" AND k.conrelid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT %u::pg_catalog.oid"
+		"  UNION SELECT relid FROM pg_catalog.pg_partition_tree(%u)))"
 		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.oid, pc.relkind, pc.relnamespace, pc.relowner, pc.relrowsecurity",
 		owner, owner, owner, condition, tenancy_registry_relation("tenant"), table, table));
 }
@@ -160,7 +160,7 @@ tenancy_rows_analyze(List *tables)
 	initStringInfo(&oids);
 	foreach(lc, tables)
 		appendStringInfo(&oids, "%s%u", foreach_current_index(lc) > 0 ? "," : "", lfirst_oid(lc));
-	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	foreach(lc, tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s ANALYZE (SKIP_LOCKED) %%s', c.relowner, c.oid::pg_catalog.regclass)"
 		" FROM pg_catalog.unnest('{%s}'::pg_catalog.oid[]) t"
 		" CROSS JOIN LATERAL (SELECT t AS oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(t) p) l"
@@ -267,15 +267,16 @@ tenancy_rows_foreign_key_queries(Oid table, Oid owner, const char *tenant_column
 char *
 tenancy_rows_deferrable_constraint(const char *schemas)
 {
-	return tenancy_exec_text_as(tenancy_registry_owner(),
-		"SELECT k.conname FROM pg_catalog.pg_constraint k"
-		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
-		" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[]) AND k.condeferrable"
-		" AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
+	List	   *constraints = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
+		"SELECT k.conname FROM " TENANCY_RELATIONS_OF("'%s'::pg_catalog.oid[]") " c"
+		" JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) c.oid"
+		" WHERE k.condeferrable AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
 		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
 		"  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)"
 		"  AND a.attname OPERATOR(pg_catalog.=) (" TENANCY_TENANT_COLUMN_OF("c.oid") "))"
-		" ORDER BY 1 LIMIT 1", schemas);
+		" ORDER BY 1 LIMIT 1", schemas));
+
+	return constraints == NIL ? NULL : linitial(constraints);
 }
 
 /*
@@ -286,7 +287,7 @@ tenancy_rows_deferrable_constraint(const char *schemas)
 static List *
 deferrable_checks(Oid table, const char *condition)
 {
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	return tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s SELECT %%L FROM (%%s) a JOIN (%%s) b"
 		" ON ROW(a.t, a.c) OPERATOR(pg_catalog.<) ROW(b.t, b.c)%%s LIMIT 1', k.contype, k.conname, r.sql, r.sql, x.pairs)"
 		" FROM pg_catalog.pg_constraint k"
@@ -308,8 +309,8 @@ deferrable_checks(Oid table, const char *condition)
 		"  COALESCE(pg_catalog.pg_get_expr(i.indpred, i.indrelid), 'true'), %s) AS sql) r"
 		" WHERE k.condeferrable AND k.contype OPERATOR(pg_catalog.=) ANY ('{p,u,x}'::pg_catalog.\"char\"[])"
 		" AND k.conparentid OPERATOR(pg_catalog.=) 0"
-		" AND (k.conrelid OPERATOR(pg_catalog.=) %u OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%u)"
-		"  WHERE relid OPERATOR(pg_catalog.=) k.conrelid))",
+		" AND k.conrelid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT %u::pg_catalog.oid"
+		"  UNION SELECT relid FROM pg_catalog.pg_partition_tree(%u)))",
 		condition, table, table));
 }
 
@@ -397,7 +398,7 @@ tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char
 	initStringInfo(&names);
 	foreach(lc, columns)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "ARRAY[", quote_literal_cstr(lfirst(lc)));
-	foreign_keys = tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+	foreign_keys = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.unnest(ARRAY[q.oid::pg_catalog.text, q.conrelid::pg_catalog.text, q.fowner::pg_catalog.text,"
 		" CASE WHEN %s THEN (" TENANCY_TENANT_COLUMN_OF("q.conrelid") ") END,"
 		" pg_catalog.format('SELECT %%L FROM (SELECT * FROM %%s WHERE NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s)) k"
@@ -409,7 +410,7 @@ tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char
 		"  CASE fc.relkind WHEN 'r' THEN 'ONLY ' END AS fonly, CASE pc.relkind WHEN 'r' THEN 'ONLY ' END AS ponly,"
 		"  pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) k.k%%s', pa.attname, ppn.nspname, ppo.oprname, l.n), ' AND ') AS pmatch,"
 		"  pg_catalog.string_agg(pg_catalog.format('k.k%%s OPERATOR(%%I.%%s) f.%%I', l.n, pfn.nspname, pfo.oprname, fa.attname), ' AND ') AS fmatch"
-		"  FROM pg_catalog.pg_constraint c"
+		"  FROM " TENANCY_KEYS_TO("%u") " c"
 		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
 		"  JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) c.confrelid"
 		"  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey),"
@@ -421,10 +422,9 @@ tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char
 		"  JOIN pg_catalog.pg_namespace pfn ON pfn.oid OPERATOR(pg_catalog.=) pfo.oprnamespace"
 		"  JOIN pg_catalog.pg_operator ppo ON ppo.oid OPERATOR(pg_catalog.=) u.pp"
 		"  JOIN pg_catalog.pg_namespace ppn ON ppn.oid OPERATOR(pg_catalog.=) ppo.oprnamespace"
-		"  WHERE c.contype OPERATOR(pg_catalog.=) 'f' AND c.conparentid OPERATOR(pg_catalog.=) 0"
-		"  AND c.confrelid OPERATOR(pg_catalog.=) %u AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
+		"  WHERE c.conparentid OPERATOR(pg_catalog.=) 0 AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
 		"  GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, fc.relowner, fc.relkind, pc.relkind) q",
-		id ? "true" : "false", quote_literal_cstr(keys), id ? "true" : "false", id ? id : "", names.data, table, schemas));
+		id ? "true" : "false", quote_literal_cstr(keys), id ? "true" : "false", id ? id : "", table, table, names.data, schemas));
 
 	for (int i = 0; i < list_length(foreign_keys); i += 5)
 	{

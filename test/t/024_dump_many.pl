@@ -1,6 +1,8 @@
 # A database with many tenants through pg_dump and pg_restore: all of them come
 # back, and are isolated.
 #
+# What one tenant's calls read does not grow with their number.
+#
 # TENANCY_TEST_TENANTS (1000) is their number: some in databases of their own, a third
 # in schemas, the rest in shared tables.
 #
@@ -93,6 +95,50 @@ is(sqlstate($node, 'copy', 'app', q{SELECT tenancy.set_tenant('p1')}), 'TN002', 
 is(sqlstate($node, 'copy', 'clerk', q{SELECT tenancy.set_tenant('s2')}), '00000', 'access');
 is(sqlstate($node, 'copy', 'clerk', q{SELECT tenancy.set_tenant('s3')}), '42501', 'no access');
 is(sqlstate($node, 'copy', 'app', q{SELECT tenancy.set_tenant('d1')}), 'TN003', 'a tenant with a database');
+
+# ---------------------------------------------------------------------------
+# What one tenant's calls need of the catalogs is looked up there, and not
+# searched for among what all tenants have.
+# ---------------------------------------------------------------------------
+my $files = $node->basedir . '/exported';
+
+# How many rows were read from end to end of those catalogs that grow with the tenants.
+sub rows_read
+{
+	return map { split /\|/ } split /\n/, $node->safe_psql($db, q{
+		SELECT relname, seq_tup_read FROM pg_stat_sys_tables
+		WHERE relid = ANY ('{pg_class,pg_constraint,pg_attribute,pg_index,pg_depend,pg_policy}'::regclass[])});
+}
+
+$node->safe_psql($db, q{
+	CREATE SCHEMA loyalty AUTHORIZATION shop_owner;
+	SELECT tenancy.create_module('loyalty', 'loyalty');
+	VACUUM ANALYZE;
+});
+foreach my $call (
+	"SELECT tenancy.create_tenant('mover')",
+	"SELECT tenancy.create_tenant('schema', 'schema')",
+	"CALL tenancy.move_tenant('mover', 'schema')",
+	"CALL tenancy.move_tenant('mover', 'shared', online => true)",
+	"CALL tenancy.move_tenant('mover', 'schema', online => true)",
+	"CALL tenancy.move_tenant('mover', 'database')",
+	"CALL tenancy.move_tenant('mover', 'shared')",
+	"SELECT tenancy.export_tenant('mover', '$files')",
+	"SELECT tenancy.import_tenant('$files', 'again', 'schema')",
+	"SELECT tenancy.copy_tenant('again', 'third', 'shared')",
+	"SELECT tenancy.install_module('again', 'loyalty')",
+	"SELECT tenancy.uninstall_module('again', 'loyalty')",
+	"SELECT tenancy.rename_tenant('again', 'renamed')",
+	"SELECT tenancy.drop_tenant('renamed', true)",
+	"SELECT tenancy.drop_tenant('mover', true)",
+	"SELECT * FROM tenancy.drift('schema')")
+{
+	my %before = rows_read();
+
+	$node->safe_psql($db, $call);
+	my %after = rows_read();
+	is(join(' ', grep { $after{$_} > $before{$_} } sort keys %after), '', "reads no catalog from end to end: $call");
+}
 
 # ---------------------------------------------------------------------------
 # Locks: pg_dump holds one on each table at once
