@@ -4,35 +4,13 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
+use FindBin;
+use lib $FindBin::RealBin;
+use Check;
 use File::Basename;
 use Test::More;
 
-my $top = abs_path(dirname(__FILE__) . '/../..');
-my $db = 'check_catalog';
-
-sub slurp
-{
-	my ($file) = @_;
-
-	open my $handle, '<', $file or die "could not open \"$file\": $!";
-	local $/;
-	return scalar <$handle>;
-}
-
-sub sql
-{
-	my ($query, $database) = @_;
-
-	open my $psql, '-|', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $database // $db, '-c', $query
-		or die "could not run psql: $!";
-	my @lines = <$psql>;
-	close $psql or die "\"$query\" failed";
-	chomp @lines;
-	return @lines;
-}
-
-sql("CREATE DATABASE $db", 'postgres');
+create_database('check_catalog');
 sql('CREATE EXTENSION tenancy');
 
 # What the header would say of each column: a line without its white space
@@ -65,5 +43,5 @@ for my $file (glob("$top/src/*.c"))
 	is("@own", '', basename($file) . ': has no column numbers of its own') if @own;
 }
 
-sql("DROP DATABASE $db", 'postgres');
+drop_database();
 done_testing();

@@ -4,22 +4,14 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
+use FindBin;
+use lib $FindBin::RealBin;
+use Check;
 use File::Basename;
 use Test::More;
 
-my $top = abs_path(dirname(__FILE__) . '/../..');
 my $build = $ENV{TENANCY_BUILD};
 my $architecture = slurp("$top/docs/architecture.md");
-
-sub slurp
-{
-	my ($file) = @_;
-
-	open my $handle, '<', $file or die "could not open \"$file\": $!";
-	local $/;
-	return scalar <$handle>;
-}
 
 # The symbols of a file, as pairs of type and name.
 sub symbols

@@ -11,24 +11,14 @@ use strict;
 use warnings;
 use utf8;
 
-use Cwd qw(abs_path);
+use FindBin;
+use lib $FindBin::RealBin;
+use Check;
 use File::Basename;
 use File::Temp;
 use Test::More;
 
-binmode $_, ':encoding(UTF-8)' for Test::More->builder->failure_output, Test::More->builder->output;
-
-my $top = abs_path(dirname(__FILE__) . '/../..');
 my $readme = slurp("$top/README.md");
-
-sub slurp
-{
-	my ($file) = @_;
-
-	open my $handle, '<:encoding(UTF-8)', $file or die "could not open \"$file\": $!";
-	local $/;
-	return scalar <$handle>;
-}
 
 # The blocks of code of a language, by the heading above them.
 my (%sql, %sh);

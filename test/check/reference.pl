@@ -10,38 +10,13 @@ use strict;
 use warnings;
 use utf8;
 
-use Cwd qw(abs_path);
-use File::Basename;
+use FindBin;
+use lib $FindBin::RealBin;
+use Check;
 use Test::More;
 
-my $top = abs_path(dirname(__FILE__) . '/../..');
 my $reference = slurp("$top/docs/reference.md");
 my $readme = slurp("$top/README.md");
-my $db = 'check_reference';
-
-binmode $_, ':encoding(UTF-8)' for Test::More->builder->failure_output, Test::More->builder->output;
-
-sub slurp
-{
-	my ($file) = @_;
-
-	open my $handle, '<:encoding(UTF-8)', $file or die "could not open \"$file\": $!";
-	local $/;
-	return scalar <$handle>;
-}
-
-# The lines of a query's result.
-sub sql
-{
-	my ($query, $database) = @_;
-
-	open my $psql, '-|:encoding(UTF-8)', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $database // $db, '-c', $query
-		or die "could not run psql: $!";
-	my @lines = <$psql>;
-	close $psql or die "\"$query\" failed";
-	chomp @lines;
-	return @lines;
-}
 
 # One test: both sides are the same set.
 sub same_set
@@ -85,7 +60,7 @@ sub codes
 	return $_[0] =~ /`([^`]+)`/g;
 }
 
-sql("CREATE DATABASE $db", 'postgres');
+create_database('check_reference');
 sql('CREATE EXTENSION tenancy');
 
 # ---------------------------------------------------------------------------
@@ -355,5 +330,5 @@ same_set('docs/reference.md: lints', \@lints,
 	[ map { codes($_->[0]) } rows($body{check_isolation}) ], 'docs/reference.md, check_isolation');
 same_set('docs/lints.md', \@lints, [ map { codes($_->[0]) } rows(slurp("$top/docs/lints.md")) ], 'docs/lints.md');
 
-sql("DROP DATABASE $db", 'postgres');
+drop_database();
 done_testing();

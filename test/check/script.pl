@@ -8,12 +8,10 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename;
+use FindBin;
+use lib $FindBin::RealBin;
+use Check;
 use Test::More;
-
-my $top = abs_path(dirname(__FILE__) . '/../..');
-my $db = 'check_script';
 
 # Statements that may use operators by name only, each with the reason.
 my @answered = (
@@ -24,27 +22,6 @@ my @answered = (
 	# no operator: the grammar's list of command tags
 	qr/^CREATE EVENT TRIGGER \w+ ON \w+ WHEN TAG IN \([^)]*\)/,
 );
-
-sub slurp
-{
-	my ($file) = @_;
-
-	open my $handle, '<', $file or die "could not open \"$file\": $!";
-	local $/;
-	return scalar <$handle>;
-}
-
-sub sql
-{
-	my ($query, $database) = @_;
-
-	open my $psql, '-|', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $database // $db, '-c', $query
-		or die "could not run psql: $!";
-	my @lines = <$psql>;
-	close $psql or die "\"$query\" failed";
-	chomp @lines;
-	return @lines;
-}
 
 # ---------------------------------------------------------------------------
 # The control file: with pg_catalog as the schema, the script's operators and
@@ -110,7 +87,7 @@ is(join(' ', grep { !$used{$_} } 0 .. $#answered), '', 'no answer is idle');
 # ---------------------------------------------------------------------------
 # What it makes
 # ---------------------------------------------------------------------------
-sql("CREATE DATABASE $db", 'postgres');
+create_database('check_script');
 sql('CREATE EXTENSION tenancy');
 
 is(join(', ', sql(q{
@@ -144,5 +121,5 @@ is(join(', ', sql(q{
 	SELECT c.oid::regclass::text FROM pg_class c, aclexplode(relacl) a
 	WHERE relnamespace = 'tenancy'::regnamespace AND a.grantee = 0})), '', 'nothing is granted to PUBLIC');
 
-sql("DROP DATABASE $db", 'postgres');
+drop_database();
 done_testing();
