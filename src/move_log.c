@@ -141,6 +141,8 @@ tenancy_move_log_close(const pg_uuid_t *id, Oid database)
  * From the switch on, other rows of the tenant's count, and these go: nobody adds
  * any, and a statement from before does not change them.  Migrations may, because no
  * rows are copied while they have the models.
+ *
+ * The tenant is not named: a cascade may be anybody's, who may not act for it.
  */
 static void
 refuse_late(const TriggerData *data, const pg_uuid_t *id)
@@ -166,14 +168,14 @@ refuse_late(const TriggerData *data, const pg_uuid_t *id)
 		(tenant.mode == here && check_enable_rls(RelationGetRelid(data->tg_relation), InvalidOid, true) != RLS_ENABLED))
 		ereport(ERROR,
 				(errcode(ERRCODE_TENANCY_NOT_ACTIVE),
-				 errmsg("tenant \"%s\" is being moved, and can only be read", tenant.slug),
+				 errmsg("rows of a tenant that is being moved can only be read"),
 				 errhint("Try the transaction again when tenancy.move_tenant() has ended.")));
 	if (tenant.mode != here &&
 		(TRIGGER_FIRED_BY_INSERT(data->tg_event) || tenancy_context_moved_since(&tenant, GetActiveSnapshot())))
 		ereport(ERROR,
 				(errcode(ERRCODE_TENANCY_ELSEWHERE),
-				 errmsg("tenant \"%s\" has moved away from table \"%s\"",
-						tenant.slug, RelationGetRelationName(data->tg_relation)),
+				 errmsg("the tenant of a row has moved away from table \"%s\"",
+						RelationGetRelationName(data->tg_relation)),
 				 errhint("Write to where it lives now, or try the transaction again when tenancy.move_tenant() has ended.")));
 }
 
