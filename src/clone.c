@@ -302,9 +302,11 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 {
 	TenancyModule *first = tenant ? main_module(module) : NULL;
 	TenancyExec exec;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "tenancy model",
-												  ALLOCSET_DEFAULT_SIZES);
+
+	/* Blocks that malloc() keeps for what comes after: the system's pages are slow when new. */
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy model",
+												  ALLOCSET_DEFAULT_MINSIZE, ALLOCSET_DEFAULT_INITSIZE,
+												  64 * 1024);
 
 	memset(m, 0, sizeof(*m));
 	m->module = module;

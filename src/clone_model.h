@@ -127,8 +127,6 @@ typedef struct Model
 	List	   *objects;		/* wholes, in order of their OIDs */
 	List	   *statistics;		/* rows of pg_statistic_ext */
 	List	   *internal_functions; /* rows of pg_depend */
-	List	   *types;			/* OIDs, and their default operator classes */
-	List	   *opclasses;
 	List	   *index_attachments;	/* statements */
 	List	   *revokes;		/* GrantGroups */
 	List	   *grants;

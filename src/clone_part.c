@@ -32,7 +32,6 @@
 #include "clone_model.h"
 #include "clone_other.h"
 #include "clone_part.h"
-#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
@@ -168,24 +167,6 @@ tenancy_clone_add_comment(Model *m, Oid classid, Oid oid, const char *what)
 	}
 }
 
-/* Is this the default operator class of btree for the type? */
-static bool
-is_default_opclass(Model *m, Oid opclass, Oid type)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	/* PostgreSQL looks through all classes each time; there are few answers. */
-	forboth(lc, m->types, lc2, m->opclasses)
-	{
-		if (lfirst_oid(lc) == type)
-			return lfirst_oid(lc2) == opclass;
-	}
-	m->types = lappend_oid(m->types, type);
-	m->opclasses = lappend_oid(m->opclasses, GetDefaultOpClass(type, BTREE_AM_OID));
-	return llast_oid(m->opclasses) == opclass;
-}
-
 /* An array over an index's columns: oidvector or int2vector. */
 static const void *
 index_vector(Model *m, HeapTuple row, AttrNumber attno)
@@ -197,7 +178,8 @@ index_vector(Model *m, HeapTuple row, AttrNumber attno)
 
 /*
  * The definition of an index that has nothing but columns, as nearly all do;
- * NULL for others.
+ * NULL for others.  It names the operator classes, also those that are the default:
+ * to find that out, PostgreSQL looks through all classes of btree for each column.
  */
 static char *
 plain_index_definition(Model *m, const Table *table, HeapTuple row, const char *name)
@@ -226,10 +208,10 @@ plain_index_definition(Model *m, const Table *table, HeapTuple row, const char *
 		if (index->indkey.values[i] <= 0)
 			return NULL;
 		att = tenancy_clone_find_column(table, index->indkey.values[i]);
-		if (options->values[i] != 0 || collations->values[i] != att->attcollation ||
-			!is_default_opclass(m, classes->values[i], att->atttypid))
+		if (options->values[i] != 0 || collations->values[i] != att->attcollation)
 			return NULL;
-		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", tenancy_clone_identifier(att->attname));
+		appendStringInfo(&buf, "%s%s %s", i > 0 ? ", " : "", tenancy_clone_identifier(att->attname),
+						 generate_opclass_name(classes->values[i]));
 	}
 	appendStringInfoChar(&buf, ')');
 	return buf.data;
@@ -460,28 +442,27 @@ add_inherited_actions(Table *table, Form_pg_attribute att, Form_pg_attribute the
 		tenancy_clone_add_action(table, psprintf("%s SET NOT NULL", column));
 }
 
-/* A column's options, "" if it has none. */
-static char *
-column_options(Model *m, HeapTuple row)
+/* Put a column's options into a buffer, which is empty if it has none. */
+static void
+read_column_options(Model *m, StringInfo buf, HeapTuple row)
 {
-	StringInfoData buf;
 	bool		isnull;
 	Datum		options = tenancy_clone_attr(&m->catalogs, CAT_ATTRIBUTE, row,
 											 Anum_pg_attribute_attoptions, &isnull);
 
-	if (isnull)
-		return "";
-	initStringInfo(&buf);
-	tenancy_clone_append_options(&buf, "", options);
-	return buf.data;
+	resetStringInfo(buf);
+	if (!isnull)
+		tenancy_clone_append_options(buf, "", options);
 }
 
 /* What CREATE TABLE does not say of columns. */
 void
 tenancy_clone_add_column_actions(Model *m, Table *table)
 {
+	StringInfoData options;
 	ListCell   *lc;
 
+	initStringInfo(&options);
 	foreach(lc, table->columns)
 	{
 		HeapTuple	row = lfirst(lc);
@@ -490,16 +471,16 @@ tenancy_clone_add_column_actions(Model *m, Table *table)
 		char		storage = theirs ? theirs->attstorage : get_typstorage(att->atttypid);
 		int			target = tenancy_clone_attr_target(&m->catalogs, CAT_ATTRIBUTE, row,
 													   Anum_pg_attribute_attstattarget);
-		char	   *options = column_options(m, row);
 		char	   *column;
 
+		read_column_options(m, &options, row);
 		if (theirs != NULL)
 			add_inherited_actions(table, att, theirs);
 		if (table->object.kind == OBJ_MATVIEW && att->attcompression != '\0')
 			tenancy_clone_add_action(table, psprintf("ALTER COLUMN %s SET COMPRESSION %s",
 													 tenancy_clone_identifier(att->attname),
 													 tenancy_clone_compression_name(att->attcompression)));
-		if (att->attstorage == storage && target < 0 && options[0] == '\0')
+		if (att->attstorage == storage && target < 0 && options.len == 0)
 			continue;
 		column = psprintf("ALTER COLUMN %s", tenancy_clone_identifier(att->attname));
 		if (att->attstorage != storage)
@@ -507,8 +488,8 @@ tenancy_clone_add_column_actions(Model *m, Table *table)
 													 storage_name(att->attstorage)));
 		if (target >= 0)
 			tenancy_clone_add_action(table, psprintf("%s SET STATISTICS %d", column, target));
-		if (options[0] != '\0')
-			tenancy_clone_add_action(table, psprintf("%s SET (%s)", column, options));
+		if (options.len > 0)
+			tenancy_clone_add_action(table, psprintf("%s SET (%s)", column, options.data));
 	}
 }
 
