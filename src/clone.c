@@ -160,13 +160,23 @@ place_rest(Model *m)
 			tenancy_clone_add_replica_identity(table);
 			if (object->kind == OBJ_TABLE)
 				tenancy_clone_create_policies(m, table);
-			tenancy_clone_alter_table(m, table);
 		}
 		tenancy_clone_comment_object(m, object);
 		tenancy_clone_copy_object_privileges(m, object);
 	}
 	tenancy_clone_write_grants(m, m->revokes);
 	tenancy_clone_write_grants(m, m->grants);
+
+	/* Row security last: with it, there is more to be read of a table that is changed. */
+	foreach(lc, m->objects)
+	{
+		Object	   *object = lfirst(lc);
+
+		if (object->kind == OBJ_TABLE || object->kind == OBJ_MATVIEW)
+			tenancy_clone_alter_table(m, lfirst(lc));
+	}
+	if (m->tenant != NULL)
+		tenancy_clone_create_walls(m);
 	tenancy_clone_copy_default_privileges(m);
 	tenancy_clone_label_schema(m);
 	foreach(lc, m->refreshes)
@@ -458,13 +468,10 @@ running_callback(void *arg)
 		errcontext("SQL statement \"%s\"", sql);
 }
 
-/* Run a statement that has been parsed, as SPI does with one that needs no more analysis. */
+/* As SPI does with a statement that needs no more analysis. */
 static void
-run_parsed(const char *script, RawStmt *parsed, MemoryContext context)
+run_utility(const char *script, const RawStmt *parsed)
 {
-	Running		running = {script, parsed};
-	ErrorContextCallback callback = {error_context_stack, running_callback, &running};
-	MemoryContext old = MemoryContextSwitchTo(context);
 	PlannedStmt *planned = makeNode(PlannedStmt);
 
 	planned->commandType = CMD_UTILITY;
@@ -472,23 +479,38 @@ run_parsed(const char *script, RawStmt *parsed, MemoryContext context)
 	planned->utilityStmt = parsed->stmt;
 	planned->stmt_location = parsed->stmt_location;
 	planned->stmt_len = parsed->stmt_len;
+	ProcessUtility(planned, script, false, PROCESS_UTILITY_QUERY, NULL, NULL, None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+/* Run a statement that has been parsed. */
+static void
+run_parsed(const char *script, RawStmt *parsed, bool wall, MemoryContext context)
+{
+	Running		running = {script, parsed};
+	ErrorContextCallback callback = {error_context_stack, running_callback, &running};
+	MemoryContext old = MemoryContextSwitchTo(context);
+
 	error_context_stack = &callback;
 	CHECK_FOR_INTERRUPTS();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	ProcessUtility(planned, script, false, PROCESS_UTILITY_QUERY, NULL, NULL, None_Receiver, NULL);
+	if (wall)
+		tenancy_clone_put_up_wall(parsed->stmt);
+	else
+		run_utility(script, parsed);
 	PopActiveSnapshot();
-	CommandCounterIncrement();
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(context);
 }
 
-/* Run a statement by SPI. */
+/* Run a statement by SPI, with what has been put up before in place. */
 static void
 run_statement(const Model *m, const TenancyCloneStatement *statement, const char *path)
 {
 	TenancyExec exec;
 
+	CommandCounterIncrement();
 	if (statement->refresh)
 		refresh(statement->sql, m->owner, path, m->tenant);
 	else if (statement->elevated)
@@ -511,6 +533,7 @@ run_statements(const Model *m, const char *path)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy statement",
 												  ALLOCSET_DEFAULT_SIZES);
+	bool		watched = tenancy_exec_is_watched();
 	StringInfoData script;
 	List	   *parsed;
 	ListCell   *lc;
@@ -531,8 +554,9 @@ run_statements(const Model *m, const char *path)
 		if (statement->refresh || statement->elevated || analyze_requires_snapshot(raw))
 			run_statement(m, statement, path);
 		else
-			run_parsed(script.data, raw, context);
+			run_parsed(script.data, raw, statement->wall && !watched, context);
 	}
+	CommandCounterIncrement();
 	MemoryContextDelete(context);
 }
 

@@ -16,6 +16,7 @@ typedef struct TenancyCloneStatement
 {
 	bool		elevated;		/* as the extension's owner, with all names qualified */
 	bool		refresh;		/* reads the tenant's rows: in its context */
+	bool		wall;			/* of the policies around the tenant's tables */
 	char		sql[FLEXIBLE_ARRAY_MEMBER];
 } TenancyCloneStatement;
 

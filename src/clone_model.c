@@ -138,6 +138,13 @@ tenancy_clone_emit_refresh(Model *m, const char *sql)
 	emit(m, sql)->refresh = true;
 }
 
+/* Write one of our own row security: see tenancy_clone_put_up_wall(). */
+void
+tenancy_clone_emit_wall(Model *m, const char *sql)
+{
+	emit(m, sql)->wall = true;
+}
+
 static void
 set_address(Model *m, Oid classid, Oid oid, Object *object)
 {

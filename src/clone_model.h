@@ -79,6 +79,7 @@ typedef struct Table
 	bool		inherits;		/* is created with INHERITS */
 	bool		reads_matview;	/* by a rule, at any remove */
 	bool		withheld;		/* all privileges on it are the owner's */
+	bool		open;			/* a policy of ours lets rows through to the isolation */
 } Table;
 
 /* Key of the hash that finds an Object by an address of it. */
@@ -145,6 +146,7 @@ extern void tenancy_clone_check_refused(Model *m);
 extern void tenancy_clone_emit(Model *m, const char *sql);
 extern void tenancy_clone_emit_elevated(Model *m, const char *sql);
 extern void tenancy_clone_emit_refresh(Model *m, const char *sql);
+extern void tenancy_clone_emit_wall(Model *m, const char *sql);
 extern Object *tenancy_clone_find_object(Model *m, Oid classid, Oid oid);
 extern Table *tenancy_clone_find_table(Model *m, Oid relid);
 extern const char *tenancy_clone_object_keyword(const Object *object);

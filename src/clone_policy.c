@@ -10,6 +10,11 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_type.h"
@@ -18,11 +23,16 @@
 #include "clone_model.h"
 #include "clone_part.h"
 #include "clone_policy.h"
+#include "commands/policy.h"
+#include "commands/tablecmds.h"
 #include "ident.h"
+#include "nodes/parsenodes.h"
 #include "policy.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 /*
  * The tenant column of a table that protect_table() protects, or whose parent
@@ -121,10 +131,11 @@ copy_policy(Model *m, Table *table, HeapTuple row)
 							  psprintf("POLICY %s ON %s", name, table->object.name));
 }
 
-/* The wall around a tenant's copy of a table. */
+/* The policies of the wall around a tenant's copy of a table. */
 static void
-create_isolation(Model *m, const Table *table, const char *column)
+create_wall(Model *m, const Table *table)
 {
+	const char *column = tenant_column(m, table);
 	const char *id = tenancy_ident_uuid_text(m->tenant);
 	StringInfoData buf;
 
@@ -136,30 +147,90 @@ create_isolation(Model *m, const Table *table, const char *column)
 		appendStringInfo(&buf, " WITH CHECK (tenancy.policy_is_tenant('%s')"
 						 " AND %s OPERATOR(pg_catalog.=) '%s'::pg_catalog.uuid)",
 						 id, quote_identifier(column), id);
-	tenancy_clone_emit(m, buf.data);
+	tenancy_clone_emit_wall(m, buf.data);
+	if (table->open)
+		tenancy_clone_emit_wall(m, psprintf("CREATE POLICY " TENANCY_POLICY_ACCESS " ON %s USING ("
+											TENANCY_POLICY_ALLOW ")",
+											table->object.name));
+}
+
+/* The walls around all tables of a tenant's copy. */
+void
+tenancy_clone_create_walls(Model *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->objects)
+	{
+		if (((Object *) lfirst(lc))->kind == OBJ_TABLE)
+			create_wall(m, lfirst(lc));
+	}
+	foreach(lc, m->objects)
+	{
+		Object	   *object = lfirst(lc);
+
+		if (object->kind == OBJ_TABLE)
+			tenancy_clone_emit_wall(m, psprintf("ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY, ENABLE ROW LEVEL SECURITY",
+												object->name));
+	}
 }
 
 /*
- * Policies of a tenant's copy: ours, and the application's.  What lets rows
- * through is ours only where the application neither has such a policy of its
- * own nor has, by row security without one, let nothing through.
+ * FORCE and ENABLE ROW LEVEL SECURITY on a table that is the current role's.
  */
 static void
-create_tenant_policies(Model *m, Table *table)
+force_row_security(const RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelidExtended(name, AccessExclusiveLock, 0,
+												 RangeVarCallbackOwnsRelation, NULL);
+	Relation	rel = table_open(RelationRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity = true;
+	((Form_pg_class) GETSTRUCT(tuple))->relforcerowsecurity = true;
+	CatalogTupleUpdate(rel, &tuple->t_self, tuple);
+	InvokeObjectPostAlterHook(RelationRelationId, relid, 0);
+	heap_freetuple(tuple);
+	table_close(rel, RowExclusiveLock);
+}
+
+/*
+ * Run a statement of tenancy_clone_create_walls() without what a statement's end
+ * brings: PostgreSQL would read the definition of the new table again four times, where
+ * it does so once at the end of all of them.  None of them sees what the others do.
+ */
+void
+tenancy_clone_put_up_wall(Node *statement)
+{
+	if (IsA(statement, CreatePolicyStmt))
+		(void) CreatePolicy((CreatePolicyStmt *) statement);
+	else
+		force_row_security(castNode(AlterTableStmt, statement)->relation);
+}
+
+/*
+ * The application's policies of a tenant's copy.  What lets rows through is ours
+ * only where the application neither has such a policy of its own nor has, by row
+ * security without one, let nothing through.
+ */
+static void
+copy_application_policies(Model *m, Table *table)
 {
 	const char *column = tenant_column(m, table);
-	bool		open = column == NULL &&
-		!ROW(Form_pg_class, table->object.row)->relrowsecurity;
 	bool		own_permissive = false;
 	ListCell   *lc;
 
+	table->open = column == NULL &&
+		!ROW(Form_pg_class, table->object.row)->relrowsecurity;
 	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_POLICY, table->object.oid))
 	{
 		Form_pg_policy policy = ROW(Form_pg_policy, lfirst(lc));
 
 		if (column != NULL && has_our_name(lfirst(lc)))
 		{
-			open = open || strcmp(NameStr(policy->polname), TENANCY_POLICY_ACCESS) == 0;
+			table->open = table->open || strcmp(NameStr(policy->polname), TENANCY_POLICY_ACCESS) == 0;
 			continue;
 		}
 		if (has_our_name(lfirst(lc)))
@@ -170,15 +241,10 @@ create_tenant_policies(Model *m, Table *table)
 		own_permissive = own_permissive || policy->polpermissive;
 		copy_policy(m, table, lfirst(lc));
 	}
-	create_isolation(m, table, column);
-	if (open && !own_permissive)
-		tenancy_clone_emit(m, psprintf("CREATE POLICY " TENANCY_POLICY_ACCESS " ON %s USING ("
-									   TENANCY_POLICY_ALLOW ")",
-									   table->object.name));
-	tenancy_clone_add_action(table, "FORCE ROW LEVEL SECURITY");
-	tenancy_clone_add_action(table, "ENABLE ROW LEVEL SECURITY");
+	table->open = table->open && !own_permissive;
 }
 
+/* Policies that are the model's.  Those of ours come last, see tenancy_clone_create_walls(). */
 void
 tenancy_clone_create_policies(Model *m, Table *table)
 {
@@ -187,7 +253,7 @@ tenancy_clone_create_policies(Model *m, Table *table)
 
 	if (m->tenant != NULL)
 	{
-		create_tenant_policies(m, table);
+		copy_application_policies(m, table);
 		return;
 	}
 	foreach(lc, tenancy_clone_rows(&m->catalogs, CAT_POLICY, table->object.oid))

@@ -11,5 +11,7 @@
 #include "clone_model.h"
 
 extern void tenancy_clone_create_policies(Model *m, Table *table);
+extern void tenancy_clone_create_walls(Model *m);
+extern void tenancy_clone_put_up_wall(Node *statement);
 
 #endif							/* TENANCY_CLONE_POLICY_H */

@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "guc.h"
@@ -28,7 +29,9 @@
 #include "nodes/pg_list.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
+#include "utils/evtcache.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -59,6 +62,45 @@ static const struct
 	{"TimeZone", "UTC"},
 	{"transform_null_equals", "off"},
 };
+
+/* Our own hook for utility statements, and whether it calls another library's. */
+static ProcessUtility_hook_type own_hook = NULL;
+static bool own_hook_chained = false;
+
+void
+tenancy_exec_note_hook(ProcessUtility_hook_type own, bool chained)
+{
+	own_hook = own;
+	own_hook_chained = chained;
+}
+
+/* Has somebody else an event trigger for statements of ours? */
+static bool
+has_event_trigger(EventTriggerEvent event, Oid own_namespace)
+{
+	ListCell   *lc;
+
+	foreach(lc, EventCacheLookup(event))
+	{
+		if (get_func_namespace(((EventTriggerCacheItem *) lfirst(lc))->fnoid) != own_namespace)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is somebody told of utility statements: another library, or an event trigger?
+ * What is there to be seen then has to be done by statements.
+ */
+bool
+tenancy_exec_is_watched(void)
+{
+	Oid			own_namespace = get_namespace_oid("tenancy", false);
+
+	return own_hook_chained || ProcessUtility_hook != own_hook ||
+		has_event_trigger(EVT_DDLCommandStart, own_namespace) ||
+		has_event_trigger(EVT_DDLCommandEnd, own_namespace);
+}
 
 /* A procedure that commits cannot be called where it must not. */
 void

@@ -13,6 +13,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/params.h"
 #include "nodes/pg_list.h"
+#include "tcop/utility.h"
 #include "utils/snapshot.h"
 
 /* What tenancy_exec_begin() changed, for tenancy_exec_end() to put back. */
@@ -46,6 +47,9 @@ extern void tenancy_exec_commit_as(Oid role, const char *search_path, const char
 
 extern void tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char *procedure,
 											const char *why);
+
+extern void tenancy_exec_note_hook(ProcessUtility_hook_type own, bool chained);
+extern bool tenancy_exec_is_watched(void);
 
 extern void tenancy_exec_refuse_superuser(Oid owner, const char *relation);
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "exec.h"
 #include "executor/executor.h"
 #include "hooks.h"
 #include "record.h"
@@ -151,6 +152,7 @@ tenancy_hooks_init(void)
 	ExecutorFinish_hook = executor_finish;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	tenancy_exec_note_hook(process_utility, prev_process_utility != NULL);
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
