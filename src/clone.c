@@ -468,6 +468,26 @@ running_callback(void *arg)
 		errcontext("SQL statement \"%s\"", sql);
 }
 
+/*
+ * The tables of a copy are empty: their foreign keys need no look at the rows, with
+ * ALTER TABLE as with CREATE TABLE.
+ */
+static void
+skip_validation(Node *statement)
+{
+	ListCell   *lc;
+
+	if (!IsA(statement, AlterTableStmt))
+		return;
+	foreach(lc, ((AlterTableStmt *) statement)->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddConstraint && castNode(Constraint, cmd->def)->contype == CONSTR_FOREIGN)
+			castNode(Constraint, cmd->def)->skip_validation = true;
+	}
+}
+
 /* As SPI does with a statement that needs no more analysis. */
 static void
 run_utility(const char *script, const RawStmt *parsed)
@@ -485,7 +505,7 @@ run_utility(const char *script, const RawStmt *parsed)
 
 /* Run a statement that has been parsed. */
 static void
-run_parsed(const char *script, RawStmt *parsed, bool wall, MemoryContext context)
+run_parsed(const char *script, RawStmt *parsed, bool wall, bool watched, MemoryContext context)
 {
 	Running		running = {script, parsed};
 	ErrorContextCallback callback = {error_context_stack, running_callback, &running};
@@ -494,10 +514,14 @@ run_parsed(const char *script, RawStmt *parsed, bool wall, MemoryContext context
 	error_context_stack = &callback;
 	CHECK_FOR_INTERRUPTS();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (wall)
+	if (wall && !watched)
 		tenancy_clone_put_up_wall(parsed->stmt);
 	else
+	{
+		if (!watched)
+			skip_validation(parsed->stmt);
 		run_utility(script, parsed);
+	}
 	PopActiveSnapshot();
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(old);
@@ -554,7 +578,7 @@ run_statements(const Model *m, const char *path)
 		if (statement->refresh || statement->elevated || analyze_requires_snapshot(raw))
 			run_statement(m, statement, path);
 		else
-			run_parsed(script.data, raw, statement->wall && !watched, context);
+			run_parsed(script.data, raw, statement->wall, watched, context);
 	}
 	CommandCounterIncrement();
 	MemoryContextDelete(context);

@@ -95,6 +95,18 @@ add_needs_of(Model *m, List *needs, Oid classid, Oid oid)
 }
 
 /*
+ * Shall the foreign keys of a table stay apart?  Where they need not be validated,
+ * they cost the same then, and PostgreSQL does not have to read their triggers again
+ * whenever the table gets an index.
+ */
+static bool
+is_cheaper_apart(const Model *m, const Table *table)
+{
+	return m->tenant != NULL && table->parents == NIL && table->children == NIL &&
+		ROW(Form_pg_class, table->object.row)->relkind == RELKIND_RELATION;
+}
+
+/*
  * What a constraint needs.  A foreign key must come after the index that it
  * points to: it stays apart if that is no constraint's, or a partitioned
  * table's.
@@ -113,7 +125,7 @@ constraint_needs(Model *m, Object *part)
 			if (referenced == NULL)
 				return NIL;		/* outside of the model */
 			key = tenancy_clone_find_object(m, RelationRelationId, con->conindid);
-			if (key == NULL || key->apart)
+			if (key == NULL || key->apart || is_cheaper_apart(m, (Table *) part->whole))
 				part->apart = true;
 			if (part->apart)
 				return NIL;
@@ -956,6 +968,17 @@ sequence_row(Model *m, const Object *sequence)
 	return ROW(Form_pg_sequence, linitial(list));
 }
 
+/* Is it counting up from 1, as sequences do of which nothing is said? */
+static bool
+is_plain_sequence(Form_pg_sequence seq)
+{
+	int64		max = seq->seqtypid == INT2OID ? PG_INT16_MAX :
+		seq->seqtypid == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+
+	return seq->seqincrement == 1 && seq->seqmin == 1 && seq->seqmax == max &&
+		seq->seqstart == 1 && seq->seqcache == 1 && !seq->seqcycle;
+}
+
 static void
 append_sequence_options(StringInfo buf, Form_pg_sequence seq)
 {
@@ -1014,7 +1037,7 @@ append_identity(Model *m, StringInfo buf, const Table *table, Form_pg_attribute 
 	appendStringInfo(buf, " GENERATED %s AS IDENTITY (SEQUENCE NAME %s",
 					 att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS ? "ALWAYS" : "BY DEFAULT",
 					 sequence->name);
-	if (seq->seqtypid == att->atttypid)
+	if (seq->seqtypid == att->atttypid && !is_plain_sequence(seq))
 		append_sequence_options(buf, seq);
 	appendStringInfoChar(buf, ')');
 }
