@@ -339,6 +339,7 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	lock_and_open(m);
 	tenancy_clone_read_members(m);
 	tenancy_clone_check_refused(m);
+	tenancy_clone_begin_privileges(m);
 	tenancy_clone_place_all(m);
 	place_rest(m);
 	tenancy_clone_check_refused(m);

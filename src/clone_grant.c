@@ -273,6 +273,84 @@ copy_privileges(Model *m, const GrantTarget *target, ObjectType type, Oid creato
 					  isnull ? m->owner : owner);
 }
 
+/* ALTER DEFAULT PRIVILEGES for what the owner creates in the copy */
+static char *
+default_privileges_prefix(Model *m)
+{
+	return psprintf("ALTER DEFAULT PRIVILEGES IN SCHEMA %s ", quote_identifier(m->schema));
+}
+
+/* The ACL that all tables and views of the model have; NULL if they differ, or have none. */
+static const Acl *
+common_acl(Model *m)
+{
+	const Acl  *common = NULL;
+	ListCell   *lc;
+
+	foreach(lc, m->objects)
+	{
+		Object	   *object = lfirst(lc);
+		bool		isnull;
+		Datum		acl;
+
+		if (object->kind != OBJ_TABLE && object->kind != OBJ_VIEW && object->kind != OBJ_MATVIEW)
+			continue;
+		acl = SysCacheGetAttr(RELOID, object->row, Anum_pg_class_relacl, &isnull);
+		if (isnull || ((Table *) object)->withheld || ROW(Form_pg_class, object->row)->relowner != m->owner ||
+			(common != NULL && !aclequal(common, DatumGetAclP(acl))))
+			return NULL;
+		common = DatumGetAclP(acl);
+	}
+	return common;
+}
+
+/*
+ * Where all tables and views of a tenant's copy get the same privileges, have them
+ * created with these: a GRANT changes each of them once more, and has PostgreSQL read
+ * its definition again.  The owner must have what goes without saying.
+ */
+void
+tenancy_clone_begin_privileges(Model *m)
+{
+	GrantTarget target = {default_privileges_prefix(m), "TABLES", NULL, NULL};
+	const Acl  *acl = m->tenant ? common_acl(m) : NULL;
+	List	   *holdings;
+	ListCell   *lc;
+
+	if (acl == NULL || get_user_default_acl(OBJECT_TABLE, m->owner, InvalidOid) != NULL)
+		return;
+	holdings = acl_holdings(m, acl, m->owner);
+	remove_unsafe(m, holdings);
+	if (find_holding(&holdings, m->owner)->privileges != ACL_ALL_RIGHTS_RELATION)
+		return;
+	foreach(lc, holdings)
+	{
+		Holding    *holding = lfirst(lc);
+
+		if (holding->role == m->owner)
+			continue;
+		add_grant(m, &m->grants, "GRANT", "TO", holding->privileges & ~holding->options, holding->role, "", &target);
+		add_grant(m, &m->grants, "GRANT", "TO", holding->options, holding->role, " WITH GRANT OPTION", &target);
+	}
+	m->born_with = holdings;
+}
+
+/* From here on, only the model's own default privileges count. */
+static void
+end_privileges(Model *m)
+{
+	GrantTarget target = {default_privileges_prefix(m), "TABLES", NULL, NULL};
+	ListCell   *lc;
+
+	foreach(lc, m->born_with)
+	{
+		Holding    *holding = lfirst(lc);
+
+		if (holding->role != m->owner)
+			add_grant(m, &m->revokes, "REVOKE", "FROM", holding->privileges, holding->role, "", &target);
+	}
+}
+
 /* What an ACL gives to the owner. */
 static Acl *
 owner_acl(const Acl *acl, Oid owner)
@@ -301,8 +379,9 @@ copy_relation_privileges(Model *m, const Object *object, bool withheld, List *co
 		columns = NIL;
 	if (withheld && !isnull)
 		acl = PointerGetDatum(owner_acl(DatumGetAclP(acl), owner));
-	copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE, m->owner,
-					owner, isnull, acl);
+	if (is_sequence || m->born_with == NIL)
+		copy_privileges(m, &target, is_sequence ? OBJECT_SEQUENCE : OBJECT_TABLE, m->owner,
+						owner, isnull, acl);
 	foreach(lc, columns)
 	{
 		acl = tenancy_clone_attr(&m->catalogs, CAT_ATTRIBUTE, lfirst(lc),
@@ -386,11 +465,10 @@ default_acl_keyword(char type)
 void
 tenancy_clone_copy_default_privileges(Model *m)
 {
-	GrantTarget target = {0};
+	GrantTarget target = {default_privileges_prefix(m), NULL, NULL, NULL};
 	ListCell   *lc;
 
-	target.prefix = psprintf("ALTER DEFAULT PRIVILEGES IN SCHEMA %s ",
-							 quote_identifier(m->schema));
+	end_privileges(m);
 	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DEFAULT_ACL, m->owner, m->namespace))
 	{
 		bool		isnull;

@@ -10,6 +10,7 @@
 
 #include "clone_model.h"
 
+extern void tenancy_clone_begin_privileges(Model *m);
 extern void tenancy_clone_copy_object_privileges(Model *m, const Object *object);
 extern void tenancy_clone_write_grants(Model *m, List *groups);
 extern void tenancy_clone_copy_default_privileges(Model *m);

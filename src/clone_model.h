@@ -129,6 +129,7 @@ typedef struct Model
 	List	   *statistics;		/* rows of pg_statistic_ext */
 	List	   *internal_functions; /* rows of pg_depend */
 	List	   *index_attachments;	/* statements */
+	List	   *born_with;		/* Holdings that all tables and views are created with, or NIL */
 	List	   *revokes;		/* GrantGroups */
 	List	   *grants;
 	List	   *withheld;		/* descriptions, in the result's context */
