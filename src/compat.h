@@ -172,4 +172,16 @@
 #define TENANCY_COLLATION_LOCALE Anum_pg_collation_colliculocale
 #endif
 
+/*
+ * 18 has foreign keys that are not enforced, and such that refer to a time, by their last
+ * column.  In queries, of the constraint that is called k.
+ */
+#if PG_VERSION_NUM >= 180000
+#define TENANCY_IS_ENFORCED "k.conenforced"
+#define TENANCY_IS_PERIOD "k.conperiod"
+#else
+#define TENANCY_IS_ENFORCED "true"
+#define TENANCY_IS_PERIOD "false"
+#endif
+
 #endif							/* TENANCY_COMPAT_H */

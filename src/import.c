@@ -913,31 +913,46 @@ tenancy_import_apply(const char *manifest, const char *directory, const TenancyT
  * ----------------------------------------------------------------
  */
 
-static void
-check_worker(void)
-{
-	if (MyBgworkerEntry == NULL || !superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("only a background worker can call this function"),
-				 errhint("Call tenancy.import_tenant().")));
-}
-
 static char *
 manifest_literal(Jsonb *manifest)
 {
 	return quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest)));
 }
 
+/*
+ * Begin a worker's part.  The statement that calls it has the manifest in it, and would
+ * be all that is seen of an error: it is left out of the context, until that is set again.
+ */
+static ErrorContextCallback *
+begin_worker_part(void)
+{
+	ErrorContextCallback *statement = error_context_stack;
+
+	if (MyBgworkerEntry == NULL || !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a background worker can call this function"),
+				 errhint("Call tenancy.import_tenant().")));
+	error_context_stack = NULL;
+	return statement;
+}
+
+static void
+import_as_worker(FunctionCallInfo fcinfo, void (*import) (const char *, const char *, const TenancyTenant *))
+{
+	ErrorContextCallback *statement = begin_worker_part();
+	TenancyTenant tenant;
+
+	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
+	import(manifest_literal(PG_GETARG_JSONB_P(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	error_context_stack = statement;
+}
+
 /* import_tables(manifest jsonb, directory text, id uuid): the worker's part */
 Datum
 tenancy_import_tables(PG_FUNCTION_ARGS)
 {
-	TenancyTenant tenant;
-
-	check_worker();
-	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
-	tenancy_import_load(manifest_literal(PG_GETARG_JSONB_P(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	import_as_worker(fcinfo, tenancy_import_load);
 	PG_RETURN_VOID();
 }
 
@@ -945,11 +960,7 @@ tenancy_import_tables(PG_FUNCTION_ARGS)
 Datum
 tenancy_import_changes(PG_FUNCTION_ARGS)
 {
-	TenancyTenant tenant;
-
-	check_worker();
-	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(2)), &tenant);
-	tenancy_import_apply(manifest_literal(PG_GETARG_JSONB_P(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	import_as_worker(fcinfo, tenancy_import_apply);
 	PG_RETURN_VOID();
 }
 
@@ -971,12 +982,12 @@ insert_plugins(const char *manifest, const char *id)
 Datum
 tenancy_import_database(PG_FUNCTION_ARGS)
 {
+	ErrorContextCallback *statement = begin_worker_part();
 	char	   *manifest = manifest_literal(PG_GETARG_JSONB_P(0));
 	char	   *metadata;
 	TenancyTenant tenant;
 	TenancyJob *job;
 
-	check_worker();
 	memset(&tenant, 0, sizeof(tenant));
 	tenant.id = *PG_GETARG_UUID_P(2);
 	tenant.mode = TENANCY_DATABASE;
@@ -994,6 +1005,7 @@ tenancy_import_database(PG_FUNCTION_ARGS)
 					   tenancy_ident_uuid_text(&tenant.id));
 	(void) tenancy_worker_run(job);
 	tenancy_database_resume(&tenant);
+	error_context_stack = statement;
 	PG_RETURN_VOID();
 }
 

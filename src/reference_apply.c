@@ -713,7 +713,7 @@ find_foreign_keys(const Copy *copy)
 								"  ON pp.oid OPERATOR(pg_catalog.=) u.ppop"
 								" JOIN (pg_catalog.pg_operator pf JOIN pg_catalog.pg_namespace pfn ON pfn.oid OPERATOR(pg_catalog.=) pf.oprnamespace)"
 								"  ON pf.oid OPERATOR(pg_catalog.=) u.pfop"
-								" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.=) %u"
+								" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND " TENANCY_IS_ENFORCED " AND k.confrelid OPERATOR(pg_catalog.=) %u"
 								" AND k.conparentid OPERATOR(pg_catalog.=) 0"
 								" AND NOT k.conrelid OPERATOR(pg_catalog.=) ANY (SELECT relation FROM tenancy.reference_table)"
 								" GROUP BY k.oid, k.conname, c.oid, c.relkind, c.relowner, k.confdeltype, k.confupdtype, k.confdelsetcols"

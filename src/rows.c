@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
 #include "common/file_perm.h"
 #include "compat.h"
@@ -45,6 +46,17 @@
 	"CASE fc.relkind WHEN 'r' THEN 'ONLY ' END, k.conrelid::pg_catalog.regclass," \
 	" pg_catalog.string_agg(pg_catalog.format('f.%%I IS NOT NULL', fa.attname)," \
 	"  CASE k.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END), %s"
+
+/*
+ * Is a row of the other table, p, what a key refers to, whose column is f.%4$I or, put aside,
+ * f.c%5$s?  With PERIOD, all such rows together cover the time that its last column has.
+ */
+#define REFERRED_TO(column) \
+	"pg_catalog.string_agg(pg_catalog.format('p.%%1$I OPERATOR(%%2$I.%%3$s) " column "', " MATCH_ARGUMENTS "), ' AND ')" \
+	" OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.bool_or(" TENANCY_IS_PERIOD ") THEN (pg_catalog.array_agg(pg_catalog.format(" \
+	"' HAVING " column " OPERATOR(pg_catalog.<@) pg_catalog.range_agg(p.%%1$I)', " MATCH_ARGUMENTS ") ORDER BY u.n DESC))[1] ELSE '' END"
+#define MATCH_ARGUMENTS \
+	"pa.attname, opn.nspname, o.oprname, fa.attname, u.n"
 
 static bool
 finds_as(Oid role, const char *query)
@@ -86,7 +98,7 @@ is_broken_apart(Oid constraint, Oid owner, const char *condition)
 		"  pg_catalog.string_agg(pg_catalog.format('f.%%I AS c%%s', fa.attname, u.n), ', '), " ROWS_WITH_KEY "),"
 		" pg_catalog.format('SELECT FROM pg_temp.tenancy_keys f WHERE NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
 		"  CASE pc.relkind WHEN 'r' THEN 'ONLY ' END, k.confrelid::pg_catalog.regclass,"
-		"  pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.c%%s', pa.attname, opn.nspname, o.oprname, u.n), ' AND ')),"
+		"  " REFERRED_TO("f.c%%5$s") "),"
 		" pc.relowner::pg_catalog.text])" FOREIGN_KEY
 		" WHERE k.oid OPERATOR(pg_catalog.=) %u"
 		" GROUP BY k.oid, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.relkind, pc.relowner",
@@ -117,9 +129,9 @@ foreign_key_checks(Oid table, Oid owner, const char *condition)
 		"  AND pg_catalog.bool_and(pg_catalog.has_column_privilege(%u, pc.oid, u.pk, 'SELECT'))"
 		"  AND (pc.relowner OPERATOR(pg_catalog.=) %u OR NOT pc.relrowsecurity))::pg_catalog.int4,"
 		" " ROWS_WITH_KEY ", CASE pc.relkind WHEN 'r' THEN 'ONLY ' END, k.confrelid::pg_catalog.regclass,"
-		" pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.%%I', pa.attname, opn.nspname, o.oprname, fa.attname), ' AND '))"
+		" " REFERRED_TO("f.%%4$I") ")"
 		FOREIGN_KEY
-		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.<>) %u"
+		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND " TENANCY_IS_ENFORCED " AND k.confrelid OPERATOR(pg_catalog.<>) %u"
 		" AND k.conparentid OPERATOR(pg_catalog.=) 0"	/* not again for partitions */
 		" AND k.conrelid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT %u::pg_catalog.oid"
 		"  UNION SELECT relid FROM pg_catalog.pg_partition_tree(%u)))"
@@ -351,13 +363,16 @@ tenancy_rows_key_operators(Oid table)
 	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) FROM pg_catalog.pg_index i"
 		" CROSS JOIN LATERAL pg_catalog.unnest(i.indclass) WITH ORDINALITY u(opclass, n)"
-		" JOIN pg_catalog.pg_opclass c ON c.oid OPERATOR(pg_catalog.=) u.opclass"
+		" JOIN pg_catalog.pg_opclass q ON q.oid OPERATOR(pg_catalog.=) u.opclass"
+		" JOIN pg_catalog.pg_opclass c ON CASE WHEN i.indisexclusion"	/* WITHOUT OVERLAPS */
+		"  THEN c.opcmethod OPERATOR(pg_catalog.=) %u AND c.opcdefault AND c.opcintype OPERATOR(pg_catalog.=) q.opcintype"
+		"  ELSE c.oid OPERATOR(pg_catalog.=) q.oid END"
 		" JOIN pg_catalog.pg_amop a ON a.amopfamily OPERATOR(pg_catalog.=) c.opcfamily"
 		"  AND a.amoplefttype OPERATOR(pg_catalog.=) c.opcintype AND a.amoprighttype OPERATOR(pg_catalog.=) c.opcintype"
 		"  AND a.amopstrategy OPERATOR(pg_catalog.=) 3"
 		" JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) a.amopopr"
 		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace"
-		" WHERE i.indexrelid OPERATOR(pg_catalog.=) " TENANCY_ROWS_KEY_INDEX("%u") " ORDER BY u.n", table));
+		" WHERE i.indexrelid OPERATOR(pg_catalog.=) " TENANCY_ROWS_KEY_INDEX("%u") " ORDER BY u.n", BTREE_AM_OID, table));
 }
 
 /* Has a row, called by that name, one of the keys k? */
@@ -401,29 +416,32 @@ tenancy_rows_left_behind_queries(Oid table, Oid owner, List *columns, const char
 	foreign_keys = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.unnest(ARRAY[q.oid::pg_catalog.text, q.conrelid::pg_catalog.text, q.fowner::pg_catalog.text,"
 		" CASE WHEN %s THEN (" TENANCY_TENANT_COLUMN_OF("q.conrelid") ") END,"
-		" pg_catalog.format('SELECT %%L FROM (SELECT * FROM %%s WHERE NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s)) k"
-		" JOIN %%s%%s f ON %%s%%s LIMIT 1',"
-		" q.conname, %s, q.ponly, q.confrelid::pg_catalog.regclass, q.pmatch, q.fonly, q.conrelid::pg_catalog.regclass, q.fmatch,"
-		" CASE WHEN %s THEN pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.=) %%L::pg_catalog.uuid',"
-		"  (" TENANCY_TENANT_COLUMN_OF("q.conrelid") "), '%s') END)])"
-		" FROM (SELECT c.oid, c.conname, c.conrelid, c.confrelid, fc.relowner AS fowner,"
-		"  CASE fc.relkind WHEN 'r' THEN 'ONLY ' END AS fonly, CASE pc.relkind WHEN 'r' THEN 'ONLY ' END AS ponly,"
+		" pg_catalog.format(CASE WHEN q.period"
+		"  THEN 'SELECT %%1$L FROM %%2$s JOIN %%6$s f ON %%7$s%%8$s WHERE NOT EXISTS (SELECT FROM %%3$s p WHERE %%5$s) LIMIT 1'"
+		"  ELSE 'SELECT %%1$L FROM (SELECT * FROM %%2$s WHERE NOT EXISTS (SELECT FROM %%3$s p WHERE %%4$s)) k JOIN %%6$s f ON %%7$s%%8$s LIMIT 1' END,"
+		"  q.conname, %s, q.ptable, q.pmatch, q.referred, q.ftable, q.fmatch,"
+		"  CASE WHEN %s THEN pg_catalog.format(' AND f.%%I OPERATOR(pg_catalog.=) %%L::pg_catalog.uuid',"
+		"   (" TENANCY_TENANT_COLUMN_OF("q.conrelid") "), '%s') END)])"
+		" FROM (SELECT k.oid, k.conname, k.conrelid, fc.relowner AS fowner, pg_catalog.bool_or(" TENANCY_IS_PERIOD ") AS period,"
+		"  pg_catalog.concat(CASE fc.relkind WHEN 'r' THEN 'ONLY ' END, k.conrelid::pg_catalog.regclass) AS ftable,"
+		"  pg_catalog.concat(CASE pc.relkind WHEN 'r' THEN 'ONLY ' END, k.confrelid::pg_catalog.regclass) AS ptable,"
 		"  pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) k.k%%s', pa.attname, ppn.nspname, ppo.oprname, l.n), ' AND ') AS pmatch,"
-		"  pg_catalog.string_agg(pg_catalog.format('k.k%%s OPERATOR(%%I.%%s) f.%%I', l.n, pfn.nspname, pfo.oprname, fa.attname), ' AND ') AS fmatch"
-		"  FROM " TENANCY_KEYS_TO("%u") " c"
-		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) c.conrelid"
-		"  JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) c.confrelid"
-		"  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey),"
-		"   pg_catalog.unnest(c.conpfeqop), pg_catalog.unnest(c.conppeqop)) AS u(fk, pk, pf, pp)"
-		"  JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) c.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
-		"  JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) c.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"
+		"  pg_catalog.string_agg(pg_catalog.format('k.k%%s OPERATOR(%%I.%%s) f.%%I', l.n, opn.nspname, o.oprname, fa.attname), ' AND ') AS fmatch,"
+		"  " REFERRED_TO("f.%%4$I") " AS referred"
+		"  FROM " TENANCY_KEYS_TO("%u") " k"
+		"  JOIN pg_catalog.pg_class fc ON fc.oid OPERATOR(pg_catalog.=) k.conrelid"
+		"  JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) k.confrelid"
+		"  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey),"
+		"   pg_catalog.unnest(k.conpfeqop), pg_catalog.unnest(k.conppeqop)) WITH ORDINALITY AS u(fk, pk, pf, pp, n)"
+		"  JOIN pg_catalog.pg_attribute fa ON fa.attrelid OPERATOR(pg_catalog.=) k.conrelid AND fa.attnum OPERATOR(pg_catalog.=) u.fk"
+		"  JOIN pg_catalog.pg_attribute pa ON pa.attrelid OPERATOR(pg_catalog.=) k.confrelid AND pa.attnum OPERATOR(pg_catalog.=) u.pk"
 		"  JOIN pg_catalog.unnest(%s]) WITH ORDINALITY l(name, n) ON l.name OPERATOR(pg_catalog.=) pa.attname::pg_catalog.text"
-		"  JOIN pg_catalog.pg_operator pfo ON pfo.oid OPERATOR(pg_catalog.=) u.pf"
-		"  JOIN pg_catalog.pg_namespace pfn ON pfn.oid OPERATOR(pg_catalog.=) pfo.oprnamespace"
+		"  JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) u.pf"
+		"  JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) o.oprnamespace"
 		"  JOIN pg_catalog.pg_operator ppo ON ppo.oid OPERATOR(pg_catalog.=) u.pp"
 		"  JOIN pg_catalog.pg_namespace ppn ON ppn.oid OPERATOR(pg_catalog.=) ppo.oprnamespace"
-		"  WHERE c.conparentid OPERATOR(pg_catalog.=) 0 AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
-		"  GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, fc.relowner, fc.relkind, pc.relkind) q",
+		"  WHERE k.conparentid OPERATOR(pg_catalog.=) 0 AND " TENANCY_IS_ENFORCED " AND fc.relnamespace OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
+		"  GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, fc.relowner, fc.relkind, pc.relkind) q",
 		id ? "true" : "false", quote_literal_cstr(keys), id ? "true" : "false", id ? id : "", table, table, names.data, schemas));
 
 	for (int i = 0; i < list_length(foreign_keys); i += 5)
