@@ -12,35 +12,63 @@
 #include "postgres.h"
 
 #include "checksum.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "exec.h"
 #include "fmgr.h"
 
-/* Let a hash go on with a value. */
+/*
+ * The hash is MurmurHash64A, by Austin Appleby, who gave it to the public: each row is
+ * hashed twice, and hash_bytes_extended() takes three times as long.
+ */
+#define MULTIPLIER	UINT64CONST(0xc6a4a7935bd1e995)
+#define SHIFT		47
+
+/* Let a hash go on with eight bytes. */
+static inline uint64
+hash_word(uint64 hash, uint64 word)
+{
+	word *= MULTIPLIER;
+	word ^= word >> SHIFT;
+	word *= MULTIPLIER;
+	return (hash ^ word) * MULTIPLIER;
+}
+
+static uint64
+hash_bytes_of(uint64 hash, const char *bytes, Size len)
+{
+	uint64		word;
+
+	for (; len >= sizeof(word); bytes += sizeof(word), len -= sizeof(word))
+	{
+		memcpy(&word, bytes, sizeof(word));
+		hash = hash_word(hash, word);
+	}
+	word = 0;
+	memcpy(&word, bytes, len);
+	return len > 0 ? hash_word(hash, word) : hash;
+}
+
+/* Let it go on with a value; where a value ends is a part of it. */
 static uint64
 hash_value(uint64 hash, Datum value, Form_pg_attribute attribute)
 {
-	const void *bytes = DatumGetPointer(value);
-	int			len = attribute->attlen;
-	uint64		word;
+	const char *bytes = DatumGetPointer(value);
+	Size		len;
 
 	if (attribute->attbyval)
-	{
-		word = value;
-		bytes = &word;
-		len = sizeof(word);
-	}
-	else if (len == -1)
+		return hash_word(hash, value);
+	if (attribute->attlen > 0)
+		return hash_bytes_of(hash, bytes, attribute->attlen);
+	if (attribute->attlen == -1)
 	{
 		struct varlena *flat = PG_DETOAST_DATUM_PACKED(value);
 
 		bytes = VARDATA_ANY(flat);
 		len = VARSIZE_ANY_EXHDR(flat);
 	}
-	else if (len == -2)
+	else
 		len = strlen(bytes);
-	return hash_bytes_extended(bytes, len, hash);
+	return hash_bytes_of(hash_word(hash, len), bytes, len);
 }
 
 /* Add a row; memory that this takes is left to the current context. */
@@ -59,7 +87,9 @@ tenancy_checksum_add(TupleTableSlot *slot, TenancyChecksum *checksum)
 			hash = hash_value(hash, slot->tts_values[i], TupleDescAttr(desc, i));
 	}
 	checksum->nrows++;
-	checksum->sum += hash;
+	hash ^= hash >> SHIFT;
+	hash *= MULTIPLIER;
+	checksum->sum += hash ^ hash >> SHIFT;
 }
 
 static void

@@ -222,10 +222,10 @@ copy_all(Online *online)
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	tenancy_move_log_moment(snapshot, InvalidTransactionId, &online->moment);
-	checksums = palloc(list_length(move->pairs) * sizeof(TenancyChecksum));
+	checksums = palloc0(list_length(move->pairs) * sizeof(TenancyChecksum));
 	tenancy_move_begin_copy(move);
 	foreach(lc, move->pairs)
-		checksums[foreach_current_index(lc)] = tenancy_move_copy(move, lfirst(lc), snapshot);
+		tenancy_move_copy(move, lfirst(lc), snapshot, &checksums[foreach_current_index(lc)]);
 	tenancy_progress_end_tally();
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: checking rows");
 	tenancy_move_analyze(move);

@@ -279,7 +279,8 @@ typedef struct Copying
 	int		   *positions;		/* where the source's columns are among the target's */
 	int			tenant_position;	/* where the tenant column is there */
 	pg_uuid_t	id;				/* what is in it */
-	TenancyChecksum checksum;
+	uint64		nrows;
+	TenancyChecksum *checksum;	/* of them, or NULL */
 } Copying;
 
 static void
@@ -288,7 +289,9 @@ copy_row(TupleTableSlot *slot, void *arg)
 	Copying    *copying = arg;
 	TupleTableSlot *row = tenancy_load_next(copying->load);
 
-	tenancy_checksum_add(slot, &copying->checksum);
+	if (copying->checksum != NULL)
+		tenancy_checksum_add(slot, copying->checksum);
+	slot_getallattrs(slot);
 	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
 	{
@@ -298,13 +301,14 @@ copy_row(TupleTableSlot *slot, void *arg)
 	row->tts_values[copying->tenant_position] = UUIDPGetDatum(&copying->id);
 	row->tts_isnull[copying->tenant_position] = false;
 	tenancy_load_add(copying->load);
-	if (copying->checksum.nrows % TALLY_ROWS == 0)
+	if (++copying->nrows % TALLY_ROWS == 0)
 		tenancy_progress_add(TALLY_ROWS);
 }
 
 /* Copy the rows that a query selects, one by one. */
-static TenancyChecksum
-load_rows(const TenancyMove *move, const TenancyMovePair *pair, TenancyLoad *load, const char *query, Snapshot snapshot)
+static void
+load_rows(const TenancyMove *move, const TenancyMovePair *pair, TenancyLoad *load, const char *query,
+		  Snapshot snapshot, TenancyChecksum *checksum)
 {
 	Copying		copying;
 	ListCell   *lc;
@@ -314,16 +318,16 @@ load_rows(const TenancyMove *move, const TenancyMovePair *pair, TenancyLoad *loa
 	copying.positions = palloc(list_length(pair->names) * sizeof(int));
 	copying.tenant_position = get_attnum(pair->target, pair->tenant_column) - 1;
 	copying.id = move->from.id;
+	copying.checksum = checksum;
 	foreach(lc, pair->names)
 		copying.positions[foreach_current_index(lc)] = get_attnum(pair->target, lfirst(lc)) - 1;
 	(void) tenancy_exec_rows_at(query, NULL, snapshot, 0, copy_row, &copying);
-	tenancy_progress_add(copying.checksum.nrows % TALLY_ROWS);
+	tenancy_progress_add(copying.nrows % TALLY_ROWS);
 	(void) tenancy_load_end(load);
-	return copying.checksum;
 }
 
 /* Copy them by a statement. */
-static void
+static uint64
 insert_rows(const char *statement, Snapshot snapshot)
 {
 	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
@@ -331,6 +335,7 @@ insert_rows(const char *statement, Snapshot snapshot)
 	if (plan == NULL ||
 		SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0) != SPI_OK_INSERT)
 		elog(ERROR, "SPI_execute_snapshot failed for \"%s\"", statement);
+	return SPI_processed;
 }
 
 static char *
@@ -349,15 +354,14 @@ tenancy_move_begin_copy(const TenancyMove *move)
 }
 
 /*
- * Copy a table's rows as they are now, or as a snapshot shows them.  Returns their
- * number and checksum.
+ * Copy a table's rows as they are now, or as a snapshot shows them.  Their number and
+ * checksum are noted, if the caller wants that.
  */
-TenancyChecksum
-tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot snapshot)
+void
+tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot snapshot, TenancyChecksum *checksum)
 {
 	const char *rows = tenancy_move_rows_of(move, pair, &move->from);
 	const char *query = tenancy_move_source_query(pair, rows);
-	TenancyChecksum checksum;
 	TenancyExec exec;
 	TenancyLoad *load;
 
@@ -365,15 +369,14 @@ tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot
 	tenancy_move_exec_begin(move, pair, &exec);
 	load = tenancy_load_begin(pair->target, move->to.mode == TENANCY_SCHEMA);
 	if (load != NULL)
-		checksum = load_rows(move, pair, load, query, snapshot);
+		load_rows(move, pair, load, query, snapshot, checksum);
 	else
 	{
-		insert_rows(tenancy_move_copy_statement(move, pair, rows), snapshot);
-		checksum = tenancy_checksum_query(query, NULL, snapshot);
-		tenancy_progress_add(checksum.nrows);
+		tenancy_progress_add(insert_rows(tenancy_move_copy_statement(move, pair, rows), snapshot));
+		if (checksum != NULL)
+			*checksum = tenancy_checksum_query(query, NULL, snapshot);
 	}
 	tenancy_exec_end(&exec);
-	return checksum;
 }
 
 /*
@@ -846,7 +849,7 @@ copy_all(TenancyMove *move)
 	tenancy_move_prepare(move);
 	tenancy_move_begin_copy(move);
 	foreach(lc, move->pairs)
-		(void) tenancy_move_copy(move, lfirst(lc), NULL);
+		tenancy_move_copy(move, lfirst(lc), NULL, NULL);
 	tenancy_progress_end_tally();
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: checking rows");
 	tenancy_move_set_sequences(move);

@@ -57,7 +57,8 @@ extern char *tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair
 extern char *tenancy_move_copy_statement(const TenancyMove *move, const TenancyMovePair *pair,
 										 const char *rows);
 extern void tenancy_move_begin_copy(const TenancyMove *move);
-extern TenancyChecksum tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot snapshot);
+extern void tenancy_move_copy(const TenancyMove *move, const TenancyMovePair *pair, Snapshot snapshot,
+							  TenancyChecksum *checksum);
 extern char *tenancy_move_source_query(const TenancyMovePair *pair, const char *rows);
 extern char *tenancy_move_target_query(const TenancyMovePair *pair, const char *rows);
 extern void tenancy_move_compare(const TenancyMovePair *pair, TenancyChecksum source, TenancyChecksum target);
