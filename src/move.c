@@ -13,7 +13,8 @@
  *	  transaction (move_rows.c).  From then on the tenant is active elsewhere.
  *	  Into and out of a database the rows go through temporary files; into one, our
  *	  own transaction makes it and switches.
- * 4. The rows, the schema or the database that are left where it was are removed.
+ * 4. The rows, the schema or the database that are left where it was are removed;
+ *	  rows by the same worker, if it can: it has the tables' pages mapped.
  *
  * Online, the tenant stays active while a worker copies its rows, notes what
  * is written meanwhile and catches up (move_online.c, move_files.c for databases,
@@ -84,6 +85,7 @@ typedef struct Leader
 	LOCKTAG		tag;
 	bool		is_locked;
 	bool		is_begun;		/* and not switched */
+	bool		is_removed;		/* what has been left */
 	char		directory[MAXPGPATH];	/* of temporary files; "" if there is none */
 } Leader;
 
@@ -181,6 +183,14 @@ tenancy_move_undo_main(Datum main_arg)
 	CommitTransactionCommand();
 }
 
+static void
+forget(const pg_uuid_t *id)
+{
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+						   tenancy_ident_uuid_text(id));
+}
+
 /* Remove what is left where the tenant was, and forget the move. */
 static void
 finish(const pg_uuid_t *id, TenancyMode from)
@@ -207,9 +217,7 @@ finish(const pg_uuid_t *id, TenancyMode from)
 									  schemas, "Drop them, then call tenancy.move_tenant() again.");
 		tenancy_drop_schemas(NULL, schemas, true);
 	}
-	tenancy_exec_format_as(tenancy_registry_owner(),
-						   "DELETE FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
-						   tenancy_ident_uuid_text(id));
+	forget(id);
 }
 
 /* Undo or finish a move, in the current transaction, with the lock on it. */
@@ -340,13 +348,54 @@ begin_move(Leader *leader, TenancyMode mode, bool online)
 	AcceptInvalidationMessages();
 }
 
-/* Have the rows copied and the tenant switched, in a worker. */
+/* The tenant has been switched: tell for how long its writers were refused. */
 static void
-run_worker(const Leader *leader)
+report_switch(Leader *leader)
+{
+	TenancyTenant tenant;
+	TenancyExec exec;
+	char	   *ms;
+
+	leader->is_begun = false;
+	tenancy_registry_get(tenancy_ident_uuid_text(&leader->undo.id), &tenant);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	ms = tenancy_exec_text_format(&exec, "SELECT pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp()"
+								  " OPERATOR(pg_catalog.-) refused_at) OPERATOR(pg_catalog.*) 1000)"
+								  " FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
+								  tenancy_ident_uuid_text(&tenant.id));
+	tenancy_exec_end(&exec);
+	ereport(NOTICE,
+			(errmsg("tenant \"%s\" has moved to mode %s", tenant.slug, tenancy_mode_text(tenant.mode)),
+			 errdetail("It could not be written to for %s ms.", ms ? ms : "0")));
+}
+
+static void
+receive_switch(StringInfo message, void *arg)
+{
+	Leader	   *leader = arg;
+
+	AcceptInvalidationMessages();
+	report_switch(leader);
+	leader->is_removed = true;
+}
+
+/*
+ * Have the rows copied and the tenant switched, in a worker.  If it leaves shared
+ * tables, the same worker removes the rows there, which it has in reach.
+ */
+static void
+run_worker(Leader *leader, TenancyMode from, TenancyMode to)
 {
 	TenancyJob *job = tenancy_move_job();
 
 	tenancy_worker_add(job, "SELECT tenancy.move_rows('%s')", tenancy_ident_uuid_text(&leader->undo.id));
+	if (from == TENANCY_SHARED && to == TENANCY_SCHEMA)
+	{
+		job->function = "tenancy_move_leave_main";
+		job->argument = tenancy_ident_uuid_text(&leader->undo.id);
+		job->receive = receive_switch;
+		job->receive_arg = leader;
+	}
 	(void) tenancy_worker_run(job);
 }
 
@@ -371,7 +420,7 @@ move_to_database(Leader *leader, const TenancyTenant *tenant)
 	TenancyJob *job;
 	char	   *manifest;
 
-	run_worker(leader);
+	run_worker(leader, TENANCY_SHARED, TENANCY_DATABASE);
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_move_lock_cascades(tenant);
 	tenancy_move_lock_source(tenant);
@@ -421,7 +470,7 @@ move_offline(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 	else if (tenant->mode == TENANCY_DATABASE)
 		move_from_database(leader, tenant);
 	else
-		run_worker(leader);
+		run_worker(leader, tenant->mode, mode);
 }
 
 /* Have a worker do all of that, at the end. */
@@ -434,24 +483,6 @@ move_online(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 		"tenancy_move_files_main" : "tenancy_move_online_main";
 	job->argument = psprintf("%s %d", tenancy_ident_uuid_text(&leader->undo.id), LockTimeout);
 	(void) tenancy_worker_run(job);
-}
-
-/* Tell for how long the tenant's writers were refused. */
-static void
-report_pause(const TenancyTenant *tenant, TenancyMode mode)
-{
-	TenancyExec exec;
-	char	   *ms;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	ms = tenancy_exec_text_format(&exec, "SELECT pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp()"
-								  " OPERATOR(pg_catalog.-) refused_at) OPERATOR(pg_catalog.*) 1000)"
-								  " FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) '%s'",
-								  tenancy_ident_uuid_text(&tenant->id));
-	tenancy_exec_end(&exec);
-	ereport(NOTICE,
-			(errmsg("tenant \"%s\" has moved to mode %s", tenant->slug, tenancy_mode_text(mode)),
-			 errdetail("It could not be written to for %s ms.", ms ? ms : "0")));
 }
 
 /* A database that a call which died has left half made is in our way. */
@@ -485,9 +516,13 @@ lead(Leader *leader, TenancyMode mode, bool online)
 		move_online(leader, &tenant, mode);
 	else
 		move_offline(leader, &tenant, mode);
-	leader->is_begun = false;
-	report_pause(&tenant, mode);
-	finish(&tenant.id, tenant.mode);
+	if (leader->is_removed)
+		forget(&tenant.id);
+	else
+	{
+		report_switch(leader);
+		finish(&tenant.id, tenant.mode);
+	}
 	commit_here();
 }
 

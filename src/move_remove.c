@@ -44,6 +44,7 @@
 #include "worker.h"
 
 PGDLLEXPORT void tenancy_move_remove_main(const char *argument);
+PGDLLEXPORT void tenancy_move_leave_main(const char *argument);
 
 /* How many rows are found at once, and how many of these each transaction is for. */
 #define MAX_FOUND		1000000
@@ -259,6 +260,14 @@ tenancy_move_remove_main(const char *argument)
 		left.column++;
 		remove_rows(&left);
 	}
+}
+
+/* The same, for the worker that has just switched the tenant. */
+void
+tenancy_move_leave_main(const char *argument)
+{
+	tenancy_worker_send("", 0);
+	tenancy_move_remove_main(argument);
 }
 
 /* Remove a tenant's rows, in a worker. */
