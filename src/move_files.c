@@ -337,21 +337,16 @@ static void
 switch_tenant(Files *files)
 {
 	TenancyMove *move = &files->move;
-	int			rounds = 0;
 
 	tenancy_move_read(move, true);
 	if (move->from.mode != TENANCY_DATABASE)
 		tenancy_move_lock_source(&move->from);
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: catching up for the last time");
-	while (catch_up(files) > 0)
-		tenancy_move_check_last_round(move, ++rounds);
+	(void) catch_up(files);
 	if (move->from.mode == TENANCY_DATABASE)
 		run_at_source(move, "tenancy_move_check_attached_main");
 	else
-	{
 		tenancy_move_check_attached(move);
-		tenancy_move_log_forget(move->id);
-	}
 	tenancy_plugin_refuse_strays(&move->from);
 	refresh(files);
 	if (files->is_database)

@@ -110,7 +110,7 @@ typedef void (*LockedWork) (Oid table, void *argument);
 
 /*
  * The lock on a tenant's log, in the database where its rows are: whoever writes
- * an entry shares it to the end of his transaction, and the last rounds exclude all
+ * an entry shares it to the end of his transaction, and the last round excludes all
  * others.
  */
 static void

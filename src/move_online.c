@@ -12,8 +12,8 @@
  *	  since the last one, deletes those at the target, copies those at the source
  *	  (those of before and after an update are both noted), and checks these.
  * 4. When a round is short, another worker commits that the tenant is "moving";
- *	  writers in flight are waited for.  The last rounds go on until there is
- *	  nothing new; then the sequences are set, and the tenant is switched.
+ *	  writers in flight are waited for.  Nothing is written from then on, so one
+ *	  more round is the last one; the sequences are set, and the tenant is switched.
  *
  * What the target is checked for, and why that is enough without reading all of
  * it again while writers are refused: after the first copy, every row is counted
@@ -363,13 +363,11 @@ static void
 switch_tenant(Online *online)
 {
 	TenancyMove *move = &online->move;
-	int			rounds = 0;
 
 	tenancy_move_read(move, true);
 	tenancy_move_lock_source(&move->from);
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: catching up for the last time");
-	while (catch_up(online) > 0)
-		tenancy_move_check_last_round(move, ++rounds);
+	(void) catch_up(online);
 	tenancy_move_check_attached(move);
 	tenancy_plugin_refuse_strays(&move->from);
 	tenancy_move_set_sequences(move);
@@ -377,7 +375,6 @@ switch_tenant(Online *online)
 		tenancy_clone_refresh(&move->to);
 	if (move->to.mode == TENANCY_SHARED)
 		tenancy_move_grant_model(move);
-	tenancy_move_log_forget(move->id);
 	tenancy_move_switch(&move->to);
 }
 

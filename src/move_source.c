@@ -46,10 +46,6 @@ PGDLLEXPORT void tenancy_move_check_attached_main(const char *argument);
 #define SHORT_ROUND_MS		200
 #define SHORT_ROUND_KEYS	1000
 
-/* How many rounds there may be while writers are refused: somebody goes on. */
-#define MAX_LAST_ROUNDS		20
-
-
 
 /* ----------------------------------------------------------------
  * The triggers
@@ -344,15 +340,4 @@ tenancy_move_is_short(TimestampTz round_start, uint64 nkeys)
 {
 	return nkeys < SHORT_ROUND_KEYS ||
 		!TimestampDifferenceExceeds(round_start, GetCurrentTimestamp(), SHORT_ROUND_MS);
-}
-
-/* While writers are refused, there are not many rounds in which something is new. */
-void
-tenancy_move_check_last_round(const TenancyMove *move, int round)
-{
-	if (round >= MAX_LAST_ROUNDS)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("somebody goes on writing to the rows of tenant \"%s\"", move->from.slug),
-				 errhint("While a tenant is moving, nobody whom row security does not bind may write to its tables.")));
 }

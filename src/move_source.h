@@ -25,6 +25,5 @@ extern void tenancy_move_wait_for_writers(List *writers, int timeout_ms);
 extern void tenancy_move_refuse_writers(const TenancyMove *move, int timeout_ms);
 extern void tenancy_move_set_status_inside(const TenancyTenant *tenant, const char *old, const char *new);
 extern bool tenancy_move_is_short(TimestampTz round_start, uint64 nkeys);
-extern void tenancy_move_check_last_round(const TenancyMove *move, int round);
 
 #endif							/* TENANCY_MOVE_SOURCE_H */

@@ -397,5 +397,26 @@ $node->safe_psql($db, q{
 	is_whole('shared', 'a cascade');
 }
 
+# ---------------------------------------------------------------------------
+# The more is noted, the longer it takes to forget: nobody waits for that
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{CALL tenancy.move_tenant('acme', 'schema', online => true)});
+{
+	my ($caller, $blocker, $holder) = map { session($node, $db) } 1 .. 3;
+
+	$blocker->rows("SELECT pg_advisory_lock($gate)");
+	$caller->send(q{CALL tenancy.move_tenant('acme', 'shared', online => true)});
+	slow($node, $db, doing_and_waiting('copying rows')) or die 'not stopped';
+	$node->safe_psql($db, q{UPDATE tenant_acme.customer SET plan = plan});
+	$holder->rows('BEGIN; SELECT FROM tenancy.move_change FOR UPDATE');
+	$blocker->rows("SELECT pg_advisory_unlock($gate)");
+	ok(slow($node, $db, q{SELECT count(*) = 1 FROM tenancy.tenants WHERE slug = 'acme' AND mode = 'shared' AND status = 'active'}),
+		'a log that cannot be forgotten: the tenant is at work again');
+	$holder->rows('COMMIT');
+	is($caller->wait->{state}, '00000', 'a log that cannot be forgotten: the tenant has moved');
+	$_->quit for $caller, $blocker, $holder;
+	is_whole('shared', 'a log that cannot be forgotten');
+}
+
 $node->stop;
 done_testing();
