@@ -511,7 +511,8 @@ find_target(const Import *import, Target *target)
 		" FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
 		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) '') c",
 		sorted, target->oid));
-	if (theirs == NULL || ours == NULL || strcmp(theirs, ours) != 0)
+	/* A table may have no columns, or only generated ones. */
+	if (strcmp(theirs ? theirs : "", ours ? ours : "") != 0)
 		refuse(psprintf("the columns of table \"%s\" do not fit", target->name),
 			   psprintf("Exported: %s. Here: %s.", theirs ? theirs : "none", ours ? ours : "none"));
 
