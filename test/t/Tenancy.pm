@@ -18,13 +18,15 @@ our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of
 # Give up on whatever does not happen within this time.
 our $patience = 180;
 
-# A cluster, careless with its data; further lines for postgresql.conf.
+# A cluster, careless with its data; further lines for postgresql.conf, after a hash, if
+# need be, with options for initdb, and where another PostgreSQL is installed.
 sub init_cluster
 {
 	my ($name, @conf) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my %how = ref $conf[0] ? %{ shift @conf } : ();
+	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $how{install_path});
 
-	$node->init(extra => ['--locale=C', '--encoding=UTF8', '--no-sync']);
+	$node->init(extra => [ '--locale=C', '--encoding=UTF8', '--no-sync', @{ $how{initdb} // [] } ]);
 	$node->append_conf('postgresql.conf', join("\n",
 		'fsync = off', 'full_page_writes = off', 'max_worker_processes = 20',
 		'autovacuum_naptime = 1d', 'restart_after_crash = on', 'log_min_messages = warning', @conf, ''));
