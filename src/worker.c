@@ -5,10 +5,11 @@
  *
  * A worker does what the caller's session or transaction cannot: commands
  * like CREATE DATABASE, work in another database, and work that must commit
- * whatever becomes of the caller.  It is handed a job, a list of steps of
- * SQL or a function to call, in a dynamic shared memory segment, and sends notices, its error or
- * its success, and what else a function has to say, back through a queue in the same
+ * whatever becomes of the caller.  It connects, and is handed a job, a list of steps of
+ * SQL or a function to call, through a queue in a dynamic shared memory segment, and sends notices, its error or
+ * its success, and what else a function has to say, back through another one in the same
  * segment, in the form of the frontend protocol's messages, as parallel workers do.
+ * Whoever will need one soon can start it before he knows what it is to do.
  *
  * Invariants:
  *
@@ -65,9 +66,8 @@
 
 #define WORKER_MAGIC		0x74656e61
 #define WORKER_KEY_HEADER	1
-#define WORKER_KEY_STEPS	2
-#define WORKER_KEY_ARGUMENT	3
-#define WORKER_KEY_QUEUE	4
+#define WORKER_KEY_JOB		2
+#define WORKER_KEY_QUEUE	3
 #define WORKER_QUEUE_SIZE	((Size) 65536)
 
 /* The types of our own messages; 'E' and 'N' are the protocol's. */
@@ -88,12 +88,18 @@ typedef struct WorkerHeader
 {
 	Oid			database;
 	Oid			role;
-	int			nsteps;
 	int			progress_interval;	/* of the caller's */
-	char		function[NAMEDATALEN];	/* "" if there is none */
 } WorkerHeader;
 
-/* A step as it stands in shared memory, its strings behind it. */
+/* A job as it goes through the queue: the steps and the argument follow. */
+typedef struct JobHeader
+{
+	int			nsteps;
+	Size		steps_size;
+	char		function[NAMEDATALEN];	/* "" if there is none */
+} JobHeader;
+
+/* A step as it goes there, its strings behind it. */
 typedef struct StepHeader
 {
 	bool		toplevel;
@@ -107,6 +113,15 @@ typedef struct StepHeader
 	Size		expectation_size;	/* 0 if there is none */
 	Size		rows_size;		/* the same */
 } StepHeader;
+
+/* A worker that somebody has started. */
+struct TenancyWorker
+{
+	BackgroundWorkerHandle *handle;
+	dsm_segment *seg;
+	shm_mq_handle *job;			/* to it */
+	shm_mq_handle *queue;		/* from it */
+};
 
 PGDLLEXPORT void tenancy_worker_main(Datum main_arg);
 
@@ -481,7 +496,29 @@ tenancy_worker_send(const char *data, int len)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* A worker's entry point; its argument is the segment with the job. */
+/* Wait for the job; returns false if the caller has gone away without giving one. */
+static bool
+receive_job(shm_mq *queue, dsm_segment *seg, TenancyJob *job)
+{
+	JobHeader	header;
+	Size		size;
+	void	   *data;
+	char	   *pos;
+
+	shm_mq_set_receiver(queue, MyProc);
+	if (shm_mq_receive(shm_mq_attach(queue, seg, NULL), &size, &data, false) != SHM_MQ_SUCCESS)
+		return false;
+	pos = memcpy(palloc(size), data, size);
+	memcpy(&header, pos, sizeof(header));
+	pos += sizeof(header);
+	memset(job, 0, sizeof(*job));
+	job->steps = read_steps(pos, header.nsteps);
+	job->function = pstrdup(header.function);
+	job->argument = pos + header.steps_size;
+	return true;
+}
+
+/* A worker's entry point; its argument is the segment with the queues. */
 void
 tenancy_worker_main(Datum main_arg)
 {
@@ -501,9 +538,7 @@ tenancy_worker_main(Datum main_arg)
 
 	seg = dsm_attach(DatumGetUInt32(main_arg));
 	if (seg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("could not map dynamic shared memory segment")));
+		return;					/* the caller does not need us any more */
 	toc = shm_toc_attach(WORKER_MAGIC, dsm_segment_address(seg));
 	if (toc == NULL)
 		ereport(ERROR,
@@ -516,15 +551,13 @@ tenancy_worker_main(Datum main_arg)
 	pq_redirect_to_shm_mq(seg, shm_mq_attach(queue, seg, NULL));
 
 	header = shm_toc_lookup(toc, WORKER_KEY_HEADER, false);
-	memset(&job, 0, sizeof(job));
-	job.database = header->database;
-	job.steps = read_steps(shm_toc_lookup(toc, WORKER_KEY_STEPS, false),
-						   header->nsteps);
 	tenancy_worker_connect(header->database, header->role);
 	SetConfigOption("tenancy.progress_interval", psprintf("%d", header->progress_interval), PGC_USERSET, PGC_S_SESSION);
+	if (!receive_job(shm_toc_lookup(toc, WORKER_KEY_JOB, false), seg, &job))
+		return;
 	processed = run_job(&job);
-	if (header->function[0] != '\0')
-		call_function(header->function, shm_toc_lookup(toc, WORKER_KEY_ARGUMENT, false));
+	if (job.function[0] != '\0')
+		call_function(job.function, job.argument);
 
 	pq_beginmessage(&message, MESSAGE_DONE);
 	pq_sendint64(&message, (int64) processed);
@@ -537,82 +570,107 @@ tenancy_worker_main(Datum main_arg)
  * ----------------------------------------------------------------
  */
 
-/* Lay the job out in a new segment. */
-static dsm_segment *
-make_segment(TenancyJob *job, shm_mq_handle **mqh)
+static shm_mq *
+make_queue(shm_toc *toc, uint64 key)
+{
+	shm_mq	   *queue = shm_mq_create(shm_toc_allocate(toc, WORKER_QUEUE_SIZE), WORKER_QUEUE_SIZE);
+
+	shm_toc_insert(toc, key, queue);
+	return queue;
+}
+
+/* A new segment, with the two queues. */
+static void
+make_segment(TenancyWorker *worker, Oid database)
 {
 	shm_toc_estimator estimator;
-	StringInfoData steps;
-	dsm_segment *seg;
 	shm_toc    *toc;
 	Size		size;
 	WorkerHeader *header;
+	shm_mq	   *job;
 	shm_mq	   *queue;
-	char	   *space;
-	const char *argument = job->argument ? job->argument : "";
-	ListCell   *lc;
-
-	initStringInfo(&steps);
-	foreach(lc, job->steps)
-	{
-		TenancyStep *step = lfirst(lc);
-		StepHeader	step_header;
-
-		memset(&step_header, 0, sizeof(step_header));
-		step_header.toplevel = step->toplevel;
-		step_header.commit_before = step->commit_before;
-		step_header.noforce_rls = step->noforce_rls;
-		step_header.has_tenant = step->tenant != NULL;
-		if (step->tenant != NULL)
-			step_header.tenant = *step->tenant;
-		step_header.role = step->role;
-		step_header.path_size = strlen(step->search_path) + 1;
-		step_header.sql_size = strlen(step->sql) + 1;
-		step_header.expectation_size =
-			step->expectation ? strlen(step->expectation) + 1 : 0;
-		step_header.rows_size = step->rows ? strlen(step->rows) + 1 : 0;
-		appendBinaryStringInfo(&steps, (char *) &step_header, sizeof(step_header));
-		appendBinaryStringInfo(&steps, step->search_path, step_header.path_size);
-		appendBinaryStringInfo(&steps, step->sql, step_header.sql_size);
-		if (step->expectation != NULL)
-			appendBinaryStringInfo(&steps, step->expectation, step_header.expectation_size);
-		if (step->rows != NULL)
-			appendBinaryStringInfo(&steps, step->rows, step_header.rows_size);
-	}
 
 	shm_toc_initialize_estimator(&estimator);
 	shm_toc_estimate_chunk(&estimator, sizeof(WorkerHeader));
-	shm_toc_estimate_chunk(&estimator, Max(steps.len, 1));
-	shm_toc_estimate_chunk(&estimator, strlen(argument) + 1);
 	shm_toc_estimate_chunk(&estimator, WORKER_QUEUE_SIZE);
-	shm_toc_estimate_keys(&estimator, 4);
+	shm_toc_estimate_chunk(&estimator, WORKER_QUEUE_SIZE);
+	shm_toc_estimate_keys(&estimator, 3);
 	size = shm_toc_estimate(&estimator);
 
-	seg = dsm_create(size, 0);
-	toc = shm_toc_create(WORKER_MAGIC, dsm_segment_address(seg), size);
+	worker->seg = dsm_create(size, 0);
+	toc = shm_toc_create(WORKER_MAGIC, dsm_segment_address(worker->seg), size);
 
 	header = shm_toc_allocate(toc, sizeof(WorkerHeader));
-	header->database = job->database;
+	header->database = database;
 	header->role = tenancy_registry_owner();
-	header->nsteps = list_length(job->steps);
 	header->progress_interval = tenancy_guc_progress_interval;
-	strlcpy(header->function, job->function ? job->function : "", NAMEDATALEN);
 	shm_toc_insert(toc, WORKER_KEY_HEADER, header);
 
-	space = shm_toc_allocate(toc, Max(steps.len, 1));
-	memcpy(space, steps.data, steps.len);
-	shm_toc_insert(toc, WORKER_KEY_STEPS, space);
-	pfree(steps.data);
-
-	space = shm_toc_allocate(toc, strlen(argument) + 1);
-	memcpy(space, argument, strlen(argument) + 1);
-	shm_toc_insert(toc, WORKER_KEY_ARGUMENT, space);
-
-	queue = shm_mq_create(shm_toc_allocate(toc, WORKER_QUEUE_SIZE), WORKER_QUEUE_SIZE);
-	shm_toc_insert(toc, WORKER_KEY_QUEUE, queue);
+	job = make_queue(toc, WORKER_KEY_JOB);
+	shm_mq_set_sender(job, MyProc);
+	worker->job = shm_mq_attach(job, worker->seg, NULL);
+	queue = make_queue(toc, WORKER_KEY_QUEUE);
 	shm_mq_set_receiver(queue, MyProc);
-	*mqh = shm_mq_attach(queue, seg, NULL);
-	return seg;
+	worker->queue = shm_mq_attach(queue, worker->seg, NULL);
+}
+
+/* Write a job's steps as read_steps() reads them. */
+static void
+write_steps(StringInfo steps, const TenancyJob *job)
+{
+	ListCell   *lc;
+
+	foreach(lc, job->steps)
+	{
+		TenancyStep *step = lfirst(lc);
+		StepHeader	header;
+
+		memset(&header, 0, sizeof(header));
+		header.toplevel = step->toplevel;
+		header.commit_before = step->commit_before;
+		header.noforce_rls = step->noforce_rls;
+		header.has_tenant = step->tenant != NULL;
+		if (step->tenant != NULL)
+			header.tenant = *step->tenant;
+		header.role = step->role;
+		header.path_size = strlen(step->search_path) + 1;
+		header.sql_size = strlen(step->sql) + 1;
+		header.expectation_size =
+			step->expectation ? strlen(step->expectation) + 1 : 0;
+		header.rows_size = step->rows ? strlen(step->rows) + 1 : 0;
+		appendBinaryStringInfo(steps, (char *) &header, sizeof(header));
+		appendBinaryStringInfo(steps, step->search_path, header.path_size);
+		appendBinaryStringInfo(steps, step->sql, header.sql_size);
+		if (step->expectation != NULL)
+			appendBinaryStringInfo(steps, step->expectation, header.expectation_size);
+		if (step->rows != NULL)
+			appendBinaryStringInfo(steps, step->rows, header.rows_size);
+	}
+}
+
+/* Hand a job to a worker.  If that has failed already, it says why itself. */
+static void
+send_job(TenancyWorker *worker, const TenancyJob *job)
+{
+	const char *argument = job->argument ? job->argument : "";
+	StringInfoData steps;
+	JobHeader	header;
+	shm_mq_iovec parts[3];
+
+	initStringInfo(&steps);
+	write_steps(&steps, job);
+	memset(&header, 0, sizeof(header));
+	header.nsteps = list_length(job->steps);
+	header.steps_size = steps.len;
+	strlcpy(header.function, job->function ? job->function : "", NAMEDATALEN);
+	parts[0].data = (char *) &header;
+	parts[0].len = sizeof(header);
+	parts[1].data = steps.data;
+	parts[1].len = steps.len;
+	parts[2].data = argument;
+	parts[2].len = strlen(argument) + 1;
+	(void) shm_mq_sendv(worker->job, parts, lengthof(parts), false, true);
+	pfree(steps.data);
 }
 
 static void
@@ -701,7 +759,7 @@ handle_message(const TenancyJob *job, char *data, Size size, uint64 *processed)
 
 /* Pass on what the worker sends until it has done its job. */
 static uint64
-wait_for_worker(const TenancyJob *job, BackgroundWorkerHandle *handle, shm_mq_handle *mqh)
+wait_for_worker(const TenancyJob *job, TenancyWorker *worker)
 {
 	uint64		processed = 0;
 
@@ -709,7 +767,7 @@ wait_for_worker(const TenancyJob *job, BackgroundWorkerHandle *handle, shm_mq_ha
 	{
 		Size		size;
 		void	   *data;
-		shm_mq_result result = shm_mq_receive(mqh, &size, &data, true);
+		shm_mq_result result = shm_mq_receive(worker->queue, &size, &data, true);
 
 		if (result == SHM_MQ_SUCCESS)
 		{
@@ -725,7 +783,7 @@ wait_for_worker(const TenancyJob *job, BackgroundWorkerHandle *handle, shm_mq_ha
 
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					  DeadlockTimeout, PG_WAIT_EXTENSION) & WL_TIMEOUT)
-			check_deadlock(handle);
+			check_deadlock(worker->handle);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -784,41 +842,76 @@ register_worker(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
 }
 
 /*
- * Run a job in a worker and wait for it.  The worker's error becomes ours.
- * Returns the number of rows that the last step processed.
+ * Start a worker in a database, which connects and waits for its job.  Returns
+ * NULL if there is no room for one.  If the caller's transaction fails first, it
+ * ends.
+ */
+TenancyWorker *
+tenancy_worker_start(Oid database)
+{
+	TenancyWorker *worker = palloc0(sizeof(TenancyWorker));
+	BackgroundWorker registration;
+
+	make_segment(worker, database);
+	init_worker(&registration, "tenancy_worker_main");
+	registration.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(worker->seg));
+	if (!register_worker(&registration, &worker->handle))
+	{
+		dsm_detach(worker->seg);
+		return NULL;
+	}
+	shm_mq_set_handle(worker->job, worker->handle);
+	shm_mq_set_handle(worker->queue, worker->handle);
+	return worker;
+}
+
+/* There is nothing to do for it after all: it ends. */
+void
+tenancy_worker_dismiss(TenancyWorker *worker)
+{
+	dsm_detach(worker->seg);
+	tenancy_worker_leave(worker->handle);
+}
+
+/*
+ * Run a job in a worker that was started in the job's database, and wait for it.
+ * The worker's error becomes ours.  Returns the number of rows that the last step
+ * processed.
  */
 uint64
-tenancy_worker_run(TenancyJob *job)
+tenancy_worker_run_in(TenancyWorker *worker, TenancyJob *job)
 {
-	BackgroundWorker worker;
-	BackgroundWorkerHandle *handle;
-	shm_mq_handle *mqh;
-	dsm_segment *seg = make_segment(job, &mqh);
 	uint64		processed = 0;
 
-	init_worker(&worker, "tenancy_worker_main");
-	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(seg));
-	if (!register_worker(&worker, &handle))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no background worker is free"),
-				 errhint("Try again later, or increase max_worker_processes.")));
-	shm_mq_set_handle(mqh, handle);
-
-	PG_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
+	PG_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(worker->handle));
 	{
-		processed = wait_for_worker(job, handle, mqh);
+		send_job(worker, job);
+		processed = wait_for_worker(job, worker);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(handle));
+	PG_END_ENSURE_ERROR_CLEANUP(abandon_worker, PointerGetDatum(worker->handle));
 
 	if (!job->leave)
-		(void) WaitForBackgroundWorkerShutdown(handle);
-	tenancy_worker_leave(handle);
-	dsm_detach(seg);
+		(void) WaitForBackgroundWorkerShutdown(worker->handle);
+	tenancy_worker_leave(worker->handle);
+	dsm_detach(worker->seg);
 
 	/* See what the worker committed. */
 	AcceptInvalidationMessages();
 	return processed;
+}
+
+/* The same in a new worker. */
+uint64
+tenancy_worker_run(TenancyJob *job)
+{
+	TenancyWorker *worker = tenancy_worker_start(job->database);
+
+	if (worker == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free"),
+				 errhint("Try again later, or increase max_worker_processes.")));
+	return tenancy_worker_run_in(worker, job);
 }
 
 /*

@@ -61,6 +61,13 @@ extern TenancyStep *tenancy_worker_add_toplevel(TenancyJob *job, const char *for
 extern void tenancy_worker_commit(TenancyJob *job);
 extern uint64 tenancy_worker_run(TenancyJob *job);
 
+/* A worker that is started before its job is known, which takes it a while. */
+typedef struct TenancyWorker TenancyWorker;
+
+extern TenancyWorker *tenancy_worker_start(Oid database);
+extern void tenancy_worker_dismiss(TenancyWorker *worker);
+extern uint64 tenancy_worker_run_in(TenancyWorker *worker, TenancyJob *job);
+
 /* A worker that nobody waits for, at the end of a transaction. */
 extern BackgroundWorkerHandle *tenancy_worker_launch(const char *function,
 													 const void *extra, Size size);
