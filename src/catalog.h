@@ -23,7 +23,11 @@
 #define Anum_tenant_status			4	/* text */
 #define Anum_tenant_schema_name		5	/* name */
 #define Anum_tenant_database_name	6	/* name */
+#define Anum_tenant_metadata		8	/* jsonb */
+#define Anum_tenant_created_at		10	/* timestamp with time zone */
+#define Anum_tenant_status_at		11	/* timestamp with time zone */
 #define Anum_tenant_moved_in		12	/* xid8 */
+#define Natts_tenant				12
 
 #define Anum_tenant_module_tenant_id	1	/* uuid */
 #define Anum_tenant_module_module		2	/* text */

@@ -97,6 +97,15 @@
 	BeginCopyTo((pstate), NULL, (query), InvalidOid, (path), false, NIL, (options))
 #endif
 
+/* 16 renamed what tells a relation's file. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_set_locator(rel, tablespace, database, file) \
+	((rel)->rd_locator = (RelFileLocator) {(tablespace), (database), (file)})
+#else
+#define tenancy_set_locator(rel, tablespace, database, file) \
+	((rel)->rd_node = (RelFileNode) {(tablespace), (database), (file)})
+#endif
+
 /* 16 gave ExecInsertIndexTuples() a parameter. */
 #if PG_VERSION_NUM >= 160000
 #define tenancy_insert_index_tuples(result, slot, estate) \

@@ -26,6 +26,10 @@
  *	 keys		 Give the database the keys of tokens.
  *	 modules	 Tell the registry inside the database what plug-ins its tenant has.
  *
+ * The tenant's own registry is a row of the copy that is written from outside,
+ * unless a worker must go there for something else; until the creating
+ * transaction opens the database, by its commit, nobody may connect.
+ *
  * At the end of the transaction its backend launches a worker that settles,
  * and lingers a moment for it, so that whoever looks next sees the result.
  * If backend, worker or server die instead, the row stays, and repair()
@@ -71,6 +75,7 @@
 #include "context.h"
 #include "database.h"
 #include "database_cache.h"
+#include "database_registry.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -121,6 +126,7 @@ static List *unsettled = NIL;
 
 PGDLLEXPORT void tenancy_database_settle_main(Datum main_arg);
 PGDLLEXPORT void tenancy_database_receive_keys(const char *keys);
+PGDLLEXPORT void tenancy_database_finish_copy(const char *argument);
 
 
 /* ----------------------------------------------------------------
@@ -691,6 +697,23 @@ template_state(void)
 	return comment;
 }
 
+/* Does a comment say that the template holds the model? */
+static bool
+holds_model(const char *state, const char *fingerprint)
+{
+	Size		len = strlen(fingerprint);
+
+	return state != NULL && strncmp(state, fingerprint, len) == 0 &&
+		(state[len] == '\0' || state[len] == ';');
+}
+
+/* What stands in the template's comment before the files of its registry. */
+static char *
+files_mark(Oid template)
+{
+	return psprintf("; %s ", tenancy_database_registry_identity(template));
+}
+
 /* CREATE DATABASE's options for a database like this one, but empty. */
 static char *
 like_this_database(void)
@@ -851,30 +874,26 @@ fill_template(const char *fingerprint)
 		add_model(job, lfirst(lc));
 	foreach(lc, modules)
 		add_protection(job, lfirst(lc));
-	tenancy_worker_add(job, "COMMENT ON DATABASE %s IS %s",
-					   quote_identifier(template_name()),
-					   quote_literal_cstr(fingerprint));
+	tenancy_worker_add(job, "DO $do$ BEGIN EXECUTE pg_catalog.format('COMMENT ON DATABASE %%I IS %%L', %s::text, %s"
+					   " OPERATOR(pg_catalog.||) CASE WHEN (" TENANCY_DATABASE_REGISTRY_LAYOUT ") OPERATOR(pg_catalog.=) %s"
+					   " THEN %s OPERATOR(pg_catalog.||) " TENANCY_DATABASE_REGISTRY_FILES " ELSE '' END); END $do$",
+					   quote_literal_cstr(template_name()), quote_literal_cstr(fingerprint),
+					   quote_literal_cstr(tenancy_exec_text_as(tenancy_registry_owner(),
+															   "SELECT " TENANCY_DATABASE_REGISTRY_LAYOUT)),
+					   quote_literal_cstr(files_mark(job->database)));
 	(void) tenancy_worker_run(job);
 }
 
-/* Make sure that the template holds the model as it is now. */
+/* Build the template, in place of another one, unless somebody else has. */
 static void
-ensure_template(void)
+build_template(const char *fingerprint)
 {
-	char	   *fingerprint = psprintf("template of tenants' databases, model %s",
-									   tenancy_clone_fingerprint());
-	char	   *state = template_state();
+	char	   *state;
 	TenancyJob *job;
-
-	if (state != NULL && strcmp(state, fingerprint) == 0)
-	{
-		lock_template(ShareLock);
-		return;
-	}
 
 	lock_template(ExclusiveLock);
 	state = template_state();
-	if (state != NULL && strcmp(state, fingerprint) == 0)
+	if (holds_model(state, fingerprint))
 		return;
 
 	ereport(NOTICE,
@@ -891,6 +910,37 @@ ensure_template(void)
 					   quote_identifier(template_name()));
 	(void) tenancy_worker_run(job);
 	fill_template(fingerprint);
+}
+
+/*
+ * Make sure that the template holds the model as it is now.  A worker that
+ * waits for its job is not kept waiting while it is built.
+ *
+ * Returns where the registry of a copy is, for tenancy_database_registry_enter(),
+ * or NULL if that is not known.
+ */
+static const char *
+ensure_template(TenancyWorker **worker)
+{
+	char	   *fingerprint = psprintf("template of tenants' databases, model %s",
+									   tenancy_clone_fingerprint());
+	char	   *state = template_state();
+	char	   *mark;
+	char	   *files;
+
+	if (holds_model(state, fingerprint))
+		lock_template(ShareLock);
+	else
+	{
+		if (*worker != NULL)
+			tenancy_worker_dismiss(*worker);
+		*worker = NULL;
+		build_template(fingerprint);
+		state = template_state();
+	}
+	mark = files_mark(get_database_oid(template_name(), false));
+	files = strstr(state, mark);
+	return files != NULL ? files + strlen(mark) : NULL;
 }
 
 
@@ -960,6 +1010,15 @@ template_cache(Oid template)
 	return content;
 }
 
+/* Is there a template, and such a file of it? */
+static bool
+template_is_warm(void)
+{
+	Oid			template = get_database_oid(template_name(), true);
+
+	return OidIsValid(template) && tenancy_database_cache_read(template) != NULL;
+}
+
 /* The same for a copy of the template, if it is the template's still. */
 static void
 copy_cache(StringInfo content, Oid template, Oid database)
@@ -971,16 +1030,75 @@ copy_cache(StringInfo content, Oid template, Oid database)
 		tenancy_database_cache_write(database, now);
 }
 
-/* Copy the template; until the tenant is in it, nobody may connect. */
+/* What is to be done with a copy of the template, from outside. */
+static char *
+copy_settings(const TenancyTenant *tenant)
+{
+	const char *name = quote_identifier(tenant->database_name);
+	char	   *roles = access_roles(tenant);
+
+	return psprintf("ALTER DATABASE %s SET tenancy.application_database = '%u';"
+					"ALTER DATABASE %s SET tenancy.tenant_id = '%s';"
+					"ALTER DATABASE %s SET search_path = %s;"
+					"REVOKE ALL ON DATABASE %s FROM PUBLIC%s",
+					name, MyDatabaseId, name, tenancy_ident_uuid_text(&tenant->id), name,
+					database_search_path(tenant), name,
+					roles == NULL ? "" :
+					psprintf(";GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s", name, roles));
+}
+
+/*
+ * What the worker that has copied the template does last: the settings, and the
+ * tenant's row, if that can be entered from here, of which it tells the caller.
+ */
+void
+tenancy_database_finish_copy(const char *argument)
+{
+	TenancyTenant tenant;
+	Oid			database;
+	char		id[UUID_LEN * 2 + 5];
+	int			parsed;
+	char	   *files;
+	char	   *settings;
+	bool		entered;
+
+	memset(&tenant, 0, sizeof(tenant));
+	if (sscanf(argument, "%u %36s %63s %63s%n", &database, id, tenant.slug, tenant.database_name, &parsed) != 4 ||
+		!tenancy_ident_parse_uuid(id, &tenant.id))
+		elog(ERROR, "invalid argument of a worker");
+	files = pstrdup(argument + parsed + 1);
+	settings = strchr(files, '\n');
+	*settings++ = '\0';
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_exec_format_as(tenancy_registry_owner(), "%s", settings);
+	entered = files[0] != '\0' && tenancy_database_registry_enter(database, files, &tenant);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (entered)
+		tenancy_worker_send("", 0);
+}
+
 static void
-copy_template(const TenancyTenant *tenant, Oid oid)
+receive_entered(StringInfo message, void *arg)
+{
+	*(bool *) arg = true;
+}
+
+/*
+ * Copy the template.  Nobody may connect to the copy yet.  Files are where the
+ * tenant can be entered in its registry, or NULL; returns whether that has been
+ * done.
+ */
+static bool
+copy_template(TenancyWorker *worker, const TenancyTenant *tenant, Oid oid, const char *files)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	char	   *id = tenancy_ident_uuid_text(&tenant->id);
-	const char *name = quote_identifier(tenant->database_name);
-	char	   *roles = access_roles(tenant);
 	Oid			template = get_database_oid(template_name(), false);
 	StringInfo	cache = template_cache(template);
+	bool		entered = false;
 
 	tenancy_worker_add(job, "INSERT INTO tenancy.pending_database (tenant_id, action, database_oid, xid)"
 					   " VALUES ('%s', 'create', %u, '%s')", id, oid, current_xid_text());
@@ -989,18 +1107,18 @@ copy_template(const TenancyTenant *tenant, Oid oid)
 					   " WHERE tenant_id OPERATOR(pg_catalog.=) '%s' FOR UPDATE",
 					   id)->expectation = _("the transaction that asked for the database has ended");
 	tenancy_worker_add_toplevel(job, "CREATE DATABASE %s OID %u TEMPLATE %s ALLOW_CONNECTIONS false",
-								name, oid, quote_identifier(template_name()));
-	tenancy_worker_commit(job);
-	tenancy_worker_add(job, "ALTER DATABASE %s SET tenancy.application_database = '%u';"
-					   "ALTER DATABASE %s SET tenancy.tenant_id = '%s';"
-					   "ALTER DATABASE %s SET search_path = %s;"
-					   "REVOKE ALL ON DATABASE %s FROM PUBLIC",
-					   name, MyDatabaseId, name, id, name,
-					   database_search_path(tenant), name);
-	if (roles != NULL)
-		tenancy_worker_add(job, "GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s", name, roles);
-	(void) tenancy_worker_run(job);
+								quote_identifier(tenant->database_name), oid, quote_identifier(template_name()));
+	job->function = "tenancy_database_finish_copy";
+	job->argument = psprintf("%u %s %s %s\n%s\n%s", oid, id, tenant->slug, tenant->database_name,
+							 files ? files : "", copy_settings(tenant));
+	job->receive = receive_entered;
+	job->receive_arg = &entered;
+	if (worker != NULL)
+		(void) tenancy_worker_run_in(worker, job);
+	else
+		(void) tenancy_worker_run(job);
 	copy_cache(cache, template, oid);
+	return entered;
 }
 
 static void
@@ -1071,11 +1189,29 @@ tenancy_database_refresh_copies(PG_FUNCTION_ARGS)
 }
 
 /*
- * Enter the tenant in the registry of its own database, give it the keys of
- * tokens, and open it.
+ * Does a new database need more than the tenant's row?  Nobody adds or takes a key of
+ * tokens now.
+ */
+static bool
+needs_session(const TenancyTenant *tenant)
+{
+	TenancyExec exec;
+	bool		result;
+
+	if (list_length(tenancy_registry_installed(tenant)) > 1 || has_matviews())
+		return true;
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	result = tenancy_exec_finds("SELECT FROM tenancy.token_key UNION ALL SELECT FROM tenancy.reference_table");
+	tenancy_exec_end(&exec);
+	return result;
+}
+
+/*
+ * Enter the tenant in the registry of its own database, in a session there, and give
+ * that the keys of tokens.
  */
 static void
-enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
+enter_tenant(const TenancyTenant *tenant, Oid oid)
 {
 	TenancyJob *job = tenancy_worker_job(oid);
 
@@ -1089,14 +1225,18 @@ enter_tenant(const TenancyTenant *tenant, Oid oid, bool is_open)
 		tenancy_worker_add(job, "%s", modules_entry(tenancy_ident_uuid_text(&tenant->id)));
 	if (has_matviews())
 		tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", tenancy_ident_uuid_text(&tenant->id));
-	if (is_open)
-		tenancy_worker_add(job, "ALTER DATABASE %s ALLOW_CONNECTIONS true",
-						   quote_identifier(tenant->database_name));
-	lock_keys(ShareLock);
 	job->argument = token_keys();
 	if (job->argument != NULL)
 		job->function = "tenancy_database_receive_keys";
 	(void) tenancy_worker_run(job);
+}
+
+static void
+alter_database(const TenancyTenant *tenant, const char *what)
+{
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "ALTER DATABASE %s %s",
+						   quote_identifier(tenant->database_name), what);
 }
 
 /* Whatever has the database's name already is not ours. */
@@ -1117,19 +1257,29 @@ refuse_existing(const TenancyTenant *tenant)
 void
 tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 {
+	TenancyWorker *worker;
+	const char *files;
 	Oid			oid;
 	ListCell   *lc;
 
 	refuse_existing(tenant);
+
+	/* It starts while we look what there is to copy, if that takes no other one. */
+	worker = template_is_warm() ? tenancy_worker_start(MyDatabaseId) : NULL;
 	tenancy_registry_lock_models(ShareLock);
-	ensure_template();
+	files = ensure_template(&worker);
 	foreach(lc, tenancy_registry_modules())
 		tenancy_registry_add_copy(&tenant->id, ((TenancyModule *) lfirst(lc))->name);
 	oid = draw_database_oid();
 	settle_at_end(&tenant->id, false, false);
-	copy_template(tenant, oid);
-	tenancy_reference_fill(oid);
-	enter_tenant(tenant, oid, is_open);
+	lock_keys(ShareLock);
+	if (!copy_template(worker, tenant, oid, needs_session(tenant) ? NULL : files))
+	{
+		tenancy_reference_fill(oid);
+		enter_tenant(tenant, oid);
+	}
+	if (is_open)
+		alter_database(tenant, "ALLOW_CONNECTIONS true");
 	forget_pending(tenant);
 }
 
@@ -1237,14 +1387,6 @@ tenancy_database_drop(const TenancyTenant *tenant)
 		ereport(NOTICE,
 				(errmsg("database \"%s\" is left alone: it does not exist, or does not belong to this database",
 						tenant->database_name)));
-}
-
-static void
-alter_database(const TenancyTenant *tenant, const char *what)
-{
-	tenancy_exec_format_as(tenancy_registry_owner(),
-						   "ALTER DATABASE %s %s",
-						   quote_identifier(tenant->database_name), what);
 }
 
 /* Let nobody in any more, and end the sessions when the caller commits. */

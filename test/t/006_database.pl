@@ -460,6 +460,92 @@ for my $forged ('00000000-0000-4000-8000-000000000002', '')
 }
 
 # ---------------------------------------------------------------------------
+# The tenant's row in its own database, which needs no session there
+# ---------------------------------------------------------------------------
+{
+	my $template = $node->safe_psql($db, q{SELECT 'tenancy_template_' || oid FROM pg_database WHERE datname = current_database()});
+	my ($id, $tenants) = ('00000000-0000-4000-8000-0000000000e', 0);
+
+	# How many workers it takes to create a tenant
+	my $workers = sub {
+		my ($slug) = @_;
+		my $offset = -s $node->logfile;
+
+		$node->safe_psql($db, "SELECT tenancy.create_tenant('$slug', 'database', '$id" . ++$tenants . "')");
+		return scalar(() = substr(slurp_file($node->logfile), $offset) =~ / registering background worker "tenancy worker/g);
+	};
+	# What the tenant and its role find there, by each of the indexes
+	my $row_is_right = sub {
+		my ($slug) = @_;
+
+		is($node->safe_psql("tenant_$slug", "SET enable_seqscan = off; SELECT count(*) FROM tenancy.tenant WHERE $_"), '1', "$slug is found by $_")
+			for "id = '$id$tenants'", "slug = '$slug'", "database_name = 'tenant_$slug'", 'schema_name IS NULL';
+		is($node->safe_psql("tenant_$slug", q{SELECT mode, status, schema_name IS NULL, display_name IS NULL, metadata, status_reason IS NULL,
+			created_at = status_at, age(clock_timestamp(), created_at) < '1 h', moved_in IS NULL FROM tenancy.tenant}),
+			'database|active|t|t|{}|t|t|t|t', 'and is as an INSERT makes it');
+		is($node->safe_psql("tenant_$slug", q{CREATE EXTENSION amcheck;
+			SELECT count(*), bool_and(bt_index_check(indexrelid, true) IS NOT NULL) FROM pg_index WHERE indrelid = 'tenancy.tenant'::regclass}),
+			'4|t', 'its indexes are in order');
+		my $s = session($node, "tenant_$slug", 'app');
+		is($s->rows(q{INSERT INTO notes (note) VALUES ('mine') RETURNING tenant_id}), "$id$tenants", 'rows refer to it');
+		$s->quit;
+	};
+
+	$node->safe_psql($db, "SELECT tenancy.drop_token_key(kid) FROM tenancy.token_key");
+	$node->append_conf('postgresql.conf', 'log_min_messages = debug1');
+	$node->reload;
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('builds', 'database'); SELECT tenancy.drop_tenant('builds', true)});
+	slow($node, $db, $idle);
+	is($workers->('outside'), 1, 'one worker creates a database');
+	$row_is_right->('outside');
+	$node->stop('immediate');
+	$node->start;
+	is($node->safe_psql('tenant_outside', 'SELECT slug FROM tenancy.tenant'), 'outside', 'a crash of the server takes nothing away');
+	is($node->safe_psql('tenant_outside', 'SELECT note FROM shop.notes'), 'mine', 'nor what refers to it');
+	is(sqlstate($node, 'tenant_outside', undef, "INSERT INTO tenancy.tenant (id, slug, mode, database_name) VALUES ('$id$tenants', 'other', 'database', 'other')"),
+		'23505', 'the row is one for others as well');
+
+	# It is a transaction's
+	$node->safe_psql($db, "BEGIN; SELECT tenancy.create_tenant('undone', 'database'); ROLLBACK");
+	is(state_of($node, $db, 'undone'), 'no tenant, no database', 'nothing is left of a database that is not wanted');
+	{
+		my $s = session($node, $db);
+
+		$s->rows(q{BEGIN; SELECT tenancy.create_tenant('closed', 'database')});
+		is(connecting('tenant_closed', 'app'), 'closed', 'nobody gets in before the tenant is there');
+		$s->rows('COMMIT');
+		is(connecting('tenant_closed', 'app'), 'in', 'but then');
+		$s->quit;
+	}
+
+	# Files that are not those that were noted are left alone.
+	$node->safe_psql('postgres', "ALTER DATABASE $template ALLOW_CONNECTIONS true");
+	$node->safe_psql($template, 'VACUUM FULL tenancy.tenant');
+	$node->safe_psql('postgres', "ALTER DATABASE $template ALLOW_CONNECTIONS false");
+	is($workers->('rebuilt'), 2, 'the table has another file: a session enters the tenant');
+	$row_is_right->('rebuilt');
+	my $comment = $node->safe_psql('postgres', "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '$template'");
+	$comment =~ s{; \d+/}{; 1/} or die $comment;
+	$node->safe_psql('postgres', "COMMENT ON DATABASE $template IS \$\$$comment\$\$");
+	is($workers->('elsewhere'), 2, "the note is another cluster's: a session enters the tenant");
+	$row_is_right->('elsewhere');
+
+	# What else a database is to have takes a session there.
+	$node->safe_psql('postgres', "DROP DATABASE $template");
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('builds', 'database'); SELECT tenancy.drop_tenant('builds', true)});
+	slow($node, $db, $idle);
+	$node->safe_psql($db, q{SELECT tenancy.create_token_key('last', 'HS256', repeat('secret 9', 4))});
+	slow($node, $db, $no_keys_pending);
+	is($workers->('keys'), 2, 'keys of tokens are brought by a session');
+	$row_is_right->('keys');
+	is($node->safe_psql('tenant_keys', $kids), 'last', 'there they are');
+	$node->safe_psql($db, q{SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants WHERE slug IN ('outside', 'closed', 'rebuilt', 'elsewhere', 'keys')});
+	slow($node, $db, $idle);
+	$node->append_conf('postgresql.conf', 'log_min_messages = warning');
+	$node->reload;
+}
+
+# ---------------------------------------------------------------------------
 # The file with which sessions begin, which holds addresses and so is never made the same twice
 # ---------------------------------------------------------------------------
 {
