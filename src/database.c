@@ -85,7 +85,9 @@
 #include "miscadmin.h"
 #include "reference.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -93,6 +95,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/wait_event.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_database_of_tenant);
@@ -100,6 +103,9 @@ PG_FUNCTION_INFO_V1(tenancy_database_refresh_copies);
 
 /* How long the end of a transaction lingers for the worker that settles. */
 #define LINGER_MS 5000
+
+/* How long a renaming waits for those who are about to leave the database. */
+#define RENAME_WAIT_MS 1000
 
 /* A tenant to be settled when the current transaction ends. */
 typedef struct Unsettled
@@ -1414,6 +1420,25 @@ tenancy_database_disconnect(const TenancyTenant *tenant)
 }
 
 /*
+ * PostgreSQL renames a database only while nobody is in it.  A worker of ours may
+ * be ending there, which takes it a few milliseconds; PostgreSQL would look again
+ * after 100.  Whoever stays longer is left to PostgreSQL.
+ */
+static void
+rename_database(const TenancyTenant *tenant, const char *new_name)
+{
+	Oid			oid = get_database_oid(tenant->database_name, false);
+
+	for (int i = 0; i < RENAME_WAIT_MS && CountDBBackends(oid) > 0; i++)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	alter_database(tenant, psprintf("RENAME TO %s", quote_identifier(new_name)));
+}
+
+/*
  * Rename the tenant's database.  PostgreSQL does that only while nobody is
  * connected to it, so its sessions end first.
  */
@@ -1428,7 +1453,7 @@ tenancy_database_rename(const TenancyTenant *tenant, const char *new_name)
 						   " AND backend_type OPERATOR(pg_catalog.=) 'client backend'",
 						   quote_literal_cstr(tenant->database_name));
 	add_pending(tenant, "rename", true);
-	alter_database(tenant, psprintf("RENAME TO %s", quote_identifier(new_name)));
+	rename_database(tenant, new_name);
 }
 
 /*
@@ -1441,7 +1466,7 @@ tenancy_database_take(const TenancyTenant *spare, const TenancyTenant *tenant)
 {
 	refuse_existing(tenant);
 	add_pending(spare, "rename", true);
-	alter_database(spare, psprintf("RENAME TO %s", quote_identifier(tenant->database_name)));
+	rename_database(spare, tenant->database_name);
 	alter_database(tenant, psprintf("SET search_path = %s", database_search_path(tenant)));
 	alter_database(tenant, "ALLOW_CONNECTIONS true");
 }
