@@ -87,6 +87,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -672,6 +673,17 @@ lock_template(LOCKMODE mode)
 					   tenancy_registry_relation("pending_database"), 1, mode);
 }
 
+/* The same in share mode, if nobody builds it. */
+static bool
+try_lock_template(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId,
+					   tenancy_registry_relation("pending_database"), 1);
+	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /*
  * The template's comment, which tells what model it holds: NULL if there is
  * no template.
@@ -918,9 +930,17 @@ build_template(const char *fingerprint)
 	fill_template(fingerprint);
 }
 
+static void
+dismiss_worker(TenancyWorker **worker)
+{
+	if (*worker != NULL)
+		tenancy_worker_dismiss(*worker);
+	*worker = NULL;
+}
+
 /*
- * Make sure that the template holds the model as it is now.  A worker that
- * waits for its job is not kept waiting while it is built.
+ * Make sure that the template holds the model as it is now.  While we wait for who
+ * builds it, or build it, no worker waits for its job: there may be too few.
  *
  * Returns where the registry of a copy is, for tenancy_database_registry_enter(),
  * or NULL if that is not known.
@@ -935,12 +955,16 @@ ensure_template(TenancyWorker **worker)
 	char	   *files;
 
 	if (holds_model(state, fingerprint))
-		lock_template(ShareLock);
+	{
+		if (!try_lock_template())
+		{
+			dismiss_worker(worker);
+			lock_template(ShareLock);
+		}
+	}
 	else
 	{
-		if (*worker != NULL)
-			tenancy_worker_dismiss(*worker);
-		*worker = NULL;
+		dismiss_worker(worker);
 		build_template(fingerprint);
 		state = template_state();
 	}
@@ -1269,16 +1293,16 @@ tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 	ListCell   *lc;
 
 	refuse_existing(tenant);
+	tenancy_registry_lock_models(ShareLock);
+	lock_keys(ShareLock);
 
 	/* It starts while we look what there is to copy, if that takes no other one. */
 	worker = template_is_warm() ? tenancy_worker_start(MyDatabaseId) : NULL;
-	tenancy_registry_lock_models(ShareLock);
 	files = ensure_template(&worker);
 	foreach(lc, tenancy_registry_modules())
 		tenancy_registry_add_copy(&tenant->id, ((TenancyModule *) lfirst(lc))->name);
 	oid = draw_database_oid();
 	settle_at_end(&tenant->id, false, false);
-	lock_keys(ShareLock);
 	if (!copy_template(worker, tenant, oid, needs_session(tenant) ? NULL : files))
 	{
 		tenancy_reference_fill(oid);
