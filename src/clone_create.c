@@ -1125,7 +1125,8 @@ append_column(Model *m, StringInfo buf, Table *table, Form_pg_attribute att, boo
 		appendStringInfo(buf, " DEFAULT %s", tenancy_clone_deparse(NULL, def->expr));
 	if (find_identity_sequence(table, att) != NULL)
 		append_identity(m, buf, table, att);
-	if (!att->attnotnull || (not_null != NULL && !not_null->convalidated))
+	if (!att->attnotnull ||
+		(not_null != NULL && (!not_null->convalidated || (table->inherits && !not_null->conislocal))))
 		return;
 	append_not_null(buf, not_null ? &not_null->conname : NULL);
 	if (not_null != NULL && not_null->connoinherit)

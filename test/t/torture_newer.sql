@@ -85,6 +85,7 @@ COMMENT ON CONSTRAINT "a must" ON named IS 'of a NOT NULL';
 CREATE TABLE named_child (f int CONSTRAINT f_must NOT NULL) INHERITS (named);
 CREATE TABLE named_child_2 (a int CONSTRAINT own_name NOT NULL, d int) INHERITS (named);
 ALTER TABLE named_child_2 ALTER e SET NOT NULL;
+CREATE TABLE named_child_3 (a int, renamed int DEFAULT 3, g int) INHERITS (named);
 CREATE TABLE named_part (a int CONSTRAINT part_must NOT NULL, b text) PARTITION BY LIST (a);
 CREATE TABLE named_part_1 (b text CONSTRAINT only_here NOT NULL, a int CONSTRAINT another NOT NULL);
 ALTER TABLE named_part ATTACH PARTITION named_part_1 FOR VALUES IN (1);
