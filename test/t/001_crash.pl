@@ -261,12 +261,16 @@ for my $moment (sort keys %moment)
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 
 	$node->kill9;
+	for (1 .. 100)
+	{
+		last if !kill 0, $postmaster;
+		usleep(100_000);
+	}
 	$_->quit for $blocker, $caller;
 	for (1 .. 100)
 	{
-		usleep(100_000);
-		next if kill 0, $postmaster;
 		last if $node->start(fail_ok => 1);
+		usleep(100_000);
 	}
 	crashed('orphan', 'SIGKILL of the postmaster', 1);
 }

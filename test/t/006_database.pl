@@ -542,7 +542,7 @@ for my $forged ('00000000-0000-4000-8000-000000000002', '')
 	$node->safe_psql($db, q{SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants WHERE slug IN ('outside', 'closed', 'rebuilt', 'elsewhere', 'keys')});
 	slow($node, $db, $idle);
 	$node->append_conf('postgresql.conf', 'log_min_messages = warning');
-	$node->reload;
+	$node->restart;
 }
 
 # ---------------------------------------------------------------------------
