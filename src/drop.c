@@ -465,6 +465,25 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 }
 
 /*
+ * Lock the tables outside to which foreign keys of a schema refer, as PostgreSQL does to
+ * remove these, but before the schema's own: a cascade has the locks in this order.
+ */
+static void
+lock_referenced(const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
+		"SELECT DISTINCT k.confrelid FROM pg_catalog.pg_namespace n"
+		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
+		" JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) c.oid"
+		" JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid"
+		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND k.contype OPERATOR(pg_catalog.=) 'f'"
+		" AND p.relnamespace OPERATOR(pg_catalog.<>) n.oid ORDER BY 1", quote_literal_cstr(schema))))
+		LockRelationOid(atooid(lfirst(lc)), AccessExclusiveLock);
+}
+
+/*
  * Drop schemas of a tenant, as their owner.  Without force, what depends on
  * them from outside is an error, which says what was to be dropped.  Somebody
  * else's schema stays.
@@ -485,6 +504,8 @@ tenancy_drop_schemas(const char *what, List *schemas, bool force)
 	}
 	if (!force)
 		tenancy_drop_check_dependents(what, schemas, "Drop them first, or use force => true to drop them too.");
+	foreach(lc, schemas)
+		lock_referenced(lfirst(lc));
 	foreach(lc, schemas)
 	{
 		Oid			owner = tenancy_registry_schema_owner(lfirst(lc));

@@ -336,8 +336,11 @@ foreach my $blow ('none', 'caller cancelled', 'caller terminated', 'crash')
 {
 	my $writer = session($node, 'tenant_acme', 'app');
 	my $reader = session($node, 'tenant_acme', 'app');
+	my $holder = session($node, $db);
 	my $caller = session($node, $db);
 
+	# the blow comes before the move is over
+	$holder->rows("SELECT pg_advisory_lock($gate)") if $blow ne 'none';
 	$writer->rows(q{BEGIN; INSERT INTO notes VALUES ('half')});
 	$reader->rows('SELECT count(*) FROM notes');
 	$caller->send(q{CALL tenancy.move_tenant('acme', 'schema')});
@@ -349,7 +352,7 @@ foreach my $blow ('none', 'caller cancelled', 'caller terminated', 'crash')
 	if ($blow eq 'crash')
 	{
 		$node->stop('immediate');
-		$_->quit for $writer, $reader, $caller;
+		$_->quit for $writer, $reader, $holder, $caller;
 		$node->start;
 		is($node->safe_psql('tenant_acme', 'SELECT status FROM tenancy.tenant'), 'moving', "$blow, from database: it is moving");
 		is($node->safe_psql($db, 'SELECT action FROM tenancy.repair()'), 'undone: it is active where it was',
@@ -359,7 +362,7 @@ foreach my $blow ('none', 'caller cancelled', 'caller terminated', 'crash')
 	{
 		$blow{$blow}->($caller) if $blow ne 'none';
 		$caller->wait;
-		$_->quit for $writer, $reader, $caller;
+		$_->quit for $writer, $reader, $holder, $caller;
 	}
 	slow($node, $db, $no_worker);
 	if ($blow eq 'none')
