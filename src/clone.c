@@ -178,7 +178,7 @@ place_rest(Model *m)
 	if (m->tenant != NULL)
 		tenancy_clone_create_walls(m);
 	tenancy_clone_copy_default_privileges(m);
-	tenancy_clone_label_schema(m);
+	tenancy_clone_remark_schema(m);
 	foreach(lc, m->refreshes)
 		tenancy_clone_emit_refresh(m, lfirst(lc));
 }
@@ -363,6 +363,31 @@ tenancy_clone_statements(const TenancyModule *module)
 	return m.statements;
 }
 
+/*
+ * Take away what the owner's default privileges for schemas, which are meant for
+ * those that it creates itself, have given to others, and give it what is its own.
+ */
+static void
+reset_schema_privileges(const char *schema, Oid owner)
+{
+	Acl		   *born = get_user_default_acl(OBJECT_SCHEMA, owner, InvalidOid);
+
+	if (born == NULL)
+		return;
+	for (int i = 0; i < ACL_NUM(born); i++)
+	{
+		Oid			role = ACL_DAT(born)[i].ai_grantee;
+
+		if (role != owner)
+			tenancy_exec_format_as(tenancy_registry_owner(),
+								   "REVOKE ALL ON SCHEMA %s FROM %s", quote_identifier(schema),
+								   role == ACL_ID_PUBLIC ? "PUBLIC" : tenancy_clone_role_identifier(role));
+	}
+	tenancy_exec_format_as(tenancy_registry_owner(),
+						   "GRANT ALL ON SCHEMA %s TO %s",
+						   quote_identifier(schema), tenancy_clone_role_identifier(owner));
+}
+
 /* Create a schema for the owner.  Whatever has its name already is not ours. */
 static void
 create_schema(const char *schema, Oid owner)
@@ -375,6 +400,7 @@ create_schema(const char *schema, Oid owner)
 	tenancy_exec_format_as(tenancy_registry_owner(),
 						   "CREATE SCHEMA %s AUTHORIZATION %s",
 						   quote_identifier(schema), tenancy_clone_role_identifier(owner));
+	reset_schema_privileges(schema, owner);
 }
 
 /* Add the roles that may act for a tenant, or (NULL) for all of them. */

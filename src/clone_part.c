@@ -566,9 +566,18 @@ label_object(Model *m, Oid classid, Oid oid, const char *keyword, const char *na
 	}
 }
 
+/*
+ * The comment on the schema itself, and its labels.  In a database, the schema may have
+ * a comment of PostgreSQL's own.
+ */
 void
-tenancy_clone_label_schema(Model *m)
+tenancy_clone_remark_schema(Model *m)
 {
+	const char *what = psprintf("SCHEMA %s", quote_identifier(m->schema));
+
+	if (m->tenant == NULL)
+		tenancy_clone_emit(m, psprintf("COMMENT ON %s IS NULL", what));
+	tenancy_clone_add_comment(m, NamespaceRelationId, m->namespace, what);
 	label_object(m, NamespaceRelationId, m->namespace, "SCHEMA", quote_identifier(m->schema), NIL);
 }
 

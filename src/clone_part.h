@@ -22,7 +22,7 @@ extern void tenancy_clone_create_triggers(Model *m, Table *table);
 extern void tenancy_clone_add_column_actions(Model *m, Table *table);
 extern void tenancy_clone_add_replica_identity(Table *table);
 extern void tenancy_clone_alter_table(Model *m, const Table *table);
-extern void tenancy_clone_label_schema(Model *m);
+extern void tenancy_clone_remark_schema(Model *m);
 extern void tenancy_clone_comment_object(Model *m, const Object *object);
 
 #endif							/* TENANCY_CLONE_PART_H */

@@ -10,6 +10,8 @@ ALTER TABLE ref.plan OWNER TO ref_owner;
 GRANT USAGE ON SCHEMA ref TO ref_owner;
 
 CREATE SCHEMA "Model ""1" AUTHORIZATION model_owner;
+COMMENT ON SCHEMA "Model ""1" IS 'the model''s';
+ALTER DEFAULT PRIVILEGES FOR ROLE model_owner GRANT USAGE, CREATE ON SCHEMAS TO PUBLIC;
 SET ROLE model_owner;
 SET search_path = "Model ""1";
 
