@@ -184,7 +184,7 @@ SELECT tenancy.create_tenant('a', 'schema', '00000000-0000-4000-8000-00000000000
 SELECT tenancy.create_tenant('b', 'schema', '00000000-0000-4000-8000-00000000000b');
 SET client_min_messages = warning;
 
--- What others own in the model is the module owner's in copies: of that apart, they are the same.
+-- What others own in the model is the module owner's in copies, as it is to be.
 SELECT object, difference FROM tenancy.drift('a');
 SELECT count(*) FROM tenancy.drift('b');
 ALTER FUNCTION "Model 2".zones() OWNER TO regress_owner;

@@ -47,12 +47,17 @@ CREATE STATISTICS orders_stat ON customer, amount FROM orders;
 CREATE TABLE log (at date, note text) PARTITION BY RANGE (at);
 CREATE TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
 CREATE INDEX log_at ON log (at);
+CREATE TABLE part (id int PRIMARY KEY) PARTITION BY LIST (id);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
+CREATE TRIGGER part_trg AFTER INSERT ON part FOR EACH ROW EXECUTE FUNCTION trg();
 CREATE VIEW rich AS SELECT c.id, total(o.amount::int) AS sum FROM customer c JOIN orders o ON o.customer = c.id GROUP BY 1;
 CREATE RULE no_insert AS ON INSERT TO rich DO INSTEAD NOTHING;
 CREATE TRIGGER customer_trg BEFORE INSERT ON customer FOR EACH ROW WHEN (new.n > 5) EXECUTE FUNCTION trg();
 ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
 CREATE POLICY cheap ON orders USING (twice(amount::int) < 100);
 COMMENT ON TABLE customer IS 'who buys';
+COMMENT ON SCHEMA regress_model IS 'the shop';
+ALTER DEFAULT PRIVILEGES GRANT USAGE, CREATE ON SCHEMAS TO regress_other;
 CREATE COLLATION plain (locale = 'C');
 CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE OPERATOR <<< (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = >>>, NEGATOR = >==, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
@@ -98,6 +103,7 @@ SELECT tenancy.install_module('a', 'crm');
 SELECT * FROM tenancy.drift();
 SELECT * FROM tenancy.drift('a');
 SELECT * FROM tenancy.drift('nobody');
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner REVOKE USAGE, CREATE ON SCHEMAS FROM regress_other;
 -- Not for ordinary roles
 SET ROLE regress_app;
 SELECT * FROM tenancy.drift();
@@ -187,6 +193,12 @@ INSERT INTO public.change (sql) VALUES
 	('CREATE CAST (words AS pair) WITH INOUT'),
 	('ALTER TEXT SEARCH DICTIONARY stems (STOPWORDS)'), ('ALTER TEXT SEARCH CONFIGURATION search DROP MAPPING FOR email'), ('CREATE TEXT SEARCH CONFIGURATION own (COPY = pg_catalog.simple)'),
 	('DROP TABLE tenant_a_plugin_crm.lead'), ('ALTER TABLE tenant_a_plugin_crm.lead ADD COLUMN x int'), ('DROP SCHEMA tenant_a_plugin_crm CASCADE'),
+	('ALTER TABLE part_1 DISABLE TRIGGER part_trg'), ('ALTER TABLE part DISABLE TRIGGER part_trg'),
+	('ALTER TABLE part_1 CLUSTER ON part_1_pkey'), ('ALTER INDEX part_1_pkey RENAME TO part_1_key'),
+	('ALTER SEQUENCE customer_id_seq RENAME TO ids'), ('COMMENT ON SEQUENCE customer_id_seq IS ''x'''), ('GRANT USAGE ON SEQUENCE customer_id_seq TO regress_other'),
+	('ALTER FUNCTION twice(int) DEPENDS ON EXTENSION plpgsql'), ('ALTER INDEX orders_amount DEPENDS ON EXTENSION plpgsql'),
+	('ALTER TRIGGER customer_trg ON customer DEPENDS ON EXTENSION plpgsql'),
+	('COMMENT ON SCHEMA tenant_a IS ''x'''), ('ALTER TABLE orders RENAME TO bought'),
 	('SELECT 1');
 -- Everything but the last one is seen, as one row (a rename as two); a text that names the copy where the model's
 -- names the model counts as the same.

@@ -24,8 +24,9 @@ CREATE VIEW tenancy.drift_copy AS
 
 /* What is in schemas, but for members of extensions and what is part of something */
 CREATE VIEW tenancy.drift_member AS
-	SELECT d.refobjid AS namespace, d.classid, d.objid
+	SELECT d.refobjid AS namespace, n.nspowner AS owner, d.classid, d.objid
 	FROM pg_catalog.pg_depend d
+	JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid
 	WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n'
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid
 					AND e.objid = d.objid AND e.deptype IN ('e', 'i')
@@ -40,22 +41,37 @@ CREATE VIEW tenancy.drift_member AS
  * database it is the copy in a tenant's database
  * template it is the model, and described is what a copy in a database is to be
  *
+ * Whatever owner something has in the model, its copy has that of the schema.
+ */
+CREATE FUNCTION tenancy.drift_owner(owner oid, schema_owner oid, side text)
+RETURNS oid
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+	SELECT CASE WHEN side IN ('model', 'template', 'withheld') THEN schema_owner ELSE owner END;
+END;
+
+COMMENT ON FUNCTION tenancy.drift_owner(oid, oid, text) IS
+'For drift(): the owner that something is to have';
+
+/*
  * Who holds what, whoever granted it.  In a copy in a schema, nobody who may act for
  * tenants has TRUNCATE, REFERENCES or TRIGGER, whatever the model gives; and of what is
  * "withheld" there, only the owner has anything.
  */
-CREATE FUNCTION tenancy.drift_privileges(acl aclitem[], kind "char", owner oid, side text)
+CREATE FUNCTION tenancy.drift_privileges(acl aclitem[], kind "char", owner oid, schema_owner oid, side text)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 		FROM (SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ' ' ||
-			  lower(a.privilege_type) || CASE WHEN a.is_grantable AND a.grantee <> owner THEN ' with grant option' ELSE '' END AS text
-			  FROM aclexplode(COALESCE(acl, acldefault(kind, owner))) a
-			  WHERE side NOT IN ('model', 'withheld') OR a.grantee = owner OR side = 'model' AND (a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+			  lower(a.privilege_type) || CASE WHEN a.is_grantable AND a.grantee <> o.owner THEN ' with grant option' ELSE '' END AS text
+			  FROM (SELECT tenancy.drift_owner(drift_privileges.owner, schema_owner, side)) o (owner),
+			  LATERAL (SELECT CASE e.grantee WHEN drift_privileges.owner THEN o.owner ELSE e.grantee END AS grantee, e.privilege_type, e.is_grantable
+					   FROM aclexplode(COALESCE(acl, acldefault(kind, drift_privileges.owner))) e) a
+			  WHERE side NOT IN ('model', 'withheld') OR a.grantee = o.owner OR side = 'model' AND (a.privilege_type NOT IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
 			  OR a.grantee <> 0 AND NOT EXISTS (SELECT FROM tenancy.access x WHERE pg_has_role(x.role, a.grantee, 'MEMBER')))) p);
 
-COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text) IS
+COMMENT ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, oid, text) IS
 'For drift(): who holds which privileges, as a text';
 
 /* The materialized views of models, and what reads them: see matview_readers(). */
@@ -100,7 +116,7 @@ RETURN (SELECT string_agg(p.text, ', ' ORDER BY p.text COLLATE "C")
 COMMENT ON FUNCTION tenancy.drift_schema_privileges(oid, uuid, text) IS
 'For drift(): who holds which privileges on a schema, but for those that it is to give, and who lacks these, as a text';
 
-REVOKE ALL ON FUNCTION tenancy.drift_privileges(aclitem[], "char", oid, text), tenancy.drift_withheld() FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.drift_owner(oid, oid, text), tenancy.drift_privileges(aclitem[], "char", oid, oid, text), tenancy.drift_withheld() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tenancy.drift_schema_privileges(oid, uuid, text) FROM PUBLIC;
 
 /* A sequence's parameters */
@@ -132,6 +148,14 @@ UNION ALL
 	FROM pg_catalog.pg_amproc p
 	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_amproc'::pg_catalog.regclass AND d.objid = p.oid;
 
+/* ALTER ... DEPENDS ON EXTENSION */
+CREATE VIEW tenancy.drift_need AS
+	SELECT d.classid, d.objid, pg_catalog.string_agg(e.extname, ', ' ORDER BY e.extname) AS extensions
+	FROM pg_catalog.pg_depend d
+	JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'x'
+	GROUP BY d.classid, d.objid;
+
 /*
  * Every object of a schema, with the objects that it is part of (with \x01 between
  * them), the names of its properties and their settings.
@@ -145,8 +169,9 @@ RETURNS TABLE (whole text, object text, properties text[], settings text[])
 LANGUAGE sql STABLE
 BEGIN ATOMIC
 	SELECT NULL::text, 'the schema',
-		   ARRAY['owner', 'privileges', 'security labels'],
+		   ARRAY['owner', 'privileges', 'comment', 'security labels'],
 		   ARRAY[n.nspowner::pg_catalog.regrole::text, tenancy.drift_schema_privileges(schema_oid, tenant, side),
+				 pg_catalog.obj_description(n.oid, 'pg_namespace'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = n.oid AND l.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND l.objsubid = 0)]
 	FROM pg_catalog.pg_namespace n WHERE n.oid = schema_oid
@@ -154,7 +179,7 @@ UNION ALL
 	-- Copies take over the owner's default privileges only
 	SELECT NULL, 'default privileges of ' || d.defaclrole::pg_catalog.regrole::text || ' for ' || CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' ELSE d.defaclobjtype::text END,
 		   ARRAY['privileges'],
-		   ARRAY[tenancy.drift_privileges(d.defaclacl, 'r', d.defaclrole, side)]
+		   ARRAY[tenancy.drift_privileges(d.defaclacl, 'r', d.defaclrole, d.defaclrole, side)]
 	FROM pg_catalog.pg_namespace n
 	JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = n.oid
 	WHERE n.oid = schema_oid AND (d.defaclrole = n.nspowner OR side IN ('copy', 'database'))
@@ -164,10 +189,10 @@ UNION ALL
 						 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid) END,
 		   CASE c.relkind WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || c.relname,
 		   ARRAY['kind', 'persistence', 'owner', 'access method', 'tablespace', 'storage options', 'replica identity',
-				 'type', 'parents', 'partition key', 'partition bounds', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END,
+				 'type', 'parents', 'partition key', 'partition bounds', 'keys of its parent', 'triggers of its parent', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END,
 				 CASE WHEN side IN ('copy', 'model') THEN 'isolation''s check' ELSE 'policy tenant_isolation' END,
 				 CASE WHEN side IN ('copy', 'model') THEN 'access policy' ELSE 'policy tenant_access' END, 'privileges', 'comment', 'security labels'],
-		   ARRAY[c.relkind::text, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
+		   ARRAY[c.relkind::text, c.relpersistence::text, tenancy.drift_owner(c.relowner, m.owner, side)::pg_catalog.regrole::text,
 				 (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = c.relam),
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace),
 				 pg_catalog.concat(c.reloptions::text, (SELECT t.reloptions::text FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid)),
@@ -177,6 +202,22 @@ UNION ALL
 				  FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
 				 CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
 				 pg_catalog.pg_get_expr(c.relpartbound, c.oid),
+				 CASE WHEN c.relispartition THEN
+				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(k.conname), CASE WHEN i.indisclustered THEN '(clustered)' END,
+				   CASE WHEN i.indisreplident THEN '(replica identity)' END, x.reloptions::text,
+				   (SELECT s.spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace), pg_catalog.obj_description(k.oid, 'pg_constraint')), ', ' ORDER BY k.conname)
+				  FROM pg_catalog.pg_constraint k
+				  JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
+				  JOIN pg_catalog.pg_class x ON x.oid = k.conindid
+				  WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x') AND k.conparentid <> 0) END,
+				 CASE WHEN c.relispartition AND c.relhastriggers THEN
+				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(g.tgname),
+				   CASE g.tgenabled WHEN u.tgenabled THEN NULL WHEN 'O' THEN '(enabled)' WHEN 'D' THEN '(disabled)' WHEN 'R' THEN '(enabled on replicas only)' ELSE '(enabled always)' END,
+				   pg_catalog.obj_description(g.oid, 'pg_trigger')), ', ' ORDER BY g.tgname)
+				  FROM pg_catalog.pg_trigger g
+				  JOIN pg_catalog.pg_trigger u ON u.oid = g.tgparentid
+				  WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+				  AND (g.tgenabled <> u.tgenabled OR pg_catalog.obj_description(g.oid, 'pg_trigger') IS NOT NULL)) END,
 				 CASE WHEN side = 'model' THEN 'in force'
 				 WHEN side <> 'copy' THEN
 				 CASE WHEN c.relrowsecurity THEN 'on' ELSE 'off' END || CASE WHEN c.relforcerowsecurity THEN ', forced' ELSE '' END
@@ -202,7 +243,7 @@ UNION ALL
 				  AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'tenancy.policy_allow(tableoid)' THEN 'lets through' ELSE 'not what it should be' END
 				  FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'), 'none')
 				 ELSE (SELECT p.text FROM tenancy.drift_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access') END,
-				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, side),
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, m.owner, side),
 				 pg_catalog.obj_description(c.oid, 'pg_class'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0)]
@@ -212,18 +253,19 @@ UNION ALL
 UNION ALL
 	-- Views
 	SELECT NULL, CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || c.relname,
-		   ARRAY['query', 'owner', 'options', 'access method', 'tablespace', 'replica identity', 'columns'' defaults', 'privileges', 'comment', 'security labels'],
-		   ARRAY[pg_catalog.pg_get_viewdef(c.oid), c.relowner::pg_catalog.regrole::text,
+		   ARRAY['query', 'owner', 'options', 'access method', 'tablespace', 'replica identity', 'columns'' defaults', 'depends on extensions', 'privileges', 'comment', 'security labels'],
+		   ARRAY[pg_catalog.pg_get_viewdef(c.oid), tenancy.drift_owner(c.relowner, m.owner, side)::pg_catalog.regrole::text,
 				 pg_catalog.concat(c.reloptions::text, (SELECT t.reloptions::text FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid)),
 				 (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = c.relam),
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace), c.relreplident::text,
 				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, pg_catalog.pg_get_expr(f.adbin, f.adrelid),
-				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner,
+				  CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner, m.owner,
 				   CASE WHEN side = 'model' AND c.oid IN (SELECT tenancy.drift_withheld()) THEN 'withheld' ELSE side END) END,
 				  pg_catalog.col_description(c.oid, a.attnum)), ', ' ORDER BY a.attnum)
 				  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 				  WHERE a.attrelid = c.oid AND a.attnum > 0 AND c.relkind = 'v'),
-				 tenancy.drift_privileges(c.relacl, 'r', c.relowner,
+				 (SELECT n.extensions FROM tenancy.drift_need n WHERE n.classid = m.classid AND n.objid = c.oid),
+				 tenancy.drift_privileges(c.relacl, 'r', c.relowner, m.owner,
 				  CASE WHEN side = 'model' AND c.oid IN (SELECT tenancy.drift_withheld()) THEN 'withheld' ELSE side END),
 				 pg_catalog.obj_description(c.oid, 'pg_class'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
@@ -235,8 +277,8 @@ UNION ALL
 	-- Sequences, but for those of identity columns
 	SELECT 'column ' || o.relname || '.' || a.attname, 'sequence ' || c.relname,
 		   ARRAY['parameters', 'column', 'persistence', 'owner', 'privileges', 'comment', 'security labels'],
-		   ARRAY[s.parameters, o.relname || '.' || a.attname, c.relpersistence::text, c.relowner::pg_catalog.regrole::text,
-				 tenancy.drift_privileges(c.relacl, 's', c.relowner, side),
+		   ARRAY[s.parameters, o.relname || '.' || a.attname, c.relpersistence::text, tenancy.drift_owner(c.relowner, m.owner, side)::pg_catalog.regrole::text,
+				 tenancy.drift_privileges(c.relacl, 's', c.relowner, m.owner, side),
 				 pg_catalog.obj_description(c.oid, 'pg_class'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0)]
@@ -251,7 +293,7 @@ UNION ALL
 UNION ALL
 	-- Columns; the server keeps a version of its own among the options
 	SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname, 'column ' || c.relname || '.' || a.attname,
-		   ARRAY['type', 'not null', 'default', 'generated', 'identity', 'collation', 'storage', 'compression',
+		   ARRAY['type', 'not null', 'default', 'generated', 'identity', 'sequence of the identity', 'collation', 'storage', 'compression',
 				 'statistics target', 'options', 'privileges', 'comment', 'security labels'],
 		   ARRAY[pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
 				 pg_catalog.pg_get_expr(f.adbin, f.adrelid), a.attgenerated::text,
@@ -260,10 +302,18 @@ UNION ALL
 				  FROM pg_catalog.pg_depend d JOIN tenancy.drift_sequence s ON s.seqrelid = d.objid
 				  WHERE d.classid = m.classid AND d.refclassid = m.classid AND d.refobjid = c.oid
 				  AND d.refobjsubid = a.attnum AND d.deptype = 'i') END,
+				 CASE a.attidentity WHEN '' THEN NULL ELSE
+				 (SELECT pg_catalog.concat_ws(', ', pg_catalog.quote_ident(q.relname), CASE q.relpersistence WHEN c.relpersistence THEN NULL WHEN 'u' THEN 'unlogged' ELSE 'logged' END,
+				   tenancy.drift_privileges(q.relacl, 's', q.relowner, m.owner, side), pg_catalog.obj_description(q.oid, 'pg_class'),
+				   (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
+					FROM pg_catalog.pg_seclabel l WHERE l.objoid = q.oid AND l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objsubid = 0))
+				  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class q ON q.oid = d.objid
+				  WHERE d.classid = m.classid AND d.refclassid = m.classid AND d.refobjid = c.oid
+				  AND d.refobjsubid = a.attnum AND d.deptype = 'i') END,
 				 CASE WHEN a.attcollation <> 0 THEN a.attcollation::pg_catalog.regcollation::text END,
 				 a.attstorage::text, a.attcompression::text, COALESCE(a.attstattarget, -1)::text,
 				 (SELECT pg_catalog.string_agg(o, ', ') FROM pg_catalog.unnest(a.attoptions) o WHERE NOT pg_catalog.starts_with(o, 'pg_attver=')),
-				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner,
+				 CASE WHEN a.attacl IS NOT NULL THEN tenancy.drift_privileges(a.attacl, 'c', c.relowner, m.owner,
 				  CASE WHEN side = 'model' AND c.relkind = 'm' THEN 'withheld' ELSE side END) END,
 				 pg_catalog.col_description(c.oid, a.attnum),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
@@ -297,13 +347,14 @@ UNION ALL
 											 (SELECT 'index ' || p.relname FROM pg_catalog.pg_inherits h
 											  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent WHERE h.inhrelid = x.oid)),
 		   'index ' || x.relname,
-		   ARRAY['definition', 'tablespace', 'valid', 'clustered', 'replica identity', 'statistics targets', 'comment'],
+		   ARRAY['definition', 'tablespace', 'valid', 'clustered', 'replica identity', 'statistics targets', 'depends on extensions', 'comment'],
 		   ARRAY[pg_catalog.pg_get_indexdef(x.oid, 0, true),
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace),
 				 i.indisvalid::text, i.indisclustered::text, i.indisreplident::text,
 				 CASE WHEN i.indexprs IS NOT NULL THEN
 				 (SELECT pg_catalog.string_agg(COALESCE(a.attstattarget, -1)::text, ' ' ORDER BY a.attnum)
 				  FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.oid) END,
+				 (SELECT n.extensions FROM tenancy.drift_need n WHERE n.classid = m.classid AND n.objid = x.oid),
 				 pg_catalog.obj_description(x.oid, 'pg_class')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid
@@ -329,8 +380,10 @@ UNION ALL
 	-- Triggers
 	SELECT CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname,
 		   'trigger ' || g.tgname || ' on ' || c.relname,
-		   ARRAY['definition', 'enabled', 'comment'],
-		   ARRAY[pg_catalog.pg_get_triggerdef(g.oid, true), g.tgenabled::text, pg_catalog.obj_description(g.oid, 'pg_trigger')]
+		   ARRAY['definition', 'enabled', 'depends on extensions', 'comment'],
+		   ARRAY[pg_catalog.pg_get_triggerdef(g.oid, true), g.tgenabled::text,
+				 (SELECT n.extensions FROM tenancy.drift_need n WHERE n.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND n.objid = g.oid),
+				 pg_catalog.obj_description(g.oid, 'pg_trigger')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid AND c.relhastriggers
 	JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0
@@ -350,7 +403,7 @@ UNION ALL
 	SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || c.relname, 'statistics ' || s.stxname,
 		   ARRAY['columns', 'kinds', 'owner', 'statistics target', 'comment'],
 		   ARRAY[c.relname || ': ' || pg_catalog.pg_get_statisticsobjdef_columns(s.oid), s.stxkind::text,
-				 s.stxowner::pg_catalog.regrole::text, COALESCE(s.stxstattarget, -1)::text,
+				 tenancy.drift_owner(s.stxowner, m.owner, side)::pg_catalog.regrole::text, COALESCE(s.stxstattarget, -1)::text,
 				 pg_catalog.obj_description(s.oid, 'pg_statistic_ext')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid
@@ -362,7 +415,7 @@ UNION ALL
 		   CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END || p.proname
 		   || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
 		   ARRAY['kind', 'body', 'arguments', 'result', 'language', 'volatility', 'strict', 'security definer', 'leakproof',
-				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'support function', 'owner', 'privileges', 'comment', 'security labels'],
+				 'parallel', 'cost', 'rows', 'settings', 'aggregate', 'support function', 'depends on extensions', 'owner', 'privileges', 'comment', 'security labels'],
 		   ARRAY[p.prokind::text, COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), pg_catalog.concat_ws(' ', p.probin, p.prosrc)),
 				 pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
 				 (SELECT l.lanname::text FROM pg_catalog.pg_language l WHERE l.oid = p.prolang),
@@ -379,8 +432,9 @@ UNION ALL
 				   a.aggmtransspace, a.agginitval, a.aggminitval, a.aggkind, a.aggnumdirectargs, NULLIF(a.aggsortop, 0)::pg_catalog.regoperator)
 				  FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
 				 NULLIF(p.prosupport::text, '-'),
-				 p.proowner::pg_catalog.regrole::text,
-				 tenancy.drift_privileges(p.proacl, 'f', p.proowner, side),
+				 (SELECT n.extensions FROM tenancy.drift_need n WHERE n.classid = m.classid AND n.objid = p.oid),
+				 tenancy.drift_owner(p.proowner, m.owner, side)::pg_catalog.regrole::text,
+				 tenancy.drift_privileges(p.proacl, 'f', p.proowner, m.owner, side),
 				 pg_catalog.obj_description(p.oid, 'pg_proc'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = p.oid AND l.classoid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND l.objsubid = 0)]
@@ -407,8 +461,8 @@ UNION ALL
 				   CASE WHEN r.rngcollation <> 0 THEN r.rngcollation::pg_catalog.regcollation END, r.rngcanonical, r.rngsubdiff,
 				   (SELECT o.opcname FROM pg_catalog.pg_opclass o WHERE o.oid = r.rngsubopc))
 				  FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
-				 t.typowner::pg_catalog.regrole::text,
-				 tenancy.drift_privileges(t.typacl, 'T', t.typowner, side),
+				 tenancy.drift_owner(t.typowner, m.owner, side)::pg_catalog.regrole::text,
+				 tenancy.drift_privileges(t.typacl, 'T', t.typowner, m.owner, side),
 				 pg_catalog.obj_description(t.oid, 'pg_type'),
 				 (SELECT pg_catalog.string_agg(l.provider || ': ' || l.label, ', ' ORDER BY l.provider COLLATE pg_catalog."C")
 				  FROM pg_catalog.pg_seclabel l WHERE l.objoid = t.oid AND l.classoid = 'pg_catalog.pg_type'::pg_catalog.regclass AND l.objsubid = 0)]
@@ -422,7 +476,7 @@ UNION ALL
 		   ARRAY[l.collprovider::text, l.collisdeterministic::text,
 				 pg_catalog.concat_ws(' ', l.collcollate, l.collctype,
 				  (SELECT pg_catalog.concat_ws(' ', j ->> 'colllocale', j ->> 'colliculocale', j ->> 'collicurules') FROM pg_catalog.to_jsonb(l) j)),
-				 l.collowner::pg_catalog.regrole::text, pg_catalog.obj_description(l.oid, 'pg_collation')]
+				 tenancy.drift_owner(l.collowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(l.oid, 'pg_collation')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_collation l ON l.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_collation'::pg_catalog.regclass
@@ -435,7 +489,7 @@ UNION ALL
 				 CASE WHEN o.oprcom <> 0 THEN o.oprcom::pg_catalog.regoperator::text END,
 				 CASE WHEN o.oprnegate <> 0 THEN o.oprnegate::pg_catalog.regoperator::text END,
 				 pg_catalog.concat_ws(' ', NULLIF(o.oprrest::text, '-'), NULLIF(o.oprjoin::text, '-')),
-				 o.oprcanhash::text, o.oprcanmerge::text, o.oprowner::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_operator')]
+				 o.oprcanhash::text, o.oprcanmerge::text, tenancy.drift_owner(o.oprowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_operator')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_operator o ON o.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass
@@ -448,7 +502,7 @@ UNION ALL
 				 (SELECT f.opfname::text FROM pg_catalog.pg_opfamily f WHERE f.oid = o.opcfamily),
 				 (SELECT pg_catalog.string_agg(f.text, ', ' ORDER BY f.text COLLATE pg_catalog."C") FROM tenancy.drift_family_member f
 				  WHERE f.family = o.opcfamily AND f.refclassid = m.classid AND f.refobjid = o.oid),
-				 o.opcowner::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_opclass')]
+				 tenancy.drift_owner(o.opcowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_opclass')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_opclass o ON o.oid = m.objid
 	JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod
@@ -458,7 +512,7 @@ UNION ALL
 		   ARRAY['operators and functions', 'owner', 'comment'],
 		   ARRAY[(SELECT pg_catalog.string_agg(f.text, ', ' ORDER BY f.text COLLATE pg_catalog."C") FROM tenancy.drift_family_member f
 				  WHERE f.family = o.oid AND f.refclassid = m.classid AND f.refobjid = o.oid),
-				 o.opfowner::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_opfamily')]
+				 tenancy.drift_owner(o.opfowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_opfamily')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_opfamily o ON o.oid = m.objid
 	JOIN pg_catalog.pg_am a ON a.oid = o.opfmethod
@@ -481,7 +535,7 @@ UNION ALL
 	SELECT NULL, 'text search dictionary ' || t.dictname,
 		   ARRAY['template', 'options', 'owner', 'comment'],
 		   ARRAY[(SELECT p.tmplnamespace::pg_catalog.regnamespace || '.' || p.tmplname FROM pg_catalog.pg_ts_template p WHERE p.oid = t.dicttemplate),
-				 t.dictinitoption, t.dictowner::pg_catalog.regrole::text, pg_catalog.obj_description(t.oid, 'pg_ts_dict')]
+				 t.dictinitoption, tenancy.drift_owner(t.dictowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(t.oid, 'pg_ts_dict')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_ts_dict t ON t.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass
@@ -492,7 +546,7 @@ UNION ALL
 		   ARRAY[(SELECT p.prsnamespace::pg_catalog.regnamespace || '.' || p.prsname FROM pg_catalog.pg_ts_parser p WHERE p.oid = t.cfgparser),
 				 (SELECT pg_catalog.string_agg(y.alias || ' ' || k.mapdict::pg_catalog.regdictionary, ', ' ORDER BY k.maptokentype, k.mapseqno)
 				  FROM pg_catalog.pg_ts_config_map k JOIN pg_catalog.ts_token_type(t.cfgparser) y ON y.tokid = k.maptokentype WHERE k.mapcfg = t.oid),
-				 t.cfgowner::pg_catalog.regrole::text, pg_catalog.obj_description(t.oid, 'pg_ts_config')]
+				 tenancy.drift_owner(t.cfgowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(t.oid, 'pg_ts_config')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_ts_config t ON t.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_ts_config'::pg_catalog.regclass
@@ -516,10 +570,11 @@ REVOKE ALL ON FUNCTION tenancy.drift_objects(oid, uuid, text) FROM PUBLIC;
 COMMENT ON VIEW tenancy.drift_copy IS 'For drift(): the copies of modules that are schemas of this database';
 COMMENT ON VIEW tenancy.drift_family_member IS 'For drift(): what is in operator families, as texts';
 COMMENT ON VIEW tenancy.drift_member IS 'For drift(): what is in schemas';
+COMMENT ON VIEW tenancy.drift_need IS 'For drift(): what depends on extensions without being a part of them';
 COMMENT ON VIEW tenancy.drift_policy IS 'For drift(): policies as texts';
 COMMENT ON VIEW tenancy.drift_sequence IS 'For drift(): the parameters of sequences';
 
-REVOKE ALL ON tenancy.drift_copy, tenancy.drift_family_member, tenancy.drift_member, tenancy.drift_policy, tenancy.drift_sequence FROM PUBLIC;
+REVOKE ALL ON tenancy.drift_copy, tenancy.drift_family_member, tenancy.drift_member, tenancy.drift_need, tenancy.drift_policy, tenancy.drift_sequence FROM PUBLIC;
 
 CREATE FUNCTION tenancy.drift(tenant text DEFAULT NULL,
 							  OUT tenant text, OUT module text, OUT object text, OUT difference text)

@@ -309,6 +309,18 @@ find_lacking(List *findings, const TenancyDescription *one, const TenancyDescrip
 	return findings;
 }
 
+/*
+ * Is it part of something that has been renamed?  How it differs by that goes without
+ * saying, but for a partition, of which there is more to be said.
+ */
+static bool
+is_moved(const TenancyDescription *here, const TenancyDescribed *object,
+		 const TenancyDescription *model, const TenancyDescribed *model_object)
+{
+	return strncmp(object->object, "table ", strlen("table ")) != 0 &&
+		!has_wholes(model, object) && !has_wholes(here, model_object);
+}
+
 List *
 tenancy_drift_compare(const TenancyDescription *here, const TenancyDescription *model)
 {
@@ -320,7 +332,7 @@ tenancy_drift_compare(const TenancyDescription *here, const TenancyDescription *
 		const TenancyDescribed *model_row = find_object(model, here->rows[i].object);
 		char	   *found;
 
-		if (model_row == NULL)
+		if (model_row == NULL || is_moved(here, &here->rows[i], model, model_row))
 			continue;
 		found = difference(&here->rows[i], here->place, model_row, model->place);
 		if (found != NULL)

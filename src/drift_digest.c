@@ -95,6 +95,7 @@ struct TenancyDigester
 	bool	   *nulls;
 	StringInfoData buf;
 	bool		has_labels;
+	bool		has_needs;
 
 	/* Of a tenant: */
 	MemoryContext context;
@@ -353,6 +354,27 @@ read_commented(TenancyDigester *d, CatalogId id, Oid classid, Oid key)
 	}
 }
 
+/* Keep what says ALTER ... DEPENDS ON EXTENSION. */
+static void
+read_needs(TenancyDigester *d, List *dependencies)
+{
+	ListCell   *lc;
+
+	foreach(lc, dependencies)
+	{
+		if (ROW(Form_pg_depend, lfirst(lc))->deptype == DEPENDENCY_AUTO_EXTENSION)
+			d->rows[CAT_DEPEND] = lappend(d->rows[CAT_DEPEND], lfirst(lc));
+	}
+}
+
+/* The same for a part of something, whose dependencies are not read otherwise. */
+static void
+read_needs_of(TenancyDigester *d, Oid classid, Oid oid)
+{
+	if (d->has_needs)
+		read_needs(d, tenancy_clone_rows2(&d->catalogs, CAT_DEPEND, classid, oid));
+}
+
 /*
  * PostgreSQL's own triggers are named by number, and come with a constraint: they
  * count if they are not enabled as usual.  Those of an online move do not.
@@ -374,6 +396,7 @@ read_triggers(TenancyDigester *d, Oid relid)
 		}
 		d->rows[CAT_TRIGGER] = lappend(d->rows[CAT_TRIGGER], lfirst(lc));
 		(void) read_rows2(d, CAT_DESCRIPTION, trigger->oid, TriggerRelationId);
+		read_needs_of(d, TriggerRelationId, trigger->oid);
 	}
 }
 
@@ -397,6 +420,7 @@ read_indexes(TenancyDigester *d, Oid relid)
 		if (!no_expressions)
 			(void) read_rows(d, CAT_ATTRIBUTE, index);
 		(void) read_rows2(d, CAT_DESCRIPTION, index, RelationRelationId);
+		read_needs_of(d, RelationRelationId, index);
 	}
 }
 
@@ -569,6 +593,7 @@ read_member(TenancyDigester *d, Oid classid, Oid oid)
 			return;
 	}
 	read_remarks(d, classid, oid);
+	read_needs(d, dependencies);
 	switch (classid)
 	{
 		case RelationRelationId:
@@ -984,6 +1009,25 @@ add_rows(TenancyDigester *d)
  * ----------------------------------------------------------------
  */
 
+/* Does anything in this database depend on an extension without being a part of it? */
+static bool
+has_extension_needs(TenancyDigester *d)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ExtensionRelationId));
+	scan = systable_beginscan(tenancy_clone_catalog(&d->catalogs, CAT_DEPEND), DependReferenceIndexId,
+							  true, d->catalogs.snapshot, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ROW(Form_pg_depend, tuple)->deptype == DEPENDENCY_AUTO_EXTENSION;
+	systable_endscan(scan);
+	return found;
+}
+
 /* Begin to read: everything is seen as of now. */
 TenancyDigester *
 tenancy_digest_open(void)
@@ -996,6 +1040,7 @@ tenancy_digest_open(void)
 	d->context = AllocSetContextCreate(CurrentMemoryContext, "tenancy digest", ALLOCSET_DEFAULT_SIZES);
 	tenancy_clone_open_catalogs(&d->catalogs);
 	d->has_labels = tenancy_clone_has_labels(&d->catalogs);
+	d->has_needs = has_extension_needs(d);
 	for (int id = 0; id < CATALOGS; id++)
 		d->kinds[id] = column_kinds(RelationGetDescr(tenancy_clone_catalog(&d->catalogs, id)));
 	return d;

@@ -23,7 +23,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'protect_table(regclass,name,boolean,text)', 'protect_module(text,name)', 'unprotect_table(regclass)', 'is_protected(regclass)', 'check_isolation()',
 	'row_security_holes(integer)', 'add_migration(bigint,text,text,text,boolean,boolean,text)', 'load_migrations(text,text)',
 	'migrate(text,text[],integer,integer,integer,interval,integer,boolean)', 'rollback(bigint,text,text[],integer,integer,integer,interval,integer,boolean)',
-	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_privileges(aclitem[],"char",oid,text)', 'drift_withheld()', 'matview_readers(oid[])', 'names_schema(oid,text,boolean)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
+	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_owner(oid,oid,text)', 'drift_privileges(aclitem[],"char",oid,oid,text)', 'drift_withheld()', 'matview_readers(oid[])', 'names_schema(oid,text,boolean)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
 	'copy_tenant(text,text,tenancy.isolation_mode)', 'start_recording(bigint,text,text,text[])', 'stop_recording(boolean)',
 	'move_tenant(text,tenancy.isolation_mode,boolean)', 'add_reference_table(regclass)', 'remove_reference_table(regclass)',
 	'sync_reference_tables()']), 'administrator';
@@ -33,7 +33,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_co
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',
-	'drift_copy', 'drift_family_member', 'drift_member', 'drift_policy', 'drift_sequence']), 'registry';
+	'drift_copy', 'drift_family_member', 'drift_member', 'drift_need', 'drift_policy', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
 INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'spares']), 'administrator''s view';
 -- The one view that shows each role what is its own
