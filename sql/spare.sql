@@ -7,6 +7,7 @@ SET client_min_messages = warning;
 CREATE ROLE regress_owner NOLOGIN;
 CREATE ROLE regress_app LOGIN;
 CREATE ROLE regress_late LOGIN;
+CREATE ROLE regress_later LOGIN;
 CREATE EXTENSION tenancy;
 CREATE SCHEMA regress_model AUTHORIZATION regress_owner;
 SET ROLE regress_owner;
@@ -129,6 +130,25 @@ SELECT FROM tenancy.create_tenant('f', 'schema');
 SELECT FROM tenancy.create_tenant('g', 'schema');
 SELECT * FROM tenancy.spares;
 CALL tenancy.refill_spares();
+SELECT * FROM tenancy.spares;
+
+-- What belongs to another role in the model is the module owner's in copies.
+CREATE TABLE regress_model.others (id int GENERATED ALWAYS AS IDENTITY, what text);
+GRANT SELECT (what) ON regress_model.others TO regress_owner WITH GRANT OPTION;
+SET client_min_messages = error;
+CALL tenancy.refill_spares();
+SELECT array_agg(tenant_id ORDER BY tenant_id) AS before FROM tenancy.spare \gset
+CALL tenancy.refill_spares();
+SET client_min_messages = warning;
+SELECT array_agg(tenant_id ORDER BY tenant_id) = :'before' FROM tenancy.spare;
+SELECT * FROM tenancy.drift('a');
+DROP TABLE regress_model.others;
+CALL tenancy.refill_spares();
+
+-- A role gets access to all tenants: the spares are as good as before.
+SELECT tenancy.grant_access('regress_later');
+SELECT * FROM tenancy.spares;
+SELECT tenancy.revoke_access('regress_later');
 SELECT * FROM tenancy.spares;
 
 -- A role that is given access later holds nothing more on spares than on tenants' tables.
@@ -271,5 +291,5 @@ SELECT count(*) FROM tenancy.module_copy c WHERE NOT EXISTS (SELECT FROM tenancy
 DO $$ BEGIN PERFORM tenancy.drop_tenant(slug, true) FROM tenancy.tenant; END $$;
 DROP EXTENSION tenancy CASCADE;
 DROP SCHEMA regress_model CASCADE;
-DROP OWNED BY regress_app, regress_late, regress_owner;
-DROP ROLE regress_app, regress_late, regress_owner;
+DROP OWNED BY regress_app, regress_late, regress_later, regress_owner;
+DROP ROLE regress_app, regress_late, regress_later, regress_owner;

@@ -52,6 +52,7 @@
 #include "clone.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
+#include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -535,14 +536,41 @@ add_reference_tables(Fingerprint *f, OidSet *namespaces)
 	table_close(rel, AccessShareLock);
 }
 
+/*
+ * Add a model schema.  Who may merely use it is no part of a copy, and changes
+ * whenever a role gets access.
+ */
+static void
+add_model_schema(Fingerprint *f, const Source *source, Oid key, Relation rel, HeapTuple row)
+{
+	Form_pg_namespace namespace = (Form_pg_namespace) GETSTRUCT(row);
+	bool		isnull;
+	Datum		value = heap_getattr(row, Anum_pg_namespace_nspacl, RelationGetDescr(rel), &isnull);
+	const Acl  *acl = isnull ? NULL : DatumGetAclP(value);
+
+	add_hash(f, &namespace->nspname, sizeof(NameData));
+	add_hash(f, &namespace->nspowner, sizeof(Oid));
+	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
+	{
+		const AclItem *item = &ACL_DAT(acl)[i];
+
+		if (item->ai_grantee == namespace->nspowner || ACLITEM_GET_RIGHTS(*item) != ACL_USAGE)
+			add_hash(f, item, sizeof(AclItem));
+	}
+}
+
 static void
 add_schemas(Fingerprint *f, OidSet *namespaces)
 {
+	OidSet		references;
+
+	memset(&references, 0, sizeof(references));
 	sort_set(namespaces);
+	scan_source(f, &namespace_source, namespaces, add_model_schema);
 	scan_source(f, &member_source, namespaces, add_member);
-	add_reference_tables(f, namespaces);
-	sort_set(namespaces);
-	scan_source(f, &namespace_source, namespaces, add_source_row);
+	add_reference_tables(f, &references);
+	sort_set(&references);
+	scan_source(f, &namespace_source, &references, add_source_row);
 	sort_set(&f->types);
 	scan_source(f, &type_source, &f->types, add_type);
 	add_sources(f, type_sources, lengthof(type_sources), &f->types);
@@ -558,6 +586,7 @@ add_schemas(Fingerprint *f, OidSet *namespaces)
 	add_sources(f, trigger_sources, lengthof(trigger_sources), &f->triggers);
 
 	add_to_described(f, namespaces);
+	add_to_described(f, &references);
 	add_to_described(f, &f->relations);
 	add_to_described(f, &f->types);
 	add_to_described(f, &f->routines);
