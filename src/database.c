@@ -1046,7 +1046,7 @@ template_is_warm(void)
 {
 	Oid			template = get_database_oid(template_name(), true);
 
-	return OidIsValid(template) && tenancy_database_cache_read(template) != NULL;
+	return OidIsValid(template) && tenancy_database_cache_exists(template);
 }
 
 /* The same for a copy of the template, if it is the template's still. */
@@ -1216,6 +1216,22 @@ tenancy_database_refresh_copies(PG_FUNCTION_ARGS)
 	tenancy_registry_get(tenancy_ident_uuid_text(PG_GETARG_UUID_P(0)), &tenant);
 	tenancy_clone_refresh(&tenant);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Fill the materialized views of a tenant's new database again: its rows have changed
+ * since.  Most models have none, and need no session there.
+ */
+void
+tenancy_database_refresh(const TenancyTenant *tenant)
+{
+	TenancyJob *job;
+
+	if (!has_matviews())
+		return;
+	job = tenancy_worker_job(tenancy_database_oid(tenant));
+	tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", tenancy_ident_uuid_text(&tenant->id));
+	(void) tenancy_worker_run(job);
 }
 
 /*

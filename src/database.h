@@ -16,6 +16,7 @@ extern void tenancy_database_take(const TenancyTenant *spare, const TenancyTenan
 extern bool tenancy_database_is_ours(const TenancyTenant *tenant);
 extern void tenancy_database_drop(const TenancyTenant *tenant);
 extern void tenancy_database_rename(const TenancyTenant *tenant, const char *new_name);
+extern void tenancy_database_refresh(const TenancyTenant *tenant);
 extern void tenancy_database_suspend(const TenancyTenant *tenant);
 extern void tenancy_database_resume(const TenancyTenant *tenant);
 extern void tenancy_database_disconnect(const TenancyTenant *tenant);

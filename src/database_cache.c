@@ -45,6 +45,14 @@ file_path(Oid database)
 	return psprintf("%s/%s", path, RELCACHE_INIT_FILENAME);
 }
 
+bool
+tenancy_database_cache_exists(Oid database)
+{
+	char	   *path = file_path(database);
+
+	return path != NULL && access(path, F_OK) == 0;
+}
+
 /* Read the file of a database; NULL if there is none. */
 StringInfo
 tenancy_database_cache_read(Oid database)

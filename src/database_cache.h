@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 
+extern bool tenancy_database_cache_exists(Oid database);
 extern StringInfo tenancy_database_cache_read(Oid database);
 extern void tenancy_database_cache_write(Oid database, StringInfo content);
 

@@ -318,18 +318,14 @@ copy_online(Files *files)
 static void
 refresh(const Files *files)
 {
-	const TenancyMove *move = &files->move;
-	TenancyJob *job;
+	const TenancyTenant *to = &files->move.to;
 
 	if (!files->is_changed)
 		return;
-	if (move->to.mode == TENANCY_SCHEMA)
-		tenancy_clone_refresh(&move->to);
-	if (!files->is_database)
-		return;
-	job = tenancy_worker_job(tenancy_database_oid(&move->to));
-	tenancy_worker_add(job, "SELECT tenancy.refresh_copies('%s')", move->id);
-	(void) tenancy_worker_run(job);
+	if (to->mode == TENANCY_SCHEMA)
+		tenancy_clone_refresh(to);
+	if (files->is_database)
+		tenancy_database_refresh(to);
 }
 
 /* Catch up with the last writers, and switch. */

@@ -81,6 +81,8 @@ $node->safe_psql($db, qq{
 			DELETE FROM customer WHERE id = i - 5;
 		END\$\$;
 	RESET ROLE;
+	CREATE MATERIALIZED VIEW shop.totals AS SELECT count(*) AS notes FROM shop.notes;
+	ALTER MATERIALIZED VIEW shop.totals OWNER TO shop_owner;
 });
 $node->safe_psql($db, q{
 	SELECT * FROM tenancy.protect_module('shop');
@@ -230,6 +232,9 @@ foreach my $to ('database', 'shared', 'database', 'schema', 'database')
 	slow($node, $db, $no_worker);
 	$mode = $to;
 	is_whole($mode, "to $to");
+	is($node->safe_psql(place($mode), "SELECT notes - (SELECT count(*) FROM @{[ schema_in($mode) ]}.notes) FROM @{[ schema_in($mode) ]}.totals"), 0,
+		"to $to: a materialized view has what was written meanwhile")
+		if $mode ne 'shared';
 	is($node->safe_psql(place($mode), q{BEGIN; SELECT FROM tenancy.set_tenant('acme'); DELETE FROM notes WHERE note LIKE 'late%' RETURNING 1; COMMIT},
 		extra_params => [ '-U', 'app' ]), 1, "to $to: the row of a superuser has come along");
 	cmp_ok($node->safe_psql(place($mode), q{BEGIN; SELECT FROM tenancy.set_tenant('acme'); SELECT nextval('number'); COMMIT}, extra_params => [ '-U', 'app' ]),
