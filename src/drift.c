@@ -145,11 +145,10 @@ report_progress(Drift *drift)
 {
 	drift->done++;
 	if (tenancy_progress_is_due(&drift->progress))
-		ereport(NOTICE,
-				(errmsg("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining",
-						drift->done, drift->total,
-						tenancy_progress_rate(&drift->progress, drift->done),
-						tenancy_progress_remaining(&drift->progress, drift->done, drift->total))));
+		tenancy_progress_tell(psprintf(_("compared %d of %d tenants, %.1f tenants/s, about %.0f s remaining"),
+									   drift->done, drift->total,
+									   tenancy_progress_rate(&drift->progress, drift->done),
+									   tenancy_progress_remaining(&drift->progress, drift->done, drift->total)));
 }
 
 
@@ -714,6 +713,7 @@ tenancy_drift(PG_FUNCTION_ARGS)
 		tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
 		drift_of_tenant(&drift, &tenant);
 	}
+	tenancy_progress_end();
 	return (Datum) 0;
 }
 

@@ -1046,11 +1046,10 @@ report_progress(TenancyProgress *progress, int done)
 	int			total = lengthof(relations) + lengthof(lints);
 
 	if (tenancy_progress_is_due(progress))
-		ereport(NOTICE,
-				(errmsg("did %d of %d steps, %.1f steps/s, about %.0f s remaining",
-						done, total,
-						tenancy_progress_rate(progress, done),
-						tenancy_progress_remaining(progress, done, total))));
+		tenancy_progress_tell(psprintf(_("did %d of %d steps, %.1f steps/s, about %.0f s remaining"),
+									   done, total,
+									   tenancy_progress_rate(progress, done),
+									   tenancy_progress_remaining(progress, done, total)));
 }
 
 /* check_isolation() */
@@ -1081,5 +1080,6 @@ tenancy_lint_check_isolation(PG_FUNCTION_ARGS)
 		report_progress(&progress, lengthof(relations) + i + 1);
 	}
 	tenancy_exec_end(&exec);
+	tenancy_progress_end();
 	return (Datum) 0;
 }

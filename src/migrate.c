@@ -381,14 +381,12 @@ report_progress(Call *call, const Progress *progress, int total)
 	int			ended = progress->done + progress->failed;
 
 	if (ended == 0)
-		ereport(NOTICE,
-				(errmsg("migrated 0 of %d tenants", total)));
+		tenancy_progress_tell(psprintf(_("migrated 0 of %d tenants"), total));
 	else
-		ereport(NOTICE,
-				(errmsg("migrated %d of %d tenants, %d failed, %.1f tenants/s, about %.0f s remaining",
-						progress->done, total, progress->failed,
-						tenancy_progress_rate(&call->pace, ended),
-						tenancy_progress_remaining(&call->pace, ended, total))));
+		tenancy_progress_tell(psprintf(_("migrated %d of %d tenants, %d failed, %.1f tenants/s, about %.0f s remaining"),
+									   progress->done, total, progress->failed,
+									   tenancy_progress_rate(&call->pace, ended),
+									   tenancy_progress_remaining(&call->pace, ended, total)));
 }
 
 /*
@@ -501,6 +499,7 @@ run_fleet(Call *call, const TenancyModule *module, int level, int limit)
 		call->first_run = run;
 	tenancy_progress_start(&call->pace);
 	keep_workers(call, run, total, wanted, &progress, &over);
+	tenancy_progress_end();
 	finish_runs(run);
 	commit_here();
 	if (call->spares)

@@ -1994,11 +1994,10 @@ static void
 report_progress(TenancyProgress *progress, int done, int total)
 {
 	if (done < total && tenancy_progress_is_due(progress))
-		ereport(NOTICE,
-				(errmsg("protected %d of %d tables, %.1f tables/s, about %.0f s remaining",
-						done, total,
-						tenancy_progress_rate(progress, done),
-						tenancy_progress_remaining(progress, done, total))));
+		tenancy_progress_tell(psprintf(_("protected %d of %d tables, %.1f tables/s, about %.0f s remaining"),
+									   done, total,
+									   tenancy_progress_rate(progress, done),
+									   tenancy_progress_remaining(progress, done, total)));
 }
 
 /* protect_module(module text, tenant_column name) */
@@ -2041,6 +2040,7 @@ tenancy_policy_protect_module(PG_FUNCTION_ARGS)
 		}
 		report_progress(&progress, foreach_current_index(lc) + 1, list_length(protections));
 	}
+	tenancy_progress_end();
 	return (Datum) 0;
 }
 

@@ -5,23 +5,27 @@
  *
  * A call that may take long tells its caller by a NOTICE how far it is, each
  * time that tenancy.progress_interval has passed.  The messages are their
- * callers': a sentence put together of parts could not be translated.
+ * callers': a sentence put together of parts could not be translated.  Others
+ * see the last one in pg_stat_activity, in place of the query, where the view
+ * tenancy.progress looks.  When the call ends, the query is back.
  *
  * Rows are counted far below who knows what is done with them, so there is one
- * tally for the process.  It is a worker's, which shows the line in
- * pg_stat_activity, too, and sends it to its caller like any message.
+ * tally for the process.  It is a worker's, whose NOTICEs go to its caller.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "guc.h"
 #include "pgstat.h"
 #include "progress.h"
+#include "tcop/tcopprot.h"
 #include "utils/timestamp.h"
 
 static TenancyTally tally;
 static TenancyTallyLine tally_line = NULL;	/* NULL: nothing is counted */
+static bool is_shown = false;	/* a line in place of the session's query */
 
 void
 tenancy_progress_start(TenancyProgress *progress)
@@ -29,7 +33,7 @@ tenancy_progress_start(TenancyProgress *progress)
 	progress->started_at = progress->reported_at = GetCurrentTimestamp();
 }
 
-/* Is it time for a line?  Then the caller writes one. */
+/* Is it time for a line?  Then the caller tells one. */
 bool
 tenancy_progress_is_due(TenancyProgress *progress)
 {
@@ -40,6 +44,48 @@ tenancy_progress_is_due(TenancyProgress *progress)
 		return false;
 	progress->reported_at = now;
 	return true;
+}
+
+/*
+ * Tell the line.  What else is under way has no place in it: the context of a COPY
+ * quotes rows.
+ */
+void
+tenancy_progress_tell(char *line)
+{
+	ErrorContextCallback *context = error_context_stack;
+	char	   *activity = psprintf("tenancy: %s", line);
+
+	error_context_stack = NULL;
+	ereport(NOTICE,
+			(errmsg_internal("%s", line)));
+	error_context_stack = context;
+	pgstat_report_activity(STATE_RUNNING, activity);
+	is_shown = true;
+	pfree(activity);
+	pfree(line);
+}
+
+/* The call is over: show the query again, which a worker does not have. */
+void
+tenancy_progress_end(void)
+{
+	if (is_shown && debug_query_string != NULL)
+		pgstat_report_activity(STATE_RUNNING, debug_query_string);
+	is_shown = false;
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+		tenancy_progress_end();
+}
+
+void
+tenancy_progress_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
 }
 
 /* For whoever waits at most so many milliseconds: wake up for a line. */
@@ -89,30 +135,18 @@ tenancy_progress_expect(uint64 more)
 	tally.total += more;
 }
 
-/*
- * So many have been done.  What else is under way has no place in the line: the
- * context of a COPY quotes rows.
- */
+/* So many have been done. */
 void
 tenancy_progress_add(uint64 done)
 {
-	ErrorContextCallback *context = error_context_stack;
-	char	   *line;
-
 	tally.done += done;
-	if (tally_line == NULL || tally.done == 0 || !tenancy_progress_is_due(&tally.pace))
-		return;
-	line = tally_line(&tally);
-	error_context_stack = NULL;
-	ereport(NOTICE,
-			(errmsg_internal("%s", line)));
-	error_context_stack = context;
-	pgstat_report_activity(STATE_RUNNING, line);
-	pfree(line);
+	if (tally_line != NULL && tally.done > 0 && tenancy_progress_is_due(&tally.pace))
+		tenancy_progress_tell(tally_line(&tally));
 }
 
 void
 tenancy_progress_end_tally(void)
 {
 	tally_line = NULL;
+	tenancy_progress_end();
 }

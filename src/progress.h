@@ -18,6 +18,9 @@ typedef struct TenancyProgress
 
 extern void tenancy_progress_start(TenancyProgress *progress);
 extern bool tenancy_progress_is_due(TenancyProgress *progress);
+extern void tenancy_progress_tell(char *line);
+extern void tenancy_progress_end(void);
+extern void tenancy_progress_init(void);
 extern int	tenancy_progress_timeout(int timeout);
 extern double tenancy_progress_rate(const TenancyProgress *progress, double done);
 extern double tenancy_progress_remaining(const TenancyProgress *progress, double done, double total);

@@ -269,11 +269,10 @@ static void
 report_progress(TenancyProgress *progress, int done, int total)
 {
 	if (tenancy_progress_is_due(progress))
-		ereport(NOTICE,
-				(errmsg("synchronized reference tables in %d of %d databases, %.1f databases/s, about %.0f s remaining",
-						done, total,
-						tenancy_progress_rate(progress, done),
-						tenancy_progress_remaining(progress, done, total))));
+		tenancy_progress_tell(psprintf(_("synchronized reference tables in %d of %d databases, %.1f databases/s, about %.0f s remaining"),
+									   done, total,
+									   tenancy_progress_rate(progress, done),
+									   tenancy_progress_remaining(progress, done, total)));
 }
 
 static void
@@ -301,6 +300,7 @@ sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *diges
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
+	tenancy_progress_end();
 	MemoryContextDelete(context);
 	note_spares(done.data, digest);
 }

@@ -244,11 +244,10 @@ static void
 report_checks(Refill *refill, int done, int total)
 {
 	if (tenancy_progress_is_due(&refill->progress))
-		ereport(NOTICE,
-				(errmsg("checked %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining",
-						done, total, tenancy_mode_text(refill->mode),
-						tenancy_progress_rate(&refill->progress, done),
-						tenancy_progress_remaining(&refill->progress, done, total))));
+		tenancy_progress_tell(psprintf(_("checked %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining"),
+									   done, total, tenancy_mode_text(refill->mode),
+									   tenancy_progress_rate(&refill->progress, done),
+									   tenancy_progress_remaining(&refill->progress, done, total)));
 }
 
 /* Renew or drop what is there of a mode, and count what remains. */
@@ -290,11 +289,10 @@ static void
 report_progress(Refill *refill)
 {
 	if (tenancy_progress_is_due(&refill->progress))
-		ereport(NOTICE,
-				(errmsg("made %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining",
-						refill->made, refill->to_make, tenancy_mode_text(refill->mode),
-						tenancy_progress_rate(&refill->progress, refill->made),
-						tenancy_progress_remaining(&refill->progress, refill->made, refill->to_make))));
+		tenancy_progress_tell(psprintf(_("made %d of %d spares of mode %s, %.1f spares/s, about %.0f s remaining"),
+									   refill->made, refill->to_make, tenancy_mode_text(refill->mode),
+									   tenancy_progress_rate(&refill->progress, refill->made),
+									   tenancy_progress_remaining(&refill->progress, refill->made, refill->to_make)));
 }
 
 static void
@@ -336,6 +334,7 @@ refill_mode(TenancyMode mode)
 	refill.wanted = wanted_spares(mode);
 	check_spares(&refill);
 	make_spares(&refill);
+	tenancy_progress_end();
 }
 
 /* The lock of whoever is the only one. */

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "hooks.h"
+#include "progress.h"
 #include "registry.h"
 #include "spare.h"
 #include "token_key.h"
@@ -29,5 +30,6 @@ _PG_init(void)
 	tenancy_database_init();
 	tenancy_spare_init();
 	tenancy_token_key_init();
+	tenancy_progress_init();
 	tenancy_hooks_init();
 }

@@ -35,7 +35,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module'
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',
 	'drift_copy', 'drift_family_member', 'drift_member', 'drift_need', 'drift_policy', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
-INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'spares']), 'administrator''s view';
+INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'progress', 'spares']), 'administrator''s view';
 -- The one view that shows each role what is its own
 INSERT INTO t.classified VALUES ('tenants', 'own');
 

@@ -41,7 +41,7 @@ CREATE FUNCTION mine.to_text(mine.t) RETURNS text LANGUAGE sql AS $$SELECT mine.
 CREATE CAST (mine.t AS text) WITH FUNCTION mine.to_text(mine.t) AS IMPLICIT;
 RESET ROLE;
 
-SELECT plan(114);
+SELECT plan(116);
 INSERT INTO t.armed DEFAULT VALUES;
 -- the administrator's path leads through what is planted
 SET search_path = mine, public, shop, crm, pg_temp;
@@ -74,6 +74,7 @@ SELECT t.call($$SELECT count(*) FROM tenancy.drift('globex')$$);
 SELECT t.call($$SELECT count(*) FROM tenancy.repair()$$);
 SELECT t.call($$SELECT * FROM tenancy.migration_status$$);
 SELECT t.call($$SELECT * FROM tenancy.migration_progress$$);
+SELECT t.call($$SELECT * FROM tenancy.progress$$);
 SELECT t.call($$SELECT * FROM tenancy.protected_tables$$);
 SELECT t.call($$SELECT * FROM tenancy.spares$$);
 SELECT t.call($$SELECT * FROM tenancy.protect_module('crm')$$);

@@ -135,7 +135,7 @@ for my $name (split /\n/, $standby->safe_psql($db, q{SELECT DISTINCT proname FRO
 }
 is(sqlstate($standby, $db, undef, "SELECT tenancy.create_tenant('late', '$_')"), '25006', "create_tenant(), mode $_") for qw(schema database);
 is($standby->safe_psql($db, "SELECT count(*) FROM tenancy.$_") =~ /^\d+$/, 1, "view $_ can be read")
-	for qw(tenants protected_tables migration_status migration_progress spares);
+	for qw(tenants protected_tables migration_status migration_progress progress spares);
 
 # ---------------------------------------------------------------------------
 # Cached rows of the registry, and replay

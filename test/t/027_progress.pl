@@ -93,7 +93,23 @@ for my $interval ('1ms', '0', '1d')
 	}
 }
 
-# Others see it too; a call that is cancelled has done what it told, and the next one goes on.
+# Others see it too, in place of the query, which comes back.
+my $holder = session($node, $db);
+$dba->rows("SET tenancy.progress_interval = '1ms'");
+$holder->rows('BEGIN; LOCK TABLE tenancy.token_key IN ACCESS EXCLUSIVE MODE');
+$dba->send('SELECT * FROM tenancy.check_isolation()');
+ok(slow($node, $db, qq{SELECT progress ~ '^did \\d+ of \\d+ steps, ' AND database = '$db' AND role = 'postgres'
+		AND backend_type = 'client backend' AND started_at < now() FROM tenancy.progress WHERE pid = $dba->{pid}}),
+	'others see how far a call is');
+is($node->safe_psql($db, q{GRANT USAGE ON SCHEMA tenancy TO stranger; GRANT SELECT ON tenancy.progress TO stranger;
+		SET ROLE stranger; SELECT count(*) FROM tenancy.progress}),
+	0, 'not those who may not see what it does');
+$holder->rows('COMMIT');
+is($dba->wait->{state}, '00000', 'it ends');
+is($node->safe_psql($db, 'SELECT count(*) FROM tenancy.progress'), 0, 'then nothing is under way');
+like($node->safe_psql($db, "SELECT query FROM pg_stat_activity WHERE pid = $dba->{pid}"), qr/^SELECT \* FROM tenancy\.check_isolation/, 'and the last query is what it was');
+
+# A call that is cancelled has done what it told, and the next one goes on.
 $node->safe_psql($db, q{
 	SET ROLE shop_owner;
 	CREATE FUNCTION shop.stop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN OLD; END';
@@ -101,11 +117,10 @@ $node->safe_psql($db, q{
 });
 $node->safe_psql($db, qq{SELECT tenancy.import_tenant('$dir/$n', 'big9', 'shared')});
 $dba->rows('SET tenancy.progress_interval = 1');
-my $holder = session($node, $db);
 $holder->rows('SELECT pg_advisory_lock(1)');
 $dba->send(q{SELECT tenancy.drop_tenant('big9', true)});
-ok(slow($node, $db, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'tenancy worker'
-	AND wait_event = 'advisory' AND query LIKE 'deleted 30000 of 40000 rows, %'}), 'others see how far a worker is');
+ok(slow($node, $db, q{SELECT count(*) = 1 FROM tenancy.progress WHERE backend_type = 'tenancy worker'
+	AND progress LIKE 'deleted 30000 of 40000 rows, %'}), 'others see how far a worker is');
 $node->safe_psql($db, "SELECT pg_cancel_backend($dba->{pid})");
 my $r = $dba->wait;
 is($r->{state}, '57014', 'the call is cancelled');
