@@ -53,6 +53,7 @@
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
