@@ -464,23 +464,67 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 				 errhint("%s", hint)));
 }
 
-/*
- * Lock the tables outside to which foreign keys of a schema refer, as PostgreSQL does to
- * remove these, but before the schema's own: a cascade has the locks in this order.
- */
-static void
-lock_referenced(const char *schema)
+/* The relations that a query about those of a schema, "c", selects. */
+static List *
+relations_of(const char *schema, const char *select, const char *where)
 {
+	List	   *relations = NIL;
 	ListCell   *lc;
 
 	foreach(lc, tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
-		"SELECT DISTINCT k.confrelid FROM pg_catalog.pg_namespace n"
-		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
-		" JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) c.oid"
-		" JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid"
-		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND k.contype OPERATOR(pg_catalog.=) 'f'"
-		" AND p.relnamespace OPERATOR(pg_catalog.<>) n.oid ORDER BY 1", quote_literal_cstr(schema))))
-		LockRelationOid(atooid(lfirst(lc)), AccessExclusiveLock);
+		"SELECT DISTINCT %s FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
+		" %s n.nspname OPERATOR(pg_catalog.=) %s ORDER BY 1", select, where, quote_literal_cstr(schema))))
+		relations = lappend_oid(relations, atooid(lfirst(lc)));
+	return relations;
+}
+
+/*
+ * Wait until nobody uses any of these relations who does now.  We are in nobody's way
+ * meanwhile, as we would be in the queue for a lock.
+ */
+static void
+wait_for_users(List *relations)
+{
+	ListCell   *lc;
+
+	foreach(lc, relations)
+	{
+		LOCKTAG		tag;
+
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, lfirst_oid(lc));
+		WaitForLockers(tag, AccessExclusiveLock, false);
+	}
+}
+
+/*
+ * Lock the tables outside to which foreign keys of schemas refer, as PostgreSQL does to
+ * remove these, but before the schemas' own: a cascade has the locks in this order.
+ * All tenants may be at work with such a table.  So whoever has one of them for long, or
+ * one of the schemas', is waited for before that: nobody is to wait for him behind us.
+ */
+static void
+lock_referenced(List *schemas)
+{
+	List	   *own = NIL;
+	List	   *referenced = NIL;
+	ListCell   *lc;
+
+	foreach(lc, schemas)
+	{
+		own = list_concat(own, relations_of(lfirst(lc), "c.oid", "WHERE"));
+		referenced = list_concat_unique_oid(referenced, relations_of(
+			lfirst(lc), "k.confrelid",
+			"JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) c.oid AND k.contype OPERATOR(pg_catalog.=) 'f'"
+			" JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid"
+			" WHERE p.relnamespace OPERATOR(pg_catalog.<>) n.oid AND"));
+	}
+	if (referenced == NIL)
+		return;
+	wait_for_users(own);
+	wait_for_users(referenced);
+	list_sort(referenced, list_oid_cmp);
+	foreach(lc, referenced)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 }
 
 /*
@@ -504,8 +548,7 @@ tenancy_drop_schemas(const char *what, List *schemas, bool force)
 	}
 	if (!force)
 		tenancy_drop_check_dependents(what, schemas, "Drop them first, or use force => true to drop them too.");
-	foreach(lc, schemas)
-		lock_referenced(lfirst(lc));
+	lock_referenced(schemas);
 	foreach(lc, schemas)
 	{
 		Oid			owner = tenancy_registry_schema_owner(lfirst(lc));
