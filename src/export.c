@@ -57,6 +57,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
+#include "utils/snapmgr.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_export_tenant);
@@ -255,6 +256,65 @@ check_tables(List *tables, bool shared)
 	}
 }
 
+/* SQL: each of these tables, "root", with a text that tells what files it and its partitions are in. */
+#define STORAGE_OF \
+	"(WITH RECURSIVE t(root, oid) AS (SELECT u, u FROM pg_catalog.unnest('{%s}'::pg_catalog.oid[]) u" \
+	"  UNION SELECT t.root, i.inhrelid FROM t JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) t.oid" \
+	"   AND p.relkind OPERATOR(pg_catalog.=) 'p'" \
+	"   JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) p.oid)" \
+	" SELECT t.root, pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.oid, c.relfilenode), ',' ORDER BY t.oid) AS storage" \
+	" FROM t LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.oid GROUP BY t.root) s"
+
+static void
+note_oid(TupleTableSlot *slot, void *arg)
+{
+	bool		isnull;
+
+	*(Oid *) arg = DatumGetObjectId(slot_getattr(slot, 1, &isnull));
+}
+
+/*
+ * The transaction's snapshot is older than our locks.  It shows nothing of a table that
+ * somebody has rewritten or emptied in between, nor of a partition that is gone: what was
+ * written of it is not what there was.  By now everything is locked, and stays as it is.
+ */
+static void
+refuse_rewritten(List *tables)
+{
+	StringInfoData oids;
+	Snapshot	now;
+	TenancyExec exec;
+	char	   *storage;
+	Oid			rewritten = InvalidOid;
+	ListCell   *lc;
+
+	initStringInfo(&oids);
+	foreach(lc, tables)
+		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", ((Source *) lfirst(lc))->oid);
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	tenancy_exec_prefer_indexes();
+	storage = tenancy_exec_text_format(&exec, "SELECT pg_catalog.jsonb_object_agg(s.root, s.storage) FROM " STORAGE_OF, oids.data);
+	now = RegisterSnapshot(GetLatestSnapshot());
+	(void) tenancy_exec_rows_at(psprintf("SELECT s.root FROM " STORAGE_OF " WHERE s.storage OPERATOR(pg_catalog.<>)"
+										 " (%s::pg_catalog.jsonb OPERATOR(pg_catalog.->>) s.root::pg_catalog.text)",
+										 oids.data, storage ? quote_literal_cstr(storage) : "NULL"),
+								NULL, now, 1, note_oid, &rewritten);
+	UnregisterSnapshot(now);
+	tenancy_exec_end(&exec);
+	foreach(lc, tables)
+	{
+		const Source *table = lfirst(lc);
+
+		if (table->oid == rewritten)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("table \"%s\" was rewritten or emptied while its rows were to be read",
+							quote_qualified_identifier(table->schema, table->name)),
+					 errdetail("What it held at the moment that is to be shown is no longer there."),
+					 errhint("Try again.")));
+	}
+}
+
 /* The table's columns as a select list, and as JSON for the manifest. */
 static char *
 find_columns(const Source *table, const char *main_schema, char **json)
@@ -369,13 +429,38 @@ head_member(const char *head, const char *path)
 	return value;
 }
 
+/*
+ * What the caller has looked at must be what the transaction's snapshot shows: the
+ * versions of modules are those of rows and tables.
+ */
+static void
+refuse_migrated(const char *head, const char *id)
+{
+	char	   *migrated = tenancy_exec_text_as(tenancy_registry_owner(),
+												"SELECT pg_catalog.string_agg(l.key, ', ')"
+												" FROM pg_catalog.jsonb_each_text(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'levels') l"
+												" JOIN tenancy.module o ON o.name OPERATOR(pg_catalog.=) l.key"
+												" LEFT JOIN tenancy.module_copy c ON c.module OPERATOR(pg_catalog.=) l.key"
+												"  AND c.tenant_id OPERATOR(pg_catalog.=) '%s'"
+												" WHERE COALESCE(c.level, o.level)::pg_catalog.text OPERATOR(pg_catalog.<>) l.value",
+												quote_literal_cstr(head), id);
+
+	if (migrated != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the tenant was migrated at the moment at which its rows were to be read"),
+				 errdetail("Modules: %s.", migrated),
+				 errhint("Try again.  If a migration was interrupted, call tenancy.migrate() first.")));
+}
+
 static void
 begin_export(Export *export, const char *head, const char *directory, bool is_durable)
 {
-	export->head = head;
 	export->directory = directory;
 	export->is_durable = is_durable;
 	export->id = head_member(head, "{id}");
+	export->head = head;
+	refuse_migrated(head, export->id);
 	export->main_schema = head_member(head, "{modules,0,schema}");
 	export->shared = strcmp(head_member(head, "{mode}"), "shared") == 0;
 	export->number = 0;
@@ -402,7 +487,7 @@ end_export(Export *export)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	manifest = tenancy_exec_text_format(&exec, "SELECT pg_catalog.jsonb_pretty("
-										"%s::pg_catalog.jsonb OPERATOR(pg_catalog.||) %s::pg_catalog.jsonb)",
+										"%s::pg_catalog.jsonb OPERATOR(pg_catalog.-) 'levels' OPERATOR(pg_catalog.||) %s::pg_catalog.jsonb)",
 										quote_literal_cstr(export->head), quote_literal_cstr(export->json.data));
 	tenancy_exec_end(&exec);
 	write_manifest(export, manifest);
@@ -438,6 +523,7 @@ tenancy_export_write(const char *head, const char *directory, bool is_durable)
 		appendStringInfoString(&export.json, ", ");
 	}
 	tenancy_progress_end_tally();
+	refuse_rewritten(tables);
 	end_export(&export);
 }
 
@@ -492,6 +578,7 @@ tenancy_export_write_changes(const char *head, const char *directory, List *chan
 				export_change(&export, lfirst(lc2), change);
 		}
 	}
+	refuse_rewritten(tables);
 	end_export(&export);
 }
 
@@ -568,35 +655,42 @@ check_directory(char *directory)
 	return directory;
 }
 
-/* The last migration that the tenant's tables of a module have had, "null" for none. */
-static char *
-module_version(const TenancyTenant *tenant, const TenancyModule *module)
+/* How many migrations the tenant's tables of a module have had. */
+static int
+module_level(const TenancyTenant *tenant, const TenancyModule *module)
 {
 	char	   *level = tenant->mode == TENANCY_SHARED ? NULL :
 		tenancy_exec_text_as(tenancy_registry_owner(),
 							 "SELECT level FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 							 " AND module OPERATOR(pg_catalog.=) %s",
 							 tenancy_ident_uuid_text(&tenant->id), quote_literal_cstr(module->name));
-	char	   *version = tenancy_migration_version(module->name, level ? atoi(level) : module->level);
 
-	return version ? version : "null";
+	return level ? atoi(level) : module->level;
 }
 
-/* The manifest's head: what the registry knows of the tenant. */
+/*
+ * The manifest's head: what the registry knows of the tenant.  The modules' levels are for
+ * the worker alone.
+ */
 char *
 tenancy_export_head(const TenancyTenant *tenant)
 {
 	StringInfoData modules;
+	StringInfoData levels;
 	TenancyExec exec;
 	char	   *head;
 	ListCell   *lc;
 
+	initStringInfo(&levels);
+	appendStringInfoChar(&levels, '{');
 	initStringInfo(&modules);
 	appendStringInfoChar(&modules, '[');
 	foreach(lc, tenancy_registry_installed(tenant))
 	{
 		TenancyModule *module = lfirst(lc);
 		char	   *schema = tenancy_registry_schema(tenant, module);
+		int			level = module_level(tenant, module);
+		char	   *version = tenancy_migration_version(module->name, level);
 
 		if (tenant->mode == TENANCY_SCHEMA)
 			tenancy_registry_refuse_foreign_schema(tenant, schema);
@@ -604,10 +698,13 @@ tenancy_export_head(const TenancyTenant *tenant)
 		add_text(&modules, "name", module->name);
 		add_text(&modules, "model_schema", module->model_schema);
 		add_text(&modules, "schema", schema);
-		appendStringInfo(&modules, "\"version\": %s, ", module_version(tenant, module));
+		appendStringInfo(&modules, "\"version\": %s, ", version ? version : "null");
 		appendStringInfo(&modules, "\"position\": %d}, ", module->position);
+		escape_json(&levels, module->name);
+		appendStringInfo(&levels, ": %d, ", level);
 	}
 	close_json(&modules, ']');
+	close_json(&levels, '}');
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	head = tenancy_exec_text_format(&exec, "SELECT pg_catalog.jsonb_build_object('format', %d,"
@@ -615,10 +712,10 @@ tenancy_export_head(const TenancyTenant *tenant)
 									" 'server_version', pg_catalog.current_setting('server_version'),"
 									" 'exported_at', pg_catalog.clock_timestamp(),"
 									" 'id', id, 'slug', slug, 'mode', mode, 'display_name', display_name,"
-									" 'metadata', metadata, 'modules', %s::pg_catalog.jsonb)"
+									" 'metadata', metadata, 'modules', %s::pg_catalog.jsonb, 'levels', %s::pg_catalog.jsonb)"
 									" FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
 									MANIFEST_FORMAT, TENANCY_VERSION,
-									quote_literal_cstr(modules.data),
+									quote_literal_cstr(modules.data), quote_literal_cstr(levels.data),
 									tenancy_ident_uuid_text(&tenant->id));
 	tenancy_exec_end(&exec);
 	return head;

@@ -251,6 +251,29 @@ my $no_worker = q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type =
 	}
 	$blocker->rows('ROLLBACK');
 
+	# What a snapshot does not show any more, though it was there: rows of a table that is
+	# rewritten or emptied, of a partition that goes; a migration that comes in between
+	my %between = (
+		rewritten => [ 'ALTER TABLE shop.customer ALTER photo TYPE bytea USING photo || $$$$' ],
+		emptied => [ 'TRUNCATE shop.parted_low' ],
+		detached => [ 'ALTER TABLE shop.parted DETACH PARTITION shop.parted_high',
+			'ALTER TABLE shop.parted ATTACH PARTITION shop.parted_high FOR VALUES FROM (10) TO (20)' ],
+		migrated => [ 'LOCK TABLE pg_db_role_setting; UPDATE tenancy.module SET level = 1', 'UPDATE tenancy.module SET level = 0' ]);
+	$keeper = session($node, $db, 'keeper');
+	foreach my $change (sort keys %between)
+	{
+		my ($do, $undo) = @{$between{$change}};
+
+		$blocker->rows("BEGIN; $do");
+		$keeper->send("SELECT tenancy.export_tenant('pool', '$dir/$change')");
+
+		# seen by this session, because nobody may be able to connect
+		$blocker->rows(q{DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; COMMIT});
+		is($keeper->wait->{state}, '40001', "$change: an export does not end as if nothing had been there");
+		is(join(' ', glob "$dir/$change*"), '', "$change: nor does it leave anything");
+		$blocker->rows($undo) if $undo;
+	}
+
 	my $own = session($node, $db);
 	is($own->state(qq{BEGIN; SELECT tenancy.create_tenant('fresh');
 		SELECT tenancy.export_tenant('fresh', '$dir/fresh')}), '55000', 'not what this transaction created');

@@ -422,6 +422,26 @@ $node->psql($db, q{CALL tenancy.move_tenant('acme', 'schema')}, stdout => \$out,
 like($err, qr/NOTICE:  tenant "acme" has moved to mode schema\nDETAIL:  It could not be written to for \d+ ms\./, 'the pause is told');
 is_whole('schema', 'with serializable transactions');
 
+# out of a database whose table is rewritten by somebody who comes when writers have been
+# waited for: the move's snapshot shows nothing of it
+move('database');
+{
+	my ($writer, $owner) = map { session($node, 'tenant_acme') } 1 .. 2;
+	my $caller = session($node, $db);
+
+	$writer->rows(q{BEGIN; UPDATE shop.notes SET note = note WHERE note = 'acme1'});
+	$caller->send(q{CALL tenancy.move_tenant('acme', 'shared')});
+	slow($node, $db, $caller_waits) or die 'no writer is waited for';
+	$owner->rows(q{BEGIN; ALTER TABLE shop.orders ALTER note TYPE text USING note || ''});
+	$writer->rows('COMMIT');
+	slow($node, $db, $worker_waits) or die 'no table is waited for';
+	$owner->rows('COMMIT');
+	is($caller->wait->{state}, '40001', 'a table is rewritten: the tenant does not move');
+	$_->quit for $caller, $writer, $owner;
+	slow($node, $db, $no_worker);
+	is_whole('database', 'a table was rewritten');
+}
+
 # a cascade from a table that is no tenant's, which no policy holds up, waits
 $node->safe_psql($db, qq{ALTER DATABASE $db RESET default_transaction_isolation});
 $node->safe_psql($db, q{
