@@ -173,5 +173,39 @@ if ($new)						# before, no foreign key has a PERIOD
 	$_->quit for $holder, $mover;
 }
 
+# ---------------------------------------------------------------------------
+# NOT VALID: rows from before the constraint may break it where they are, and nowhere else
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{UPDATE shop.car SET during = '[2021-01-01,2022-01-01)' WHERE what = 'new'});
+as_tenant('acme', 'UPDATE item SET price = -1 WHERE id = 2', 'INSERT INTO loose (item, m) VALUES (99, 1)');
+my %not_valid = (
+	'23514' => [ 'ALTER TABLE shop.item ADD CONSTRAINT late CHECK (price > 0) NOT VALID', 'UPDATE item SET price = 1 WHERE id = 2' ],
+	'23503' => [ 'ALTER TABLE shop.loose ADD CONSTRAINT late FOREIGN KEY (tenant_id, item) REFERENCES shop.item NOT VALID', 'DELETE FROM loose WHERE item = 99' ]);
+for my $state (sort keys %not_valid)
+{
+	my ($add, $mend) = @{$not_valid{$state}};
+
+	$node->safe_psql($db, "SET ROLE shop_owner; $add");
+	my $before = rows_of('acme');
+	for my $mode ('schema', 'database')
+	{
+		is(sqlstate($node, $db, undef, "CALL tenancy.move_tenant('acme', '$mode')"), $state, "NOT VALID: no move to mode $mode, $state");
+		is(sqlstate($node, $db, undef, "CALL tenancy.move_tenant('acme', '$mode', online => true)"), $state, '... nor online');
+		is(sqlstate($node, $db, undef, "SELECT tenancy.copy_tenant('acme', 'copied', '$mode')"), $state, '... nor a copy');
+	}
+	is(rows_of('acme'), $before, '... it is where it was, with all rows');
+	is($node->safe_psql($db, q{SELECT * FROM tenancy.repair()}), '', '... and nothing is left');
+	as_tenant('acme', $mend);
+	my $mended = rows_of('acme');
+	for my $mode ('schema', 'database', 'shared')
+	{
+		is(sqlstate($node, $db, undef, "CALL tenancy.move_tenant('acme', '$mode')"), '00000', "NOT VALID: to mode $mode, when no row breaks it");
+		is(rows_of('acme'), $mended, '... with all rows');
+		my $where = $node->safe_psql($db, q{SELECT tenancy.tenant_database('acme')});
+		is($node->safe_psql($where, q{SELECT bool_or(convalidated) FROM pg_constraint WHERE conname = 'late'}), 'f', '... it is still NOT VALID');
+		is($node->safe_psql($db, q{SELECT * FROM tenancy.drift('acme')}), '', '... and that is no drift');
+	}
+}
+
 $node->stop;
 done_testing();
