@@ -730,8 +730,8 @@ read_manifest(const char *directory)
 }
 
 /* The export itself, of a tenant that stays where it is meanwhile. */
-void
-tenancy_export_rows(const TenancyTenant *tenant, const char *directory)
+static void
+export_rows(const TenancyTenant *tenant, const char *directory)
 {
 	TenancyJob *job = tenancy_worker_job(tenant->mode == TENANCY_DATABASE ?
 										 tenancy_database_oid(tenant) : MyDatabaseId);
@@ -765,7 +765,7 @@ tenancy_export_run(const char *name, const char *directory)
 				 errhint("Commit the transaction, then export or copy the tenant.")));
 	tenancy_plugin_refuse_strays(&tenant);
 
-	tenancy_export_rows(&tenant, directory);
+	export_rows(&tenant, directory);
 }
 
 /* export_tenant(tenant text, directory text) */

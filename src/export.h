@@ -23,7 +23,6 @@ typedef struct TenancyExportChange
 extern char *tenancy_export_head(const TenancyTenant *tenant);
 extern void tenancy_export_write(const char *head, const char *directory, bool is_durable);
 extern void tenancy_export_write_changes(const char *head, const char *directory, List *changes);
-extern void tenancy_export_rows(const TenancyTenant *tenant, const char *directory);
 extern void tenancy_export_run(const char *name, const char *directory);
 
 #endif							/* TENANCY_EXPORT_H */

@@ -12,7 +12,8 @@
  * 3. A worker copies the rows, and switches the registry's row in the same
  *	  transaction (move_rows.c).  From then on the tenant is active elsewhere.
  *	  Into and out of a database the rows go through temporary files; into one, our
- *	  own transaction makes it and switches.
+ *	  own transaction makes it and switches.  What somebody wrote in spite of all is
+ *	  noticed just before.
  * 4. The rows, the schema or the database that are left where it was are removed;
  *	  rows by the same worker, if it can: it has the tables' pages mapped.
  *
@@ -42,10 +43,8 @@
 #include "drop.h"
 #include "exec.h"
 #include "executor/spi.h"
-#include "export.h"
 #include "fmgr.h"
 #include "ident.h"
-#include "import.h"
 #include "miscadmin.h"
 #include "move.h"
 #include "move_log.h"
@@ -405,8 +404,7 @@ static char *
 write_files(Leader *leader, const TenancyTenant *tenant)
 {
 	strlcpy(leader->directory, tenancy_rows_temporary_directory(), MAXPGPATH);
-	tenancy_export_rows(tenant, leader->directory);
-	return tenancy_import_manifest(leader->directory);
+	return tenancy_move_write_files(tenant, leader->directory, NULL, NULL);
 }
 
 /*
@@ -432,6 +430,10 @@ move_to_database(Leader *leader, const TenancyTenant *tenant)
 	tenancy_worker_add(job, "SELECT tenancy.import_tables(%s, %s, '%s')", manifest,
 					   quote_literal_cstr(leader->directory), tenancy_ident_uuid_text(&moved.id));
 	(void) tenancy_worker_run(job);
+
+	/* A schema's tables are locked. */
+	if (tenant->mode == TENANCY_SHARED)
+		tenancy_move_check_unwritten(tenant, manifest);
 
 	/* Not before: whoever undoes a move that fails needs the tenant's row. */
 	tenancy_registry_get_locked(tenancy_ident_uuid_text(&moved.id), &now);

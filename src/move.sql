@@ -25,7 +25,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'tenancy_move_write'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION tenancy.move_write(jsonb, text, text, xid8) IS
-'For move_tenant: how its background worker writes rows, or what has changed, while the tenant moves online';
+'For move_tenant: how its background worker writes rows, or what has changed, to files';
 
 CREATE FUNCTION tenancy.move_note()
 RETURNS trigger

@@ -114,28 +114,48 @@ find_changes(const TenancyMove *move, const TenancyMoveMoment *since)
 }
 
 /*
+ * What the manifest has besides: of what moment the rows are, for the next round of the
+ * transaction that leads.  Without one, their versions, for a last look.
+ */
+static char *
+more_of_head(const TenancyMove *move, const char *head, FullTransactionId leader)
+{
+	TenancyMoveMoment moment;
+	char	   *storage;
+
+	if (!FullTransactionIdIsValid(leader))
+		return tenancy_exec_text_as(tenancy_registry_owner(),
+									"SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('versions', %s)",
+									quote_literal_cstr(head), quote_literal_cstr(tenancy_move_versions(move)));
+	storage = tenancy_move_storage(move);
+	tenancy_move_log_moment(GetTransactionSnapshot(), XidFromFullTransactionId(leader), &moment);
+	return tenancy_exec_text_as(tenancy_registry_owner(),
+								"SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.||)"
+								" pg_catalog.jsonb_build_object('moment', '" UINT64_FORMAT " %s', 'storage', %s)",
+								quote_literal_cstr(head), moment.oldest, moment.snapshot,
+								quote_literal_cstr(storage ? storage : ""));
+}
+
+/*
  * move_write(head jsonb, directory text, since text, leader xid8): write the
- * tenant's rows to files, or what has changed since a moment, with a manifest that
- * tells of what moment they are.
+ * tenant's rows to files, or what has changed since a moment.
  */
 Datum
 tenancy_move_write(PG_FUNCTION_ARGS)
 {
 	TenancyMove move;
-	TenancyMoveMoment moment;
 	TenancyMoveMoment since;
 	char	   *directory;
 	char	   *head;
-	char	   *storage;
 
 	if (MyBgworkerEntry == NULL || !superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("only a background worker can call this function"),
 				 errhint("Call tenancy.move_tenant().")));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 2; i++)
 	{
-		if (i != 2 && PG_ARGISNULL(i))
+		if (PG_ARGISNULL(i))
 			elog(ERROR, "argument %d is null", i);
 	}
 	directory = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -144,14 +164,7 @@ tenancy_move_write(PG_FUNCTION_ARGS)
 	move.id = tenancy_import_member(quote_literal_cstr(head), "id");
 	tenancy_registry_get(move.id, &move.from);
 	tenancy_move_find_parts(&move);
-	storage = tenancy_move_storage(&move);
-	tenancy_move_log_moment(GetTransactionSnapshot(),
-							XidFromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(3)), &moment);
-	head = tenancy_exec_text_as(tenancy_registry_owner(),
-								"SELECT %s::pg_catalog.jsonb OPERATOR(pg_catalog.||)"
-								" pg_catalog.jsonb_build_object('moment', '" UINT64_FORMAT " %s', 'storage', %s)",
-								quote_literal_cstr(head), moment.oldest, moment.snapshot,
-								quote_literal_cstr(storage ? storage : ""));
+	head = more_of_head(&move, head, PG_ARGISNULL(3) ? InvalidFullTransactionId : PG_GETARG_FULLTRANSACTIONID(3));
 	if (MakePGDirectory(directory) < 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
@@ -199,23 +212,6 @@ run_at_source(const TenancyMove *move, const char *function)
 	(void) tenancy_worker_run(job);
 }
 
-/* Have it write files; returns the manifest. */
-static char *
-write_files(Files *files)
-{
-	TenancyJob *job = tenancy_worker_job(source_database(&files->move));
-
-	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
-	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
-	tenancy_worker_commit(job);
-	tenancy_worker_add(job, "SELECT tenancy.move_write(%s, %s, %s, '" UINT64_FORMAT "')",
-					   quote_literal_cstr(tenancy_export_head(&files->move.from)), quote_literal_cstr(files->directory),
-					   files->moment ? quote_literal_cstr(files->moment) : "NULL",
-					   U64FromFullTransactionId(GetTopFullTransactionId()));
-	(void) tenancy_worker_run(job);
-	return tenancy_import_manifest(files->directory);
-}
-
 /* Have them loaded, or the changes applied. */
 static void
 load_files(Files *files, const char *manifest)
@@ -257,7 +253,8 @@ catch_up(Files *files)
 {
 	MemoryContext context = AllocSetContextCreate(files->context, "tenancy round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	char	   *manifest = write_files(files);
+	char	   *manifest = tenancy_move_write_files(&files->move.from, files->directory, files->moment,
+												psprintf("'" UINT64_FORMAT "'", U64FromFullTransactionId(GetTopFullTransactionId())));
 	uint64		keys = count_keys(manifest);
 	char	   *storage = tenancy_import_member(manifest, "storage");
 

@@ -22,10 +22,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "clone.h"
 #include "compat.h"
+#include "database.h"
 #include "drop.h"
 #include "exec.h"
 #include "executor/spi.h"
@@ -46,10 +48,13 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(tenancy_move_rows);
 PG_FUNCTION_INFO_V1(tenancy_move_load);
+
+PGDLLEXPORT void tenancy_move_check_unwritten_main(const char *argument);
 
 /* How long to wait for locks, in milliseconds: the tenant's writers wait, too. */
 #define LOCK_TIMEOUT	"10000"
@@ -588,6 +593,43 @@ as_array(List *oids)
 	return array.data;
 }
 
+/*
+ * What changes if anybody writes to the rows that are to be moved, whoever he is: for each
+ * table, how many versions of rows there are, and a checksum of what tells these apart.
+ */
+char *
+tenancy_move_versions(const TenancyMove *move)
+{
+	const char *is_shared = move->from.mode == TENANCY_SHARED ? "true" : "false";
+	StringInfoData versions;
+	ListCell   *lc;
+
+	initStringInfo(&versions);
+	foreach(lc, tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.concat_ws(' ', c.oid, c.relowner, pg_catalog.format('FROM %%s%%s%%s',"
+		"  CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN '' ELSE 'ONLY ' END, c.oid::pg_catalog.regclass,"
+		"  CASE WHEN %s THEN pg_catalog.format(' WHERE %%I OPERATOR(pg_catalog.=) %%L', t.tenant_column, '%s') END))"
+		" FROM " TENANCY_RELATIONS_OF("'%s'::pg_catalog.oid[]") " c"
+		" CROSS JOIN LATERAL (SELECT (" TENANCY_TENANT_COLUMN_OF("c.oid") ") AS tenant_column) t"
+		" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND NOT c.relispartition"
+		" AND (t.tenant_column IS NOT NULL OR NOT %s) ORDER BY c.oid",
+		is_shared, move->id, move->source_schemas, is_shared)))
+	{
+		char	   *from;
+		Oid			table = strtoul(lfirst(lc), &from, 10);
+		Oid			owner = strtoul(from, &from, 10);
+		TenancyChecksum checksum;
+		TenancyExec exec;
+
+		tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
+		tenancy_exec_noforce_rls();
+		checksum = tenancy_checksum_query(psprintf("SELECT tableoid, ctid, xmin %s", from), NULL, NULL);
+		tenancy_exec_end(&exec);
+		appendStringInfo(&versions, "%u " UINT64_FORMAT " " UINT64_FORMAT ",", table, checksum.nrows, checksum.sum);
+	}
+	return versions.data;
+}
+
 /* Find the modules that are to be moved, and where their rows are. */
 void
 tenancy_move_find_parts(TenancyMove *move)
@@ -828,6 +870,44 @@ check_worker(void)
 				 errhint("Call tenancy.move_tenant().")));
 }
 
+/* What a worker in the source's database does; the argument is the tenant's id, and the versions. */
+void
+tenancy_move_check_unwritten_main(const char *argument)
+{
+	TenancyMove move;
+	char	   *versions;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	memset(&move, 0, sizeof(move));
+	move.id = pstrdup(argument);
+	versions = strchr(move.id, '\n');
+	*versions++ = '\0';
+	tenancy_registry_get(move.id, &move.from);
+	tenancy_move_find_parts(&move);
+	if (strcmp(tenancy_move_versions(&move), versions) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of tenant \"%s\" have been written since they were copied", move.from.slug),
+				 errhint("While a tenant is moving, nobody whom row security does not bind may write to its tables.")));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/*
+ * Rows that went into files: are they still what a manifest, as a literal, says?  Row
+ * security has not held up a superuser.
+ */
+void
+tenancy_move_check_unwritten(const TenancyTenant *from, const char *manifest)
+{
+	TenancyJob *job = tenancy_worker_job(from->mode == TENANCY_DATABASE ? tenancy_database_oid(from) : MyDatabaseId);
+
+	job->function = "tenancy_move_check_unwritten_main";
+	job->argument = psprintf("%s\n%s", tenancy_ident_uuid_text(&from->id), tenancy_import_member(manifest, "versions"));
+	(void) tenancy_worker_run(job);
+}
+
 /* Tell the planner of the rows that have been copied. */
 void
 tenancy_move_analyze(const TenancyMove *move)
@@ -907,7 +987,8 @@ tenancy_move_rows(PG_FUNCTION_ARGS)
 Datum
 tenancy_move_load(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *manifest = PG_GETARG_JSONB_P(1);
+	Jsonb	   *manifest_json = PG_GETARG_JSONB_P(1);
+	char	   *manifest = quote_literal_cstr(JsonbToCString(NULL, &manifest_json->root, VARSIZE(manifest_json)));
 	TenancyMove move;
 
 	check_worker();
@@ -916,8 +997,8 @@ tenancy_move_load(PG_FUNCTION_ARGS)
 	tenancy_move_read(&move, true);
 	tenancy_move_check_source(&move);
 	tenancy_move_prepare_target(&move);
-	tenancy_import_load(quote_literal_cstr(JsonbToCString(NULL, &manifest->root, VARSIZE(manifest))),
-						text_to_cstring(PG_GETARG_TEXT_PP(2)), &move.to);
+	tenancy_import_load(manifest, text_to_cstring(PG_GETARG_TEXT_PP(2)), &move.to);
+	tenancy_move_check_unwritten(&move.from, manifest);
 	if (move.to.mode == TENANCY_SHARED)
 		tenancy_move_grant_model(&move);
 	tenancy_move_switch(&move.to);

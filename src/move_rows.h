@@ -66,6 +66,8 @@ extern void tenancy_move_exec_begin(const TenancyMove *move, const TenancyMovePa
 									TenancyExec *exec);
 extern void tenancy_move_read(TenancyMove *move, bool writers_refused);
 extern void tenancy_move_find_parts(TenancyMove *move);
+extern char *tenancy_move_versions(const TenancyMove *move);
+extern void tenancy_move_check_unwritten(const TenancyTenant *from, const char *manifest);
 extern void tenancy_move_prepare_target(TenancyMove *move);
 extern void tenancy_move_check_source(const TenancyMove *move);
 extern void tenancy_move_prepare(TenancyMove *move);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * move_source.c
- *	  Where a tenant is that moves: its writers.
+ *	  Where a tenant is that moves: its writers, and its rows as files.
  *
  * While it moves online, triggers on its tables note what they write
  * (move_log.c).  Then they are refused, and those who have begun are waited for.
@@ -18,7 +18,9 @@
 #include "compat.h"
 #include "database.h"
 #include "exec.h"
+#include "export.h"
 #include "ident.h"
+#include "import.h"
 #include "miscadmin.h"
 #include "move_log.h"
 #include "move_rows.h"
@@ -332,6 +334,26 @@ tenancy_move_set_status_inside(const TenancyTenant *tenant, const char *old, con
 					   " AND status OPERATOR(pg_catalog.=) '%s'",
 					   new, tenancy_ident_uuid_text(&tenant->id), old);
 	(void) tenancy_worker_run(job);
+}
+
+/*
+ * Have a worker write the tenant's rows to files, as one moment shows them; returns the
+ * manifest, as a literal.  Online, the transaction that leads gives its id; after the
+ * first time, what has changed since an earlier moment is written.
+ */
+char *
+tenancy_move_write_files(const TenancyTenant *from, const char *directory, const char *since, const char *leader)
+{
+	TenancyJob *job = tenancy_worker_job(from->mode == TENANCY_DATABASE ? tenancy_database_oid(from) : MyDatabaseId);
+
+	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
+	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
+	tenancy_worker_commit(job);
+	tenancy_worker_add(job, "SELECT tenancy.move_write(%s, %s, %s, %s)",
+					   quote_literal_cstr(tenancy_export_head(from)), quote_literal_cstr(directory),
+					   since ? quote_literal_cstr(since) : "NULL", leader ? leader : "NULL");
+	(void) tenancy_worker_run(job);
+	return tenancy_import_manifest(directory);
 }
 
 /* Is there so little to catch up with that writers can be refused for the next round? */

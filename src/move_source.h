@@ -24,6 +24,8 @@ extern List *tenancy_move_find_writers(const TenancyTenant *tenant);
 extern void tenancy_move_wait_for_writers(List *writers, int timeout_ms);
 extern void tenancy_move_refuse_writers(const TenancyMove *move, int timeout_ms);
 extern void tenancy_move_set_status_inside(const TenancyTenant *tenant, const char *old, const char *new);
+extern char *tenancy_move_write_files(const TenancyTenant *from, const char *directory, const char *since,
+									  const char *leader);
 extern bool tenancy_move_is_short(TimestampTz round_start, uint64 nkeys);
 
 #endif							/* TENANCY_MOVE_SOURCE_H */

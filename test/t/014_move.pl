@@ -442,6 +442,38 @@ move('database');
 	is_whole('database', 'a table was rewritten');
 }
 
+# somebody whom row security does not bind writes to rows that have gone into files
+foreach my $to ('shared', 'database')
+{
+	my $from = $to eq 'shared' ? 'database' : 'shared';
+	my $place = $to eq 'shared' ? 'tenant_acme' : $db;
+
+	foreach my $write ("INSERT INTO shop.notes (note, tenant_id) VALUES ('from above', '$acme')",
+		"DELETE FROM shop.notes WHERE note = 'acme1'",
+		"BEGIN; SAVEPOINT s; UPDATE shop.orders SET note = 'from above' WHERE note = 'acme1'; RELEASE s; COMMIT")
+	{
+		my $holder = session($node, $db);
+		my $caller = session($node, $db);
+
+		$holder->rows($to eq 'shared' ? "SELECT pg_advisory_lock($gate)" : q{SET application_name = 'gate'});
+		$caller->send("CALL tenancy.move_tenant('acme', '$to')");
+		slow($node, $db, $to eq 'shared' ? $worker_waits : q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'tenant_acme' AND query ~ 'import_tables'})
+			or die 'no rows are loaded';
+		$node->safe_psql($place, $write);
+		$holder->quit;
+		is($caller->wait->{state}, '55000', "to $to: not without \"$write\"");
+		$caller->quit;
+		slow($node, $db, $no_worker);
+		$node->safe_psql($place, $write =~ /^INSERT/ ? q{DELETE FROM shop.notes WHERE note = 'from above'} :
+			$write =~ /^DELETE/ ? "INSERT INTO shop.notes (note, tenant_id) VALUES ('acme1', '$acme')" :
+			q{UPDATE shop.orders SET note = 'acme1' WHERE note = 'from above'});
+		is_whole($from, "to $to, written to");
+	}
+	move($to);
+	is_whole($to, "to $to, when nobody writes");
+}
+move('database');
+
 # a cascade from a table that is no tenant's, which no policy holds up, waits
 $node->safe_psql($db, qq{ALTER DATABASE $db RESET default_transaction_isolation});
 $node->safe_psql($db, q{
