@@ -96,6 +96,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
@@ -1285,6 +1286,23 @@ alter_database(const TenancyTenant *tenant, const char *what)
 						   quote_identifier(tenant->database_name), what);
 }
 
+/*
+ * Let sessions in.  A limit of none is what keeps them out of a database that is closed,
+ * where PostgreSQL itself must be able to enter: see pg_upgrade in docs/operations.md.
+ */
+static void
+open_database(const TenancyTenant *tenant)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(get_database_oid(tenant->database_name, false)));
+	int32		limit;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for database \"%s\"", tenant->database_name);
+	limit = ((Form_pg_database) GETSTRUCT(tuple))->datconnlimit;
+	ReleaseSysCache(tuple);
+	alter_database(tenant, limit == 0 ? "ALLOW_CONNECTIONS true CONNECTION LIMIT -1" : "ALLOW_CONNECTIONS true");
+}
+
 /* Whatever has the database's name already is not ours. */
 static void
 refuse_existing(const TenancyTenant *tenant)
@@ -1325,7 +1343,7 @@ tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 		enter_tenant(tenant, oid);
 	}
 	if (is_open)
-		alter_database(tenant, "ALLOW_CONNECTIONS true");
+		open_database(tenant);
 	forget_pending(tenant);
 }
 
@@ -1448,7 +1466,7 @@ void
 tenancy_database_resume(const TenancyTenant *tenant)
 {
 	check_ours(tenant);
-	alter_database(tenant, "ALLOW_CONNECTIONS true");
+	open_database(tenant);
 }
 
 /* End the sessions of roles that may no longer connect, after a REVOKE. */
@@ -1508,7 +1526,7 @@ tenancy_database_take(const TenancyTenant *spare, const TenancyTenant *tenant)
 	add_pending(spare, "rename", true);
 	rename_database(spare, tenant->database_name);
 	alter_database(tenant, psprintf("SET search_path = %s", database_search_path(tenant)));
-	alter_database(tenant, "ALLOW_CONNECTIONS true");
+	open_database(tenant);
 }
 
 

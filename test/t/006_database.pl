@@ -305,6 +305,20 @@ for my $forged ('00000000-0000-4000-8000-000000000002', '')
 	is(connecting('tenant_one', 'app'), 'in', 'resumed: back again');
 	is($node->safe_psql('tenant_one', 'SELECT note FROM notes', extra_params => [ '-U', 'app' ]), 'of one', 'with its rows');
 	$_->quit for $s, $busy, $other;
+
+	# open for pg_upgrade, as docs/operations.md has it, when it is resumed
+	$node->safe_psql($db, q{SELECT tenancy.suspend_tenant('one')});
+	$node->safe_psql('postgres', q{ALTER DATABASE tenant_one ALLOW_CONNECTIONS true CONNECTION LIMIT 0});
+	isnt(connecting('tenant_one', 'app'), 'in', 'open to superusers: not to the application');
+	$node->safe_psql($db, q{SELECT tenancy.resume_tenant('one')});
+	is(connecting('tenant_one', 'app'), 'in', 'resumed: to all');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_database WHERE datconnlimit = 0}), '0', 'and the recipe does not close it again');
+
+	# a limit that somebody has set stays
+	$node->safe_psql('postgres', q{ALTER DATABASE tenant_one CONNECTION LIMIT 50});
+	$node->safe_psql($db, q{SELECT tenancy.suspend_tenant('one'); SELECT tenancy.resume_tenant('one')});
+	is($node->safe_psql('postgres', q{SELECT datconnlimit FROM pg_database WHERE datname = 'tenant_one'}), '50', 'another limit stays');
+	$node->safe_psql('postgres', q{ALTER DATABASE tenant_one CONNECTION LIMIT -1});
 }
 
 # ---------------------------------------------------------------------------
