@@ -275,9 +275,44 @@ report_progress(TenancyProgress *progress, int done, int total)
 									   tenancy_progress_remaining(progress, done, total)));
 }
 
+/*
+ * The databases that are being made, for new tenants or for ones that move there.  They have
+ * got the tables' rows already, perhaps older ones than ours, and nobody else sees them yet.
+ */
+static List *
+find_unfinished(void)
+{
+	return tenancy_exec_list_as(tenancy_registry_owner(),
+								"SELECT COALESCE(t.slug, d.datname::pg_catalog.text, p.tenant_id::pg_catalog.text)"
+								" FROM tenancy.pending_database p"
+								" LEFT JOIN tenancy.tenant t ON t.id OPERATOR(pg_catalog.=) p.tenant_id"
+								" LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) p.database_oid"
+								" WHERE p.action OPERATOR(pg_catalog.=) 'create'"
+								" AND pg_catalog.pg_xact_status(p.xid) OPERATOR(pg_catalog.=) 'in progress'"
+								" AND p.xid IS DISTINCT FROM pg_catalog.pg_current_xact_id_if_assigned() ORDER BY 1");
+}
+
+static void
+report_unfinished(ReturnSetInfo *rsinfo, List *unfinished)
+{
+	ListCell   *lc;
+
+	foreach(lc, unfinished)
+	{
+		report_row(rsinfo, lfirst(lc), NULL, 0, 0, 0, 0,
+				   psprintf("%s: %s", unpack_sql_state(ERRCODE_OBJECT_IN_USE), _("the database is being made")));
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("reference tables of \"%s\" were not synchronized", (char *) lfirst(lc)),
+				 errdetail("The database is being made, and may have the rows of before."),
+				 errhint("Call tenancy.sync_reference_tables() again when it is there.")));
+	}
+}
+
 static void
 sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *digest)
 {
+	List	   *unfinished = find_unfinished();
 	List	   *tenants = tenancy_exec_list_as(tenancy_registry_owner(),
 											   "SELECT id FROM tenancy.tenant WHERE mode OPERATOR(pg_catalog.=) 'database'"
 											   " AND status OPERATOR(pg_catalog.<>) 'dropping' ORDER BY slug");
@@ -302,6 +337,7 @@ sync_all(ReturnSetInfo *rsinfo, TenancyReferences *references, const char *diges
 	}
 	tenancy_progress_end();
 	MemoryContextDelete(context);
+	report_unfinished(rsinfo, unfinished);
 	note_spares(done.data, digest);
 }
 

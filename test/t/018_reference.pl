@@ -181,6 +181,21 @@ foreach my $blow (sort keys %blow)
 	is(plans($_), source(), "$_ is in step") foreach @tenants;
 }
 
+# A database that is being made has got the rows of before, and nobody else sees it yet.
+{
+	my $maker = session($node, $db);
+
+	$maker->rows(q{BEGIN; SELECT tenancy.create_tenant('late', 'database')});
+	$node->safe_psql($db, q{INSERT INTO global.plan VALUES (4, 'newer', NULL)});
+	is($node->safe_psql($db, $sync), join("\n", map({ "$_|global.plan|f|1|0|0|" } @tenants), 'tenant_late||||||55006'), 'a database that is being made is reported');
+	$maker->rows('COMMIT');
+	is($node->safe_psql($db, $sync), 'late|global.plan|f|1|0|0|', 'and is synchronized when it is there');
+	is(plans('late'), source(), 'late is in step');
+	$node->safe_psql($db, q{SELECT tenancy.drop_tenant('late', true); DELETE FROM global.plan WHERE id = 4});
+	$node->safe_psql($db, $sync);
+	$maker->quit;
+}
+
 # Two calls at once: the second one waits for the first.
 {
 	my $holder = holder_of_new();
