@@ -433,6 +433,11 @@ tenancy_worker_connect(Oid database, Oid role)
 {
 	BackgroundWorkerInitializeConnectionByOid(database, role,
 											  TENANCY_WORKER_CONNECTION_FLAGS);
+
+	/* What the database has its clients begin with is not for us, who wait for locks and then look. */
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
 }
 
 static List *
