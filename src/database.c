@@ -68,6 +68,7 @@
 #include "catalog/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_shdescription.h"
 #include "catalog/pg_type.h"
 #include "clone.h"
 #include "commands/dbcommands.h"
@@ -685,35 +686,56 @@ try_lock_template(void)
 	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/* The comment on a database as it is now, whatever this transaction's snapshot shows. */
+static char *
+database_comment(Oid database)
+{
+	Relation	rel = table_open(SharedDescriptionRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *comment = pstrdup("");
+
+	ScanKeyInit(&keys[0], Anum_pg_shdescription_objoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(database));
+	ScanKeyInit(&keys[1], Anum_pg_shdescription_classoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(DatabaseRelationId));
+	scan = systable_beginscan(rel, SharedDescriptionObjIndexId, true, NULL, lengthof(keys), keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		comment = TextDatumGetCString(heap_getattr(tuple, Anum_pg_shdescription_description,
+												   RelationGetDescr(rel), &isnull));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return comment;
+}
+
 /*
  * The template's comment, which tells what model it holds: NULL if there is
- * no template.
+ * no template.  This transaction may have had it built.
  */
 static char *
 template_state(void)
 {
 	Oid			database = get_database_oid(template_name(), true);
-	TenancyExec exec;
-	char	   *comment;
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	Oid			owner;
 
-	if (!OidIsValid(database))
+	if (!HeapTupleIsValid(tuple))
 		return NULL;
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	comment = tenancy_exec_text_format(&exec,
-									   "SELECT COALESCE(pg_catalog.shobj_description(oid, 'pg_database'), '')"
-									   " FROM pg_catalog.pg_database"
-									   " WHERE oid OPERATOR(pg_catalog.=) %u"
-									   " AND datdba OPERATOR(pg_catalog.=) %u",
-									   database, tenancy_registry_owner());
-	tenancy_exec_end(&exec);
-	if (comment == NULL)
+	owner = ((Form_pg_database) GETSTRUCT(tuple))->datdba;
+	ReleaseSysCache(tuple);
+	if (owner != tenancy_registry_owner())
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_DATABASE),
 				 errmsg("database \"%s\" is not owned by the owner of extension \"tenancy\"",
 						template_name()),
 				 errdetail("The template of the tenants' databases needs this name."),
 				 errhint("Rename or drop the database.")));
-	return comment;
+	return database_comment(database);
 }
 
 /* Does a comment say that the template holds the model? */

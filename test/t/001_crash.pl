@@ -150,6 +150,8 @@ for my $moment (sort keys %moment)
 	works_again('p1', 'PREPARE TRANSACTION');
 	for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	{
+		# the template has to be built first, which the snapshot does not show
+		$node->safe_psql($db, 'COMMENT ON TABLE shop.notes IS ' . "'$level'");
 		$s->rows("BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM tenancy.tenant; SELECT tenancy.create_tenant('iso', 'database'); COMMIT");
 		is(state_of($node, $db, 'iso'), 'active a database', "created in a transaction $level");
 		is(leftovers($node, $db), '', "$level: nothing is left behind");
@@ -175,6 +177,26 @@ for my $moment (sort keys %moment)
 	works_again('l4', 'created, renamed, rolled back');
 	$s->quit;
 }
+
+# ---------------------------------------------------------------------------
+# What the database has its clients begin with
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, "ALTER DATABASE $db SET $_") for q{default_transaction_isolation = 'serializable'}, 'default_transaction_read_only = on';
+{
+	my $s = session($node, $db);
+
+	is($s->rows('SHOW transaction_isolation'), 'serializable', 'transactions are serializable, and read only');
+	$s->rows('BEGIN READ WRITE');
+	is($s->state(qq{SELECT tenancy.create_tenant('$_', 'database')}), '00000', "$_: workers write, and do not conflict with who waits for them") for 'one-of-two', 'two-of-two';
+	$s->rows('COMMIT');
+	is(state_of($node, $db, $_), 'active a database', "$_: created") for 'one-of-two', 'two-of-two';
+	is(leftovers($node, $db), '', 'nothing is left behind');
+	$s->rows("BEGIN READ WRITE; SELECT tenancy.drop_tenant('one-of-two', true), tenancy.drop_tenant('two-of-two', true); COMMIT");
+	slow($node, $db, $no_worker);
+	is(state_of($node, $db, $_), 'no tenant, no database', "$_: dropped") for 'one-of-two', 'two-of-two';
+	$s->quit;
+}
+$node->safe_psql($db, "BEGIN READ WRITE; ALTER DATABASE $db RESET $_; COMMIT") for 'default_transaction_isolation', 'default_transaction_read_only';
 
 # ---------------------------------------------------------------------------
 # A name that somebody else has
