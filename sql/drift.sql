@@ -47,9 +47,10 @@ CREATE STATISTICS orders_stat ON customer, amount FROM orders;
 CREATE TABLE log (at date, note text) PARTITION BY RANGE (at);
 CREATE TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
 CREATE INDEX log_at ON log (at);
-CREATE TABLE part (id int PRIMARY KEY) PARTITION BY LIST (id);
-CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
-CREATE TRIGGER part_trg AFTER INSERT ON part FOR EACH ROW EXECUTE FUNCTION trg();
+-- Its name ends in the schema's.
+CREATE TABLE of_regress_model (id int PRIMARY KEY) PARTITION BY LIST (id);
+CREATE TABLE part_1 PARTITION OF of_regress_model FOR VALUES IN (1);
+CREATE TRIGGER part_trg AFTER INSERT ON of_regress_model FOR EACH ROW EXECUTE FUNCTION trg();
 CREATE VIEW rich AS SELECT c.id, total(o.amount::int) AS sum FROM customer c JOIN orders o ON o.customer = c.id GROUP BY 1;
 CREATE RULE no_insert AS ON INSERT TO rich DO INSTEAD NOTHING;
 CREATE TRIGGER customer_trg BEFORE INSERT ON customer FOR EACH ROW WHEN (new.n > 5) EXECUTE FUNCTION trg();
@@ -88,6 +89,7 @@ GRANT TRUNCATE, REFERENCES, TRIGGER ON orders TO regress_app;
 GRANT REFERENCES (name), UPDATE (name) ON customer TO regress_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA regress_model GRANT USAGE ON TYPES TO regress_app;
 CREATE TABLE regress_crm.lead (id int PRIMARY KEY, customer bigint REFERENCES customer);
+CREATE FUNCTION regress_crm.pathed() RETURNS int LANGUAGE sql SET search_path = regress_crm, regress_model, my_regress_model AS 'SELECT 1';
 RESET ROLE;
 RESET search_path;
 GRANT USAGE, CREATE ON SCHEMA regress_model TO regress_other;
@@ -193,7 +195,7 @@ INSERT INTO public.change (sql) VALUES
 	('CREATE CAST (words AS pair) WITH INOUT'),
 	('ALTER TEXT SEARCH DICTIONARY stems (STOPWORDS)'), ('ALTER TEXT SEARCH CONFIGURATION search DROP MAPPING FOR email'), ('CREATE TEXT SEARCH CONFIGURATION own (COPY = pg_catalog.simple)'),
 	('DROP TABLE tenant_a_plugin_crm.lead'), ('ALTER TABLE tenant_a_plugin_crm.lead ADD COLUMN x int'), ('DROP SCHEMA tenant_a_plugin_crm CASCADE'),
-	('ALTER TABLE part_1 DISABLE TRIGGER part_trg'), ('ALTER TABLE part DISABLE TRIGGER part_trg'),
+	('ALTER TABLE part_1 DISABLE TRIGGER part_trg'), ('ALTER TABLE of_regress_model DISABLE TRIGGER part_trg'),
 	('ALTER TABLE part_1 CLUSTER ON part_1_pkey'), ('ALTER INDEX part_1_pkey RENAME TO part_1_key'),
 	('ALTER SEQUENCE customer_id_seq RENAME TO ids'), ('COMMENT ON SEQUENCE customer_id_seq IS ''x'''), ('GRANT USAGE ON SEQUENCE customer_id_seq TO regress_other'),
 	('ALTER FUNCTION twice(int) DEPENDS ON EXTENSION plpgsql'), ('ALTER INDEX orders_amount DEPENDS ON EXTENSION plpgsql'),

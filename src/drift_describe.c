@@ -14,7 +14,8 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
+#include <ctype.h>
+
 #include "catalog/pg_language.h"
 #include "catalog/pg_type.h"
 #include "clone_body.h"
@@ -90,12 +91,55 @@ tenancy_drift_column_oid(uint64 row, int column)
 	return value == NULL ? InvalidOid : atooid(value);
 }
 
-static char *
-prefix_of(const char *schema)
+static bool
+is_name_char(char c)
 {
-	return quote_literal_cstr(psprintf("%s.", quote_identifier(schema)));
+	return isalnum((unsigned char) c) || c == '_' || c == '$' || c == '"' || IS_HIGHBIT_SET(c);
 }
 
+/*
+ * Replace a name by another, but not where it is the beginning or the end of a longer
+ * one.  What begins or ends with something else than a name is not looked at there.
+ */
+static char *
+replace_name(const char *string, const char *from, const char *to)
+{
+	size_t		len = strlen(from);
+	const char *copied = string;
+	StringInfoData buf;
+
+	if (strstr(string, from) == NULL)
+		return unconstify(char *, string);
+	initStringInfo(&buf);
+	for (const char *p = strstr(string, from); p != NULL; p = strstr(p + 1, from))
+	{
+		if (p < copied || (p > string && is_name_char(p[-1])) ||
+			(is_name_char(from[len - 1]) && is_name_char(p[len])))
+			continue;
+		appendBinaryStringInfo(&buf, copied, p - copied);
+		appendStringInfoString(&buf, to);
+		copied = p + len;
+	}
+	appendStringInfoString(&buf, copied);
+	return buf.data;
+}
+
+/*
+ * Leave out what names the place although it is on the path: the object has the name
+ * of one of PostgreSQL's.
+ */
+static char *
+without_prefixes(const char *string, const TenancyPlace *place)
+{
+	string = replace_name(string, psprintf("%s.", quote_identifier(place->schema)), "");
+	return replace_name(string, psprintf("%s.", quote_identifier(place->main_schema)), "");
+}
+
+static int
+compare_objects(const void *a, const void *b)
+{
+	return strcmp(((const TenancyDescribed *) a)->object, ((const TenancyDescribed *) b)->object);
+}
 
 /* An array of texts, whose elements may be null. */
 static char **
@@ -126,10 +170,8 @@ tenancy_drift_describe(const TenancyPlace *place)
 					   psprintf("%s, %s, %s%spg_temp", quote_identifier(place->schema),
 								quote_identifier(place->main_schema),
 								place->homes ? place->homes : "", place->homes ? ", " : ""));
-	nrows = tenancy_exec_format("SELECT whole, pg_catalog.replace(pg_catalog.replace(object, %s, ''), %s, '') COLLATE pg_catalog.\"C\","
-								" properties, settings FROM tenancy.drift_objects(%u, %s, '%s') ORDER BY 2",
-								prefix_of(place->schema), prefix_of(place->main_schema), place->namespace,
-								place->tenant_id ? quote_literal_cstr(place->tenant_id) : "NULL", place->side);
+	nrows = tenancy_exec_format("SELECT whole, object, properties, settings FROM tenancy.drift_objects(%u, %s, '%s')",
+								place->namespace, place->tenant_id ? quote_literal_cstr(place->tenant_id) : "NULL", place->side);
 	old = MemoryContextSwitchTo(exec.caller_context);
 	description->place = place;
 	description->count = nrows;
@@ -141,22 +183,17 @@ tenancy_drift_describe(const TenancyPlace *place)
 		Datum		properties = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull);
 
 		row->whole = tenancy_drift_column(i, 1);
-		row->object = tenancy_drift_column(i, 2);
+		row->object = without_prefixes(tenancy_drift_column(i, 2), place);
 		if (isnull)
 			continue;
 		row->properties = text_array(properties, &row->nproperties);
 		row->settings = text_array(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 4, &isnull),
 								   &row->nproperties);
 	}
+	qsort(description->rows, description->count, sizeof(TenancyDescribed), compare_objects);
 	MemoryContextSwitchTo(old);
 	tenancy_exec_end(&exec);
 	return description;
-}
-
-static int
-compare_objects(const void *a, const void *b)
-{
-	return strcmp(((const TenancyDescribed *) a)->object, ((const TenancyDescribed *) b)->object);
 }
 
 static const TenancyDescribed *
@@ -166,23 +203,6 @@ find_object(const TenancyDescription *description, const char *object)
 
 	key.object = object;
 	return bsearch(&key, description->rows, description->count, sizeof(TenancyDescribed), compare_objects);
-}
-
-/*
- * What names a schema although it is on the path: the object has the name of
- * one of PostgreSQL's.
- */
-static char *
-without_prefixes(const char *setting, const TenancyPlace *place)
-{
-	const char *schemas[2] = {place->schema, place->main_schema};
-	Datum		value = CStringGetTextDatum(setting);
-
-	for (int i = 0; i < lengthof(schemas); i++)
-		value = DirectFunctionCall3Coll(replace_text, DEFAULT_COLLATION_OID, value,
-										CStringGetTextDatum(psprintf("%s.", quote_identifier(schemas[i]))),
-										CStringGetTextDatum(""));
-	return TextDatumGetCString(value);
 }
 
 static bool
@@ -212,14 +232,13 @@ is_same_body(const char *body, const TenancyPlace *place, const char *model_body
 static bool
 is_same_path(const char *settings, const TenancyPlace *place, const char *model_settings, const TenancyPlace *model)
 {
-	Datum		expected;
+	const char *expected;
 
 	if (settings == NULL || model_settings == NULL || strcmp(place->schema, place->main_schema) == 0)
 		return false;
-	expected = DirectFunctionCall3Coll(replace_text, DEFAULT_COLLATION_OID, CStringGetTextDatum(model_settings),
-									   CStringGetTextDatum(quote_identifier(model->main_schema)),
-									   CStringGetTextDatum(quote_identifier(place->main_schema)));
-	return strcmp(settings, TextDatumGetCString(expected)) == 0;
+	expected = replace_name(model_settings, quote_identifier(model->main_schema),
+							quote_identifier(place->main_schema));
+	return strcmp(settings, expected) == 0;
 }
 
 /* A setting as it is shown: NULL if it is too long for that. */
