@@ -67,6 +67,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
@@ -303,6 +304,22 @@ model_schemas(const TenancyModule *module, bool for_tenant)
 	return list_make2(pstrdup(module->model_schema), first->model_schema);
 }
 
+/* Does an extension have its objects in a schema? */
+static bool
+is_extension_home(Oid namespace)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	bool		found = false;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace == namespace;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
 /*
  * Write the statements that make the module's model schema in a schema, with
  * m filled in as far as the arguments go.
@@ -329,6 +346,7 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	{
 		m->main_namespace = get_namespace_oid(first->model_schema, false);
 		m->main_schema = tenant_schema(tenant, first);
+		m->has_extension_members = is_extension_home(m->main_namespace);
 	}
 	m->registry_tenant = tenancy_registry_relation("tenant");
 

@@ -45,6 +45,7 @@ typedef struct BodyNames
 	List	   *tables;			/* where it names a table or an alias instead */
 	List	   *found;			/* of the scanner's: those before a dot */
 	bool		elsewhere;		/* in a string, or on a path */
+	bool		alone;			/* by itself: an alias, perhaps */
 } BodyNames;
 
 
@@ -96,6 +97,14 @@ string_names(const char *string, const char *schema)
 	return has_word(string, "search_path") && has_word(string, schema);
 }
 
+/* The schema's name is there, and not before a dot. */
+static void
+note_alone(BodyNames *names, bool path, bool qualified)
+{
+	names->elsewhere = names->elsewhere || path;
+	names->alone = names->alone || !qualified;
+}
+
 static void
 scan(const char *body, BodyNames *names)
 {
@@ -116,8 +125,8 @@ scan(const char *body, BodyNames *names)
 
 		if (name >= 0 && token == '.' && !qualified)
 			names->found = lappend_int(names->found, name);
-		else if (name >= 0 && path)
-			names->elsewhere = true;
+		else if (name >= 0)
+			note_alone(names, path, qualified);
 		name = -1;
 		if (*start == '\'' || (*start == '$' && !isdigit((unsigned char) start[1])) ||
 			(isalpha((unsigned char) *start) && start[1] == '\'') ||
@@ -139,8 +148,8 @@ scan(const char *body, BodyNames *names)
 		}
 		last = token;
 	}
-	if (name >= 0 && path)
-		names->elsewhere = true;
+	if (name >= 0)
+		note_alone(names, path, qualified);
 	scanner_finish(scanner);
 }
 
@@ -278,7 +287,7 @@ char *
 tenancy_clone_rewrite_body(const char *body, Oid language, const char *from, const char *to,
 						   bool *left)
 {
-	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false};
+	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false, .alone = false};
 	StringInfoData buf;
 	int			copied = 0;
 	ListCell   *lc;
@@ -312,5 +321,34 @@ tenancy_clone_rewrite_body(const char *body, Oid language, const char *from, con
 		copied = location + name_length(body + location);
 	}
 	appendStringInfoString(&buf, body + copied);
+	return buf.data;
+}
+
+/*
+ * A statement with a schema's name replaced by another where it qualifies something.
+ * Returns NULL if it might be an alias there: then it stands somewhere alone as well.
+ */
+char *
+tenancy_clone_rewrite_statement(const char *sql, const char *from, const char *to)
+{
+	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false, .alone = false};
+	StringInfoData buf;
+	int			copied = 0;
+	ListCell   *lc;
+
+	if (strstr(sql, quote_identifier(from)) == NULL)
+		return unconstify(char *, sql);
+	if (!attempt(scan, sql, &names) || (names.found != NIL && names.alone))
+		return NULL;
+	initStringInfo(&buf);
+	foreach(lc, names.found)
+	{
+		int			location = lfirst_int(lc);
+
+		appendBinaryStringInfo(&buf, sql + copied, location - copied);
+		appendStringInfoString(&buf, quote_identifier(to));
+		copied = location + name_length(sql + location);
+	}
+	appendStringInfoString(&buf, sql + copied);
 	return buf.data;
 }

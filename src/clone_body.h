@@ -10,5 +10,6 @@
 
 extern char *tenancy_clone_rewrite_body(const char *body, Oid language, const char *from,
 										const char *to, bool *left);
+extern char *tenancy_clone_rewrite_statement(const char *sql, const char *from, const char *to);
 
 #endif							/* TENANCY_CLONE_BODY_H */

@@ -74,19 +74,6 @@
  * ----------------------------------------------------------------
  */
 
-static bool
-is_extension_member(Model *m, Oid classid, Oid oid)
-{
-	ListCell   *lc;
-
-	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, classid, oid))
-	{
-		if (ROW(Form_pg_depend, lfirst(lc))->deptype == DEPENDENCY_EXTENSION)
-			return true;
-	}
-	return false;
-}
-
 /* The name that an object will have, in the schema where it will be. */
 static char *
 qualified_name(Model *m, Oid classid, Oid oid, Oid namespace, const char *name)
@@ -96,7 +83,7 @@ qualified_name(Model *m, Oid classid, Oid oid, Oid namespace, const char *name)
 	if (tenancy_clone_find_object(m, classid, oid) != NULL)
 		schema = m->schema;
 	else if (OidIsValid(m->main_namespace) && namespace == m->main_namespace &&
-			 !is_extension_member(m, classid, oid))
+			 !tenancy_clone_is_extension_member(m, classid, oid))
 		schema = m->main_schema;
 	else
 		schema = get_namespace_name(namespace);

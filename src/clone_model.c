@@ -16,6 +16,7 @@
 #include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_attrdef.h"
@@ -41,6 +42,7 @@
 #include "catalog/pg_ts_config.h"
 #include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
+#include "clone_body.h"
 #include "clone_catalog.h"
 #include "clone_model.h"
 #include "commands/defrem.h"
@@ -117,11 +119,36 @@ emit(Model *m, const char *sql)
 	return statement;
 }
 
+/*
+ * In a plug-in, what has the name of something in the main module hides that from
+ * search_path, so that it comes with its schema: let it be the tenant's.
+ */
+static const char *
+in_main_schema(Model *m, const char *sql)
+{
+	const char *model;
+	const char *rewritten;
+
+	if (!OidIsValid(m->main_namespace))
+		return sql;
+	model = get_namespace_name(m->main_namespace);
+	rewritten = tenancy_clone_rewrite_statement(sql, model, m->main_schema);
+	if (rewritten == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot copy model schema \"%s\"", m->module->model_schema),
+				 errdetail("It refers to something in schema \"%s\" that has the name of something of its own, and \"%s\" may be an alias there.",
+						   model, model),
+				 errhint("Choose another name for one of them."),
+				 errcontext("SQL statement \"%s\"", sql)));
+	return rewritten;
+}
+
 /* Write a statement. */
 void
 tenancy_clone_emit(Model *m, const char *sql)
 {
-	(void) emit(m, sql);
+	(void) emit(m, in_main_schema(m, sql));
 }
 
 /* Write one that only a superuser may run: see clone_elevated.c. */
@@ -239,14 +266,38 @@ tenancy_clone_object_keyword(const Object *object)
 	return NULL;				/* keep compiler quiet */
 }
 
+bool
+tenancy_clone_is_extension_member(Model *m, Oid classid, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DEPEND, classid, oid))
+	{
+		if (ROW(Form_pg_depend, lfirst(lc))->deptype == DEPENDENCY_EXTENSION)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The schema by which a statement names an object; NULL where search_path leads to
+ * it, as it does to what extensions have in model schemas.
+ */
+const char *
+tenancy_clone_qualifier(Model *m, Oid classid, Oid oid, Oid namespace)
+{
+	if (namespace == m->namespace)
+		return NULL;
+	if (!OidIsValid(m->main_namespace) || namespace != m->main_namespace)
+		return get_namespace_name(namespace);
+	return tenancy_clone_is_extension_member(m, classid, oid) ? NULL : m->main_schema;
+}
+
 /* A function's name alone; its arguments are known where it is called. */
 const char *
 tenancy_clone_function_name(Model *m, Oid oid)
 {
-	Oid			namespace = get_func_namespace(oid);
-
-	return quote_qualified_identifier(namespace == m->namespace ? NULL :
-									  get_namespace_name(namespace),
+	return quote_qualified_identifier(tenancy_clone_qualifier(m, ProcedureRelationId, oid, get_func_namespace(oid)),
 									  get_func_name(oid));
 }
 
@@ -583,6 +634,28 @@ comes_from_parent(Form_pg_constraint con)
 	return result;
 }
 
+/*
+ * What a foreign key to a table of another plug-in would ask, in a tenant's copy, are
+ * rows in that one's model, which are not the tenant's.
+ */
+static void
+check_foreign_key(Model *m, Form_pg_constraint con)
+{
+	Oid			namespace = get_rel_namespace(con->confrelid);
+	ListCell   *lc;
+
+	if (m->tenant == NULL || namespace == m->namespace || namespace == m->main_namespace)
+		return;
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (namespace == get_namespace_oid(module->model_schema, true))
+			tenancy_clone_refuse(m, ConstraintRelationId, con->oid,
+								 psprintf("refers to a table of module %s", module->name));
+	}
+}
+
 /* Constraints of a table that have a definition of their own. */
 static void
 read_constraints(Model *m, Table *table)
@@ -607,6 +680,8 @@ read_constraints(Model *m, Table *table)
 			(comes_from_parent(con) ||
 			 (m->tenant != NULL && con->confrelid == m->registry_tenant)))
 			continue;
+		if (con->contype == CONSTRAINT_FOREIGN)
+			check_foreign_key(m, con);
 
 		part = new_part(m, &table->object, OBJ_CONSTRAINT, ConstraintRelationId,
 						con->oid, row);

@@ -151,6 +151,8 @@ extern void tenancy_clone_emit_wall(Model *m, const char *sql);
 extern Object *tenancy_clone_find_object(Model *m, Oid classid, Oid oid);
 extern Table *tenancy_clone_find_table(Model *m, Oid relid);
 extern const char *tenancy_clone_object_keyword(const Object *object);
+extern bool tenancy_clone_is_extension_member(Model *m, Oid classid, Oid oid);
+extern const char *tenancy_clone_qualifier(Model *m, Oid classid, Oid oid, Oid namespace);
 extern const char *tenancy_clone_function_name(Model *m, Oid oid);
 extern Form_pg_attribute tenancy_clone_find_column(const Table *table, AttrNumber attno);
 extern Form_pg_attribute tenancy_clone_find_column_by_name(const Table *table,

@@ -181,10 +181,9 @@ create_cast(Model *m, const Object *object)
 
 /* Something of text search, by the name that is in the schema or comes qualified. */
 static const char *
-name_in(Model *m, NameData name, Oid namespace)
+name_of(Model *m, Oid classid, Oid oid, NameData name, Oid namespace)
 {
-	return quote_qualified_identifier(namespace == m->namespace ? NULL : get_namespace_name(namespace),
-									  NameStr(name));
+	return quote_qualified_identifier(tenancy_clone_qualifier(m, classid, oid, namespace), NameStr(name));
 }
 
 static const char *
@@ -195,7 +194,7 @@ template_name(Model *m, Oid oid)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for text search template %u", oid);
-	name = name_in(m, ROW(Form_pg_ts_template, tuple)->tmplname, ROW(Form_pg_ts_template, tuple)->tmplnamespace);
+	name = name_of(m, TSTemplateRelationId, oid, ROW(Form_pg_ts_template, tuple)->tmplname, ROW(Form_pg_ts_template, tuple)->tmplnamespace);
 	ReleaseSysCache(tuple);
 	return name;
 }
@@ -208,7 +207,7 @@ parser_name(Model *m, Oid oid)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for text search parser %u", oid);
-	name = name_in(m, ROW(Form_pg_ts_parser, tuple)->prsname, ROW(Form_pg_ts_parser, tuple)->prsnamespace);
+	name = name_of(m, TSParserRelationId, oid, ROW(Form_pg_ts_parser, tuple)->prsname, ROW(Form_pg_ts_parser, tuple)->prsnamespace);
 	ReleaseSysCache(tuple);
 	return name;
 }
@@ -221,7 +220,7 @@ dictionary_name(Model *m, Oid oid)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for text search dictionary %u", oid);
-	name = name_in(m, ROW(Form_pg_ts_dict, tuple)->dictname, ROW(Form_pg_ts_dict, tuple)->dictnamespace);
+	name = name_of(m, TSDictionaryRelationId, oid, ROW(Form_pg_ts_dict, tuple)->dictname, ROW(Form_pg_ts_dict, tuple)->dictnamespace);
 	ReleaseSysCache(tuple);
 	return name;
 }

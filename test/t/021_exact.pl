@@ -200,6 +200,22 @@ SKIP:
 		SELECT tenancy.create_module('main', 'contrib'), tenancy.grant_access('app');
 	});
 	prove('contrib', 'contrib', 'c-d', 'SELECT 1', 'counted');
+
+	# A plug-in may use them as well.
+	$node->safe_psql('contrib', q{
+		CREATE SCHEMA plugged AUTHORIZATION model_owner;
+		SET ROLE model_owner;
+		CREATE TABLE plugged.thing (id uuid PRIMARY KEY REFERENCES contrib.used, name contrib.citext DEFAULT 'Nobody', path contrib.ltree, EXCLUDE USING gist (path WITH OPERATOR(contrib.=)));
+		CREATE INDEX ON plugged.thing USING gin ((name::text) contrib.gin_trgm_ops);
+		CREATE TEXT SEARCH CONFIGURATION plugged.plain (COPY = pg_catalog.simple);
+		ALTER TEXT SEARCH CONFIGURATION plugged.plain ALTER MAPPING FOR word WITH contrib.unaccent, contrib.mine, pg_catalog.simple;
+		RESET ROLE;
+		SELECT tenancy.create_module('plugged', 'plugged'), tenancy.create_tenant('plugged', 'schema');
+		SELECT tenancy.install_module('plugged', 'plugged')});
+	is($node->safe_psql('contrib', q{SELECT confrelid::regclass FROM pg_constraint WHERE conrelid = 'tenant_plugged_plugin_plugged.thing'::regclass AND contype = 'f'}), 'tenant_plugged.used', 'a plug-in refers to the tenant');
+	is($node->safe_psql('contrib', q{SELECT string_agg(DISTINCT mapdict::regdictionary::text, ' ') FROM pg_ts_config_map WHERE mapcfg = 'tenant_plugged_plugin_plugged.plain'::regconfig AND mapdict::regdictionary::text ~ 'un|mine'}),
+		'contrib.unaccent tenant_plugged.mine', 'its configuration has the extension\'s dictionary, and the tenant\'s');
+	is($node->safe_psql('contrib', 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
 }
 
 # ---------------------------------------------------------------------------
