@@ -764,7 +764,8 @@ like_this_database(void)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	options = tenancy_exec_text_format(&exec,
-									   "SELECT pg_catalog.format('TEMPLATE template0 ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L',"
+									   "SELECT pg_catalog.format('TEMPLATE template0 TABLESPACE %%I ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L',"
+									   " (SELECT t.spcname FROM pg_catalog.pg_tablespace t WHERE t.oid = dattablespace),"
 									   " pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype)"
 									   " || CASE datlocprovider"
 									   "  WHEN 'i' THEN pg_catalog.format(' LOCALE_PROVIDER icu ICU_LOCALE %%L', locale)"

@@ -227,5 +227,22 @@ $node->command_ok([ 'psql', '-Xq', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '
 $node->safe_psql('newer', q{SELECT tenancy.create_module('main', 'newer'), tenancy.grant_access('app')});
 prove('newer', 'newer', 'e-f', 'DROP TABLE IF EXISTS newer.by_method');
 
+# ---------------------------------------------------------------------------
+# A database in a tablespace of its own
+# ---------------------------------------------------------------------------
+$node->safe_psql('postgres', $_) for 'CREATE DATABASE placed TABLESPACE elsewhere', 'GRANT CREATE ON TABLESPACE pg_default TO model_owner';
+$node->safe_psql('placed', q{
+	CREATE EXTENSION tenancy;
+	CREATE SCHEMA placed AUTHORIZATION model_owner;
+	SET ROLE model_owner;
+	CREATE TABLE placed.here (id int);
+	CREATE TABLE placed.there (id int PRIMARY KEY USING INDEX TABLESPACE elsewhere) TABLESPACE pg_default;
+	RESET ROLE;
+	SELECT tenancy.create_module('main', 'placed')});
+$node->safe_psql('placed', q{SELECT tenancy.create_tenant('placed', 'database')});
+is($node->safe_psql('placed', q{SELECT t.spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE datname = 'tenant_placed'}), 'elsewhere', q{a tenant's database is where the application's is});
+is($node->safe_psql('placed', 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
+is($node->safe_psql('tenant_placed', 'SELECT slug FROM tenancy.tenant'), 'placed', 'its registry knows the tenant');
+
 $node->stop;
 done_testing();
