@@ -57,6 +57,14 @@ CREATE FUNCTION numbers_support(internal) RETURNS internal LANGUAGE internal AS 
 CREATE FUNCTION numbers(int, int) RETURNS TABLE ("n n" int) LANGUAGE internal ROWS 5 STRICT SUPPORT numbers_support SET work_mem = '1MB' AS 'generate_series_int4';
 CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'int4eq';
 CREATE FUNCTION zones(OUT name text, OUT abbrev text, OUT utc_offset interval, OUT is_dst boolean) RETURNS SETOF record LANGUAGE internal AS 'pg_timezone_names';
+CREATE TYPE "odd (type" AS ENUM ('o');
+CREATE FUNCTION odd_collect(internal, "odd (type") RETURNS internal LANGUAGE internal AS 'array_agg_transfn';
+CREATE FUNCTION odd_count(internal) RETURNS int LANGUAGE internal AS 'pg_backend_pid';
+CREATE AGGREGATE odds ("odd (type") (SFUNC = odd_collect, STYPE = internal, FINALFUNC = odd_count);
+ALTER TYPE "odd (type" OWNER TO regress_owner;
+ALTER FUNCTION odd_collect(internal, "odd (type") OWNER TO regress_owner;
+ALTER FUNCTION odd_count(internal) OWNER TO regress_owner;
+ALTER AGGREGATE odds ("odd (type") OWNER TO regress_owner;
 CREATE FUNCTION definer() RETURNS name LANGUAGE internal STABLE AS 'current_user';
 ALTER FUNCTION definer() OWNER TO regress_owner;
 REVOKE EXECUTE ON FUNCTION distance(text, text) FROM PUBLIC;

@@ -121,8 +121,7 @@ function_name(Model *m, Oid oid)
 		elog(ERROR, "cache lookup failed for function %u", oid);
 	proc = ROW(Form_pg_proc, tuple);
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "%s(", qualified_name(m, ProcedureRelationId, oid, proc->pronamespace,
-												 NameStr(proc->proname)));
+	appendStringInfo(&buf, "%s(", tenancy_clone_elevated_function_name(m, oid));
 	for (int i = 0; i < proc->pronargs; i++)
 		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", type_name(m, proc->proargtypes.values[i]));
 	appendStringInfoChar(&buf, ')');
@@ -175,19 +174,23 @@ tenancy_clone_elevated_type_name(Model *m, Oid oid)
 const char *
 tenancy_clone_elevated_function_name(Model *m, Oid oid)
 {
-	char	   *name = function_name(m, oid);
-
-	*strrchr(name, '(') = '\0';
-	return name;
+	return qualified_name(m, ProcedureRelationId, oid, get_func_namespace(oid), get_func_name(oid));
 }
 
 char *
 tenancy_clone_elevated_operator_name(Model *m, Oid oid)
 {
-	char	   *name = operator_name(m, oid);
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(oid));
+	Form_pg_operator operator;
+	char	   *name;
 
-	*strrchr(name, '(') = '\0';
-	return psprintf("OPERATOR(%s)", name);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", oid);
+	operator = ROW(Form_pg_operator, tuple);
+	name = psprintf("OPERATOR(%s)", qualified_name(m, OperatorRelationId, oid, operator->oprnamespace,
+												   NameStr(operator->oprname)));
+	ReleaseSysCache(tuple);
+	return name;
 }
 
 /* The type that a domain is over, which may be a domain again. */
@@ -392,11 +395,8 @@ tenancy_clone_elevated_function(Model *m, const Object *object, const char *prop
 					 proc->proleakproof ? " LEAKPROOF" : "");
 	if (OidIsValid(proc->prosupport))
 	{
-		char	   *support = function_name(m, proc->prosupport);
-
 		/* The statement wants no arguments: a support function has always the same. */
-		*strrchr(support, '(') = '\0';
-		appendStringInfo(&buf, " SUPPORT %s", support);
+		appendStringInfo(&buf, " SUPPORT %s", tenancy_clone_elevated_function_name(m, proc->prosupport));
 	}
 	value = SysCacheGetAttr(PROCOID, object->row, Anum_pg_proc_probin, &isnull);
 	appendStringInfoString(&buf, " AS ");
