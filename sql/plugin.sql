@@ -241,11 +241,18 @@ WHERE attrelid = 'tenant_n_plugin_same.customer'::regclass ORDER BY attnum;
 WITH model AS (SELECT objid FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid IN ('regress_model'::regnamespace, 'regress_same'::regnamespace))
 SELECT d.object FROM (SELECT pg_describe_object(classid, objid, objsubid) AS object FROM pg_depend WHERE refobjid IN (SELECT objid FROM model)) d WHERE d.object LIKE '%tenant\_n%';
 SELECT tenancy.uninstall_module('n', 'same');
--- ... or the module is refused: where it might be an alias; or where only another plug-in's model could be meant.
+-- ... or the module is refused: where it might be an alias, or is in a constant; or where only another plug-in's model could be meant.
 CREATE VIEW regress_same.alias AS SELECT regress_model.id FROM regress_model.customer regress_model;
 ALTER VIEW regress_same.alias OWNER TO regress_owner;
 SELECT tenancy.install_module('n', 'same');
 DROP VIEW regress_same.alias;
+CREATE SEQUENCE regress_model.numbers;
+ALTER SEQUENCE regress_model.numbers OWNER TO regress_owner;
+CREATE SEQUENCE regress_same.numbers;
+ALTER SEQUENCE regress_same.numbers OWNER TO regress_owner;
+ALTER TABLE regress_same.customer ADD d bigint DEFAULT nextval('regress_model.numbers');
+SELECT tenancy.install_module('n', 'same');
+ALTER TABLE regress_same.customer DROP d;
 ALTER TABLE regress_same.customer ADD CONSTRAINT of_lead FOREIGN KEY (n) REFERENCES regress_crm.lead;
 SELECT tenancy.install_module('n', 'same');
 

@@ -46,6 +46,7 @@ typedef struct BodyNames
 	List	   *found;			/* of the scanner's: those before a dot */
 	bool		elsewhere;		/* in a string, or on a path */
 	bool		alone;			/* by itself: an alias, perhaps */
+	bool		constant;		/* in a constant of type regclass or the like */
 } BodyNames;
 
 
@@ -117,6 +118,7 @@ scan(const char *body, BodyNames *names)
 	bool		path = false;	/* have we come by a search_path? */
 	int			name = -1;		/* where the last token names the schema */
 	bool		qualified = false;	/* and it comes after a dot */
+	int			constant = 0;	/* 1 after a string that names the schema, 2 after a cast of that */
 
 	scanner = scanner_init(body, &extra, &no_keywords, NULL);
 	while ((token = core_yylex(&value, &location, scanner)) != 0)
@@ -128,10 +130,16 @@ scan(const char *body, BodyNames *names)
 		else if (name >= 0)
 			note_alone(names, path, qualified);
 		name = -1;
+		if (constant == 2 && pg_strncasecmp(start, "reg", 3) == 0)
+			names->constant = true;
+		constant = constant == 1 && strncmp(start, "::", 2) == 0 ? 2 : 0;
 		if (*start == '\'' || (*start == '$' && !isdigit((unsigned char) start[1])) ||
 			(isalpha((unsigned char) *start) && start[1] == '\'') ||
 			pg_strncasecmp(start, "u&'", 3) == 0)
-			names->elsewhere = names->elsewhere || string_names(value.str, names->schema);
+		{
+			constant = string_names(value.str, names->schema) ? 1 : 0;
+			names->elsewhere = names->elsewhere || constant == 1;
+		}
 		else if (*start == '"' || is_word_char(*start))
 		{
 			if (isdigit((unsigned char) *start) || *start == '$')
@@ -287,7 +295,7 @@ char *
 tenancy_clone_rewrite_body(const char *body, Oid language, const char *from, const char *to,
 						   bool *left)
 {
-	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false, .alone = false};
+	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false, .alone = false, .constant = false};
 	StringInfoData buf;
 	int			copied = 0;
 	ListCell   *lc;
@@ -326,19 +334,20 @@ tenancy_clone_rewrite_body(const char *body, Oid language, const char *from, con
 
 /*
  * A statement with a schema's name replaced by another where it qualifies something.
- * Returns NULL if it might be an alias there: then it stands somewhere alone as well.
+ * Returns NULL if it might be an alias there: then it stands somewhere alone as well;
+ * and if it is within a constant that means an object.
  */
 char *
 tenancy_clone_rewrite_statement(const char *sql, const char *from, const char *to)
 {
-	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false, .alone = false};
+	BodyNames	names = {.schema = from, .places = NIL, .tables = NIL, .found = NIL, .elsewhere = false, .alone = false, .constant = false};
 	StringInfoData buf;
 	int			copied = 0;
 	ListCell   *lc;
 
 	if (strstr(sql, quote_identifier(from)) == NULL)
 		return unconstify(char *, sql);
-	if (!attempt(scan, sql, &names) || (names.found != NIL && names.alone))
+	if (!attempt(scan, sql, &names) || names.constant || (names.found != NIL && names.alone))
 		return NULL;
 	initStringInfo(&buf);
 	foreach(lc, names.found)

@@ -137,8 +137,8 @@ in_main_schema(Model *m, const char *sql)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot copy model schema \"%s\"", m->module->model_schema),
-				 errdetail("It refers to something in schema \"%s\" that has the name of something of its own, and \"%s\" may be an alias there.",
-						   model, model),
+				 errdetail("It refers to something in schema \"%s\" that has the name of something of its own, where that name may be an alias, or in a constant.",
+						   model),
 				 errhint("Choose another name for one of them."),
 				 errcontext("SQL statement \"%s\"", sql)));
 	return rewritten;
