@@ -40,7 +40,7 @@
 #include "common/hashfn.h"
 #include "compat.h"
 #include "database.h"
-#include "drop.h"
+#include "drop_schema.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"

@@ -28,7 +28,7 @@
 #include "clone.h"
 #include "compat.h"
 #include "database.h"
-#include "drop.h"
+#include "drop_schema.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"

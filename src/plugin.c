@@ -23,6 +23,7 @@
 #include "clone.h"
 #include "database.h"
 #include "drop.h"
+#include "drop_schema.h"
 #include "exec.h"
 #include "fmgr.h"
 #include "ident.h"

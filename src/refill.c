@@ -26,7 +26,7 @@
 #include "clone.h"
 #include "database.h"
 #include "drift.h"
-#include "drop.h"
+#include "drop_schema.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
