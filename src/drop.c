@@ -19,10 +19,14 @@
  *
  * Nothing but rows of the tenant is locked.
  *
+ * A schema goes with the caller's transaction, unless it has too many tables for
+ * that: these are dropped by a worker, in the same way.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "apply.h"
 #include "database.h"
 #include "drop.h"
@@ -359,21 +363,30 @@ tenancy_drop_rows(const TenancyTenant *tenant, const char *schema)
 }
 
 /*
- * Delete a shared tenant and its rows, in a worker.  The worker decides by the
- * tenant's state as it then is: we must not hold a lock on its row.
+ * A job for a worker that begins to drop a tenant.  The worker decides by the tenant's
+ * state as it then is: we must not hold a lock on its row.
  */
-static void
-drop_rows(const TenancyTenant *tenant, List *tables, bool force)
+static TenancyJob *
+begin_dropping(const TenancyTenant *tenant, bool force)
 {
 	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
-	char	   *id = tenancy_ident_uuid_text(&tenant->id);
 
 	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'dropping', status_at = pg_catalog.now()"
-					   " WHERE id OPERATOR(pg_catalog.=) '%s' AND mode OPERATOR(pg_catalog.=) 'shared'"
-					   " AND NOT EXISTS (SELECT FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) id)%s", id,
+					   " WHERE id OPERATOR(pg_catalog.=) '%s' AND mode OPERATOR(pg_catalog.=) '%s'"
+					   " AND NOT EXISTS (SELECT FROM tenancy.move WHERE tenant_id OPERATOR(pg_catalog.=) id)%s",
+					   tenancy_ident_uuid_text(&tenant->id), tenancy_mode_text(tenant->mode),
 					   force ? "" : " AND status OPERATOR(pg_catalog.<>) 'active'")->expectation =
 		_("the tenant has been resumed, moved or dropped by another session");
 	tenancy_worker_commit(job);
+	return job;
+}
+
+/* Delete a shared tenant and its rows, in a worker. */
+static void
+drop_rows(const TenancyTenant *tenant, List *tables, bool force)
+{
+	TenancyJob *job = begin_dropping(tenant, force);
+
 	add_removal(job, tables, &tenant->id);
 	tenancy_worker_add(job, "%s", tenancy_registry_removal(&tenant->id));
 	(void) tenancy_worker_run(job);
@@ -407,6 +420,24 @@ drop_shared(const TenancyTenant *tenant, bool force)
 	return true;
 }
 
+/*
+ * Drop most of what a tenant with very many tables has in its schemas.  What this
+ * transaction has made no worker sees; and a snapshot that it keeps would not show
+ * what the worker did.  It does without, if it can.
+ */
+static void
+drop_tables(const TenancyTenant *tenant, bool force)
+{
+	List	   *schemas = tenancy_registry_schemas(tenant);
+
+	if (tenant->is_ours || IsolationUsesXactSnapshot() || !tenancy_drop_is_large(schemas))
+		return;
+	if (!force)
+		tenancy_drop_check_dependents(psprintf("tenant \"%s\"", tenant->slug), schemas,
+									  "Drop them first, or use force => true to drop them too.");
+	tenancy_drop_tables(begin_dropping(tenant, force), schemas);
+}
+
 static void
 check_droppable(const TenancyTenant *tenant, bool force)
 {
@@ -431,6 +462,8 @@ tenancy_drop_tenant(PG_FUNCTION_ARGS)
 	check_droppable(&tenant, force);
 	if (tenant.mode == TENANCY_SHARED && drop_shared(&tenant, force))
 		PG_RETURN_VOID();
+	if (tenant.mode == TENANCY_SCHEMA)
+		drop_tables(&tenant, force);
 
 	tenancy_provision_get_tenant(fcinfo, &tenant);
 	check_droppable(&tenant, force);

@@ -214,6 +214,8 @@ finish(const pg_uuid_t *id, TenancyMode from)
 
 		tenancy_drop_check_dependents(psprintf("the schema that tenant \"%s\" has left", tenant.slug),
 									  schemas, "Drop them, then call tenancy.move_tenant() again.");
+		if (tenancy_drop_is_large(schemas))
+			tenancy_drop_tables(tenancy_worker_job(MyDatabaseId), schemas);
 		tenancy_drop_schemas(NULL, schemas, true);
 		tenancy_move_log_forget(tenancy_ident_uuid_text(id));
 	}
