@@ -97,7 +97,7 @@ open_relations(void)
  * is locked by and is stored in.
  */
 static Relation
-make_twin(Relation here, Oid database, Oid tablespace, Oid oid, Oid file)
+make_twin(const RelationData *here, Oid database, Oid tablespace, Oid oid, Oid file)
 {
 	Relation	there = MemoryContextAlloc(TopMemoryContext, sizeof(RelationData));
 
