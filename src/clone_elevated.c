@@ -129,8 +129,9 @@ function_name(Model *m, Oid oid)
 	return buf.data;
 }
 
+/* An operator's name alone. */
 static char *
-operator_name(Model *m, Oid oid)
+bare_operator_name(Model *m, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(oid));
 	Form_pg_operator operator;
@@ -139,13 +140,21 @@ operator_name(Model *m, Oid oid)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for operator %u", oid);
 	operator = ROW(Form_pg_operator, tuple);
-	name = psprintf("%s (%s, %s)",
-					qualified_name(m, OperatorRelationId, oid, operator->oprnamespace,
-								   NameStr(operator->oprname)),
-					OidIsValid(operator->oprleft) ? type_name(m, operator->oprleft) : "NONE",
-					OidIsValid(operator->oprright) ? type_name(m, operator->oprright) : "NONE");
+	name = qualified_name(m, OperatorRelationId, oid, operator->oprnamespace, NameStr(operator->oprname));
 	ReleaseSysCache(tuple);
 	return name;
+}
+
+static char *
+operator_name(Model *m, Oid oid)
+{
+	Oid			left;
+	Oid			right;
+
+	op_input_types(oid, &left, &right);
+	return psprintf("%s (%s, %s)", bare_operator_name(m, oid),
+					OidIsValid(left) ? type_name(m, left) : "NONE",
+					OidIsValid(right) ? type_name(m, right) : "NONE");
 }
 
 static char *
@@ -180,17 +189,7 @@ tenancy_clone_elevated_function_name(Model *m, Oid oid)
 char *
 tenancy_clone_elevated_operator_name(Model *m, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(oid));
-	Form_pg_operator operator;
-	char	   *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", oid);
-	operator = ROW(Form_pg_operator, tuple);
-	name = psprintf("OPERATOR(%s)", qualified_name(m, OperatorRelationId, oid, operator->oprnamespace,
-												   NameStr(operator->oprname)));
-	ReleaseSysCache(tuple);
-	return name;
+	return psprintf("OPERATOR(%s)", bare_operator_name(m, oid));
 }
 
 /* The type that a domain is over, which may be a domain again. */

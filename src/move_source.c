@@ -347,7 +347,6 @@ tenancy_move_write_files(const TenancyTenant *from, const char *directory, const
 	TenancyJob *job = tenancy_worker_job(from->mode == TENANCY_DATABASE ? tenancy_database_oid(from) : MyDatabaseId);
 
 	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'repeatable read'");
-	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
 	tenancy_worker_commit(job);
 	tenancy_worker_add(job, "SELECT tenancy.move_write(%s, %s, %s, %s)",
 					   quote_literal_cstr(tenancy_export_head(from)), quote_literal_cstr(directory),
