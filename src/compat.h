@@ -131,6 +131,13 @@
 #define tenancy_vxid_process(vxid) ((vxid).backendId)
 #endif
 
+/* 17 made the number of a process a variable. */
+#if PG_VERSION_NUM >= 170000
+#define TENANCY_PROC_NUMBER MyProcNumber
+#else
+#define TENANCY_PROC_NUMBER (MyProc->pgprocno)
+#endif
+
 /* 18 has pg_noreturn instead, which stands before the function. */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))

@@ -54,6 +54,7 @@
 #include "miscadmin.h"
 #include "nodes/supportnodes.h"
 #include "registry.h"
+#include "session.h"
 #include "storage/lock.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
@@ -685,6 +686,7 @@ void
 tenancy_context_act(const pg_uuid_t *tenant)
 {
 	tenancy_exec_set(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(tenant));
+	tenancy_session_note(NULL);
 	tenancy_exec_set("max_parallel_workers_per_gather", "0");
 	acting.active = true;
 	acting.subxact = GetCurrentSubTransactionId();

@@ -20,6 +20,7 @@
 #include "guc.h"
 #include "ident.h"
 #include "nodes/pg_list.h"
+#include "session.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -71,6 +72,7 @@ assign_tenant_id(const char *newval, void *extra)
 	tenancy_guc_tenant.is_set = (extra != NULL);
 	if (extra != NULL)
 		tenancy_guc_tenant.id = *(pg_uuid_t *) extra;
+	tenancy_session_note(extra);
 }
 
 static bool

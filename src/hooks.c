@@ -4,8 +4,9 @@
  *	  The hooks of the server that the extension takes.
  *
  * The only place that installs hooks.  Each calls the one that was there
- * before, or the standard function.  All serve the recording of migrations
- * (record.c), and cost a look at a variable where nothing is recorded.
+ * before, or the standard function.  Those of statements serve the recording of
+ * migrations (record.c), and cost a look at a variable where nothing is recorded.
+ * Those of shared memory (session.c) are taken where the server preloads us.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,13 +16,35 @@
 #include "exec.h"
 #include "executor/executor.h"
 #include "hooks.h"
+#include "miscadmin.h"
 #include "record.h"
+#include "session.h"
+#include "storage/ipc.h"
 #include "tcop/utility.h"
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
+
+static shmem_request_hook_type prev_shmem_request = NULL;
+static shmem_startup_hook_type prev_shmem_startup = NULL;
+
+static void
+shmem_request(void)
+{
+	if (prev_shmem_request)
+		prev_shmem_request();
+	tenancy_session_request_memory();
+}
+
+static void
+shmem_startup(void)
+{
+	if (prev_shmem_startup)
+		prev_shmem_startup();
+	tenancy_session_attach_memory();
+}
 
 static void
 executor_start(QueryDesc *query, int eflags)
@@ -153,6 +176,13 @@ tenancy_hooks_init(void)
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 	tenancy_exec_note_hook(process_utility, prev_process_utility != NULL);
+	if (process_shared_preload_libraries_in_progress)
+	{
+		prev_shmem_request = shmem_request_hook;
+		shmem_request_hook = shmem_request;
+		prev_shmem_startup = shmem_startup_hook;
+		shmem_startup_hook = shmem_startup;
+	}
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }

@@ -24,6 +24,7 @@
 #include "policy.h"
 #include "provision.h"
 #include "registry.h"
+#include "session.h"
 #include "spare.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -257,19 +258,29 @@ tenancy_provision_set_status(const TenancyTenant *tenant, const char *status, co
 						   tenancy_ident_uuid_text(&tenant->id));
 }
 
-/* suspend_tenant(tenant text, reason text) */
+/*
+ * suspend_tenant(tenant text, reason text, end_sessions boolean): those of a database
+ * always end.
+ */
 Datum
 tenancy_provision_suspend_tenant(PG_FUNCTION_ARGS)
 {
 	TenancyTenant tenant;
+	bool		end_sessions;
 
 	tenancy_provision_get_tenant(fcinfo, &tenant);
+	tenancy_require_arg(fcinfo, 2, "end_sessions");
 	if (tenant.status != TENANCY_ACTIVE)
 		tenancy_provision_refuse_status(&tenant, "Only an active tenant can be suspended.");
+	end_sessions = PG_GETARG_BOOL(2) && tenant.mode != TENANCY_DATABASE;
+	if (end_sessions)
+		tenancy_session_require();
 	tenancy_provision_set_status(&tenant, "suspended",
 								 PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (tenant.mode == TENANCY_DATABASE)
 		tenancy_database_suspend(&tenant);
+	if (end_sessions)
+		tenancy_session_end(&tenant.id);
 	PG_RETURN_VOID();
 }
 

@@ -11,11 +11,12 @@ LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION tenancy.create_tenant(text, tenancy.isolation_mode, uuid, text, jsonb) IS
 'Creates a tenant, with its schema or database where the mode has one, and returns its id';
 
-CREATE FUNCTION tenancy.suspend_tenant(tenant text, reason text DEFAULT NULL)
+CREATE FUNCTION tenancy.suspend_tenant(tenant text, reason text DEFAULT NULL,
+									   end_sessions boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'tenancy_provision_suspend_tenant'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION tenancy.suspend_tenant(text, text) IS
+COMMENT ON FUNCTION tenancy.suspend_tenant(text, text, boolean) IS
 'Lets nobody act for the tenant until it is resumed';
 
 CREATE FUNCTION tenancy.resume_tenant(tenant text)
@@ -34,6 +35,6 @@ COMMENT ON FUNCTION tenancy.rename_tenant(text, text) IS
 
 REVOKE ALL ON FUNCTION
 	tenancy.create_tenant(text, tenancy.isolation_mode, uuid, text, jsonb),
-	tenancy.suspend_tenant(text, text), tenancy.resume_tenant(text),
+	tenancy.suspend_tenant(text, text, boolean), tenancy.resume_tenant(text),
 	tenancy.rename_tenant(text, text)
 	FROM PUBLIC;

@@ -14,6 +14,7 @@
 #include "hooks.h"
 #include "progress.h"
 #include "registry.h"
+#include "session.h"
 #include "spare.h"
 #include "token_key.h"
 
@@ -25,6 +26,7 @@ void
 _PG_init(void)
 {
 	tenancy_guc_init();
+	tenancy_session_init();
 	tenancy_registry_init();
 	tenancy_context_init();
 	tenancy_database_init();

@@ -17,7 +17,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['set_tenant(text,boolean)', 'set_te
 	'tenant_database(text)', 'policy_tenant_id()', 'policy_is_tenant(uuid)', 'policy_allow(oid)']), 'context';
 -- For whom the DBA grants EXECUTE
 INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create_tenant(text,tenancy.isolation_mode,uuid,text,jsonb)',
-	'suspend_tenant(text,text)', 'resume_tenant(text)', 'rename_tenant(text,text)', 'drop_tenant(text,boolean)',
+	'suspend_tenant(text,text,boolean)', 'session_contexts()', 'resume_tenant(text)', 'rename_tenant(text,text)', 'drop_tenant(text,boolean)',
 	'set_spares(tenancy.isolation_mode,integer)', 'refill_spares()', 'model_fingerprint()', 'install_module(text,text)', 'uninstall_module(text,text,boolean)', 'repair()', 'grant_access(regrole,text)', 'revoke_access(regrole,text)',
 	'create_token_key(text,text,text,timestamp with time zone,timestamp with time zone,boolean)', 'drop_token_key(text)', 'sign_token(text,interval,text)',
 	'protect_table(regclass,name,boolean,text)', 'protect_module(text,name)', 'unprotect_table(regclass)', 'is_protected(regclass)', 'check_isolation()',
@@ -35,7 +35,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module'
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',
 	'drift_copy', 'drift_family_member', 'drift_member', 'drift_need', 'drift_policy', 'drift_sequence']), 'registry';
 -- Views for administrators: they show all tenants, and so are not to be granted to a tenant's role
-INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'progress', 'spares']), 'administrator''s view';
+INSERT INTO t.classified SELECT unnest(ARRAY['protected_tables', 'migration_status', 'migration_progress', 'progress', 'sessions', 'spares']), 'administrator''s view';
 -- The one view that shows each role what is its own
 INSERT INTO t.classified VALUES ('tenants', 'own');
 

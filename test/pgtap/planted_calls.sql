@@ -41,7 +41,7 @@ CREATE FUNCTION mine.to_text(mine.t) RETURNS text LANGUAGE sql AS $$SELECT mine.
 CREATE CAST (mine.t AS text) WITH FUNCTION mine.to_text(mine.t) AS IMPLICIT;
 RESET ROLE;
 
-SELECT plan(116);
+SELECT plan(118);
 INSERT INTO t.armed DEFAULT VALUES;
 -- the administrator's path leads through what is planted
 SET search_path = mine, public, shop, crm, pg_temp;
@@ -75,6 +75,7 @@ SELECT t.call($$SELECT count(*) FROM tenancy.repair()$$);
 SELECT t.call($$SELECT * FROM tenancy.migration_status$$);
 SELECT t.call($$SELECT * FROM tenancy.migration_progress$$);
 SELECT t.call($$SELECT * FROM tenancy.progress$$);
+SELECT t.call($$DO 'BEGIN PERFORM FROM tenancy.sessions; EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END'$$);
 SELECT t.call($$SELECT * FROM tenancy.protected_tables$$);
 SELECT t.call($$SELECT * FROM tenancy.spares$$);
 SELECT t.call($$SELECT * FROM tenancy.protect_module('crm')$$);

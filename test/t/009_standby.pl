@@ -118,7 +118,7 @@ my %works = (
 	tenant_database => q{'acme'}, current_tenant => q{}, current_tenant_id => q{}, is_current_tenant => q{gen_random_uuid()},
 	set_tenant => q{'acme', false}, reset_tenant => q{}, drift_objects => q{'shop'::regnamespace, NULL, 'model'}, drift_owner => q{10, 10, 'model'}, drift_privileges => q{NULL, 'r', 10, 10, 'model'},
 	model_fingerprint => q{}, drift_withheld => q{}, matview_readers => q{'{}'}, names_schema => q{'tenancy.drift_withheld'::regproc, 'shop', true}, drift_schema_privileges => q{'shop'::regnamespace, NULL, 'model'});
-my %others = map { $_ => 1 } qw(set_tenant_token sign_token policy_allow policy_tenant_id policy_is_tenant policy_support policy_allow_support
+my %others = map { $_ => 1 } qw(session_contexts set_tenant_token sign_token policy_allow policy_tenant_id policy_is_tenant policy_support policy_allow_support
 	invalidate_registry record_commands protect_children export_tables import_tables import_changes import_database refresh_copies move_rows move_load move_write move_note keep_migration);
 
 for my $name (split /\n/, $standby->safe_psql($db, q{SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1}))
@@ -136,6 +136,8 @@ for my $name (split /\n/, $standby->safe_psql($db, q{SELECT DISTINCT proname FRO
 is(sqlstate($standby, $db, undef, "SELECT tenancy.create_tenant('late', '$_')"), '25006', "create_tenant(), mode $_") for qw(schema database);
 is($standby->safe_psql($db, "SELECT count(*) FROM tenancy.$_") =~ /^\d+$/, 1, "view $_ can be read")
 	for qw(tenants protected_tables migration_status migration_progress progress spares);
+
+is(sqlstate($standby, $db, undef, 'SELECT FROM tenancy.sessions'), '55000', 'view sessions says that the library is not preloaded');
 
 # ---------------------------------------------------------------------------
 # Cached rows of the registry, and replay
