@@ -38,6 +38,13 @@ CREATE FUNCTION "Order".config() RETURNS text LANGUAGE sql AS 'SELECT set_config
 CREATE FUNCTION "Order".escapes() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM U&"Order".item';
 CREATE FUNCTION "Order".ddl() RETURNS void LANGUAGE sql AS 'SELECT count(*) FROM "Order".item; COMMENT ON TABLE "Order".item IS NULL';
 CREATE FUNCTION "Order".broken() RETURNS void LANGUAGE sql SET check_function_bodies = off AS 'SELECT 1';
+CREATE FUNCTION "Order".pieces() RETURNS bigint LANGUAGE plpgsql AS 'DECLARE n bigint; BEGIN EXECUTE ''SELECT count(*) FROM "Order".'' || quote_ident(''item'') INTO n; RETURN n; END';
+CREATE FUNCTION "Order".formatted() RETURNS bigint LANGUAGE plpgsql AS 'DECLARE n bigint; BEGIN EXECUTE format(''SELECT count(*) FROM "Order".%I'', ''item'') INTO n; RETURN n; END';
+CREATE FUNCTION "Order".config_list() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN set_config(''search_path'', ''public, "Order"'', true); END';
+CREATE FUNCTION plug.folded() RETURNS bigint LANGUAGE plpgsql AS 'DECLARE n bigint; BEGIN EXECUTE ''SELECT count(*) FROM Plug.thing'' INTO n; RETURN n; END';
+CREATE FUNCTION plug.cut() RETURNS bigint LANGUAGE plpgsql AS 'DECLARE n bigint; BEGIN EXECUTE ''SELECT count(*) FROM Plug.'' || ''thing'' INTO n; RETURN n; END';
+-- Texts for people
+CREATE FUNCTION plug.prose() RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''Pull the plug. Or see https://plug.example.com, me@plug.example.com, /etc/plug.conf, a plug 2.5, plug.5.''; RETURN ''This is no plug.''; END';
 -- Comments alone are nothing
 CREATE FUNCTION "Order".pl_comment() RETURNS int LANGUAGE plpgsql AS 'BEGIN -- as "Order".one()
 	RETURN 1; END';

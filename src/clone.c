@@ -649,13 +649,46 @@ is_told(const char *what)
 }
 
 /*
+ * May a model be named by a text in the statements of a copy?  They have what is
+ * defined by expressions as all else.
+ */
+static bool
+may_name_model(const Model *m)
+{
+	const char *main_schema = OidIsValid(m->main_namespace) ? get_namespace_name(m->main_namespace) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, m->statements)
+	{
+		const char *sql = ((TenancyCloneStatement *) lfirst(lc))->sql;
+
+		if (strncmp(sql, "COMMENT ", strlen("COMMENT ")) != 0 &&
+			(tenancy_clone_statement_names(sql, m->module->model_schema) ||
+			 (main_schema != NULL && tenancy_clone_statement_names(sql, main_schema))))
+			return true;
+	}
+	return false;
+}
+
+/* What in the model has texts in its definition that name a model, in words. */
+static char *
+describe_texts(const Model *m)
+{
+	List	   *objects = tenancy_exec_list_as(tenancy_registry_owner(),
+											   psprintf("SELECT DISTINCT object COLLATE pg_catalog.\"C\" FROM tenancy.names_in_definitions(%u) ORDER BY 1", m->namespace));
+
+	return objects ? tenancy_ident_enumerate(objects) : NULL;
+}
+
+/*
  * Say once in a session, and again when there are others, on what nobody gets
- * the privileges that the model gives, and which functions a tenant's copy has
- * that lead to the model.
+ * the privileges that the model gives, and what a tenant's copy has that leads to
+ * the model.
  */
 static void
-give_notice(const Model *m)
+give_notice(const Model *m, bool look)
 {
+	char	   *texts = look ? describe_texts(m) : NULL;
 	char	   *withheld = m->withheld ? tenancy_ident_enumerate(m->withheld) : NULL;
 	char	   *functions = m->names_model ? tenancy_ident_enumerate(m->names_model) : NULL;
 
@@ -672,6 +705,12 @@ give_notice(const Model *m)
 						m->module->model_schema),
 				 errdetail("Names are replaced in queries of the language SQL only. The bodies of these have others: %s.", functions),
 				 errhint("Do not qualify names in them; give them a search_path that names the model schema, which follows into copies.")));
+	if (texts != NULL && !is_told(psprintf("%s has %s", m->module->name, texts)))
+		ereport(NOTICE,
+				(errmsg("definitions in model schema \"%s\" have texts that name a model schema, and do so in tenants' schemas",
+						m->module->model_schema),
+				 errdetail("Copies have the texts in these as they are: %s.", texts),
+				 errhint("Do not qualify names in texts, or write constants of type regclass, regproc and the like, which follow into copies.")));
 }
 
 /*
@@ -781,6 +820,7 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	TenancyModule *first = main_module(module);
 	TenancyExec exec;
 	char	   *path;
+	bool		look;
 	Model		m;
 
 	tenancy_registry_lock_models(ShareLock);
@@ -806,8 +846,9 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	hold_catalogs(false);
+	look = may_name_model(&m);
 	list_free_deep(m.statements);
-	give_notice(&m);
+	give_notice(&m, look);
 }
 
 

@@ -1,13 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * clone_body.h
- *	  Names of model schemas in the bodies of functions that are strings.
+ *	  Names of model schemas in the bodies of functions that are strings, and in
+ *	  texts of other definitions.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TENANCY_CLONE_BODY_H
 #define TENANCY_CLONE_BODY_H
 
+#include "nodes/nodes.h"
+
+extern bool tenancy_clone_means_extension(const char *schema, const char *start);
+extern bool tenancy_clone_string_names(const char *string, const char *schema);
+extern bool tenancy_clone_statement_names(const char *sql, const char *schema);
+extern bool tenancy_clone_expression_names(Node *expr, const char *schema);
 extern char *tenancy_clone_rewrite_body(const char *body, Oid language, const char *from,
 										const char *to, bool *left);
 extern char *tenancy_clone_rewrite_statement(const char *sql, const char *from, const char *to);

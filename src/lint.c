@@ -41,6 +41,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/nodes.h"
 #include "progress.h"
 #include "registry.h"
 #include "utils/builtins.h"
@@ -50,6 +51,8 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tenancy_lint_names_schema);
+PG_FUNCTION_INFO_V1(tenancy_lint_string_names);
+PG_FUNCTION_INFO_V1(tenancy_lint_expression_names);
 PG_FUNCTION_INFO_V1(tenancy_lint_check_isolation);
 
 /* How many rows to move at a time. */
@@ -822,6 +825,12 @@ static const Lint lints[] =
 		" JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('c', 'internal')"
 		" WHERE " NOT_OF_EXTENSION("pg_proc", "p.oid") " AND tenancy.names_schema(p.oid, m.model_schema, m.name = o.name OR m.position = 1)"},
 
+	{"warning", "definition_names_model",
+		"SELECT d.object, format('A text in its definition names the model schema %I, and goes on doing so in tenants'' schemas: it leads from them into the model.', d.model_schema),"
+		" NULL"
+		" FROM tenancy.module m JOIN pg_namespace n ON n.nspname = m.model_schema"
+		" CROSS JOIN LATERAL tenancy.names_in_definitions(n.oid) d"},
+
 	{"error", "matview_exposes_tenants",
 		"SELECT CASE r.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || r.name,"
 		" format(CASE r.relkind WHEN 'm' THEN 'There is no row security for materialized views: %s reads the rows of whichever tenants they were made from.'"
@@ -1025,6 +1034,26 @@ tenancy_lint_names_schema(PG_FUNCTION_ARGS)
 	ReleaseSysCache(tuple);
 	(void) tenancy_clone_rewrite_body(body, language, schema, PG_GETARG_BOOL(2) ? schema : NULL, &left);
 	PG_RETURN_BOOL(left);
+}
+
+/* names_schema(expression pg_node_tree, schema text): does a text in it name the schema? */
+Datum
+tenancy_lint_expression_names(PG_FUNCTION_ARGS)
+{
+	tenancy_require_arg(fcinfo, 0, "expression");
+	tenancy_require_arg(fcinfo, 1, "schema");
+	PG_RETURN_BOOL(tenancy_clone_expression_names(stringToNode(text_to_cstring(PG_GETARG_TEXT_PP(0))),
+												  text_to_cstring(PG_GETARG_TEXT_PP(1))));
+}
+
+/* names_schema(string text, schema text): does a text that is an argument or setting? */
+Datum
+tenancy_lint_string_names(PG_FUNCTION_ARGS)
+{
+	tenancy_require_arg(fcinfo, 0, "string");
+	tenancy_require_arg(fcinfo, 1, "schema");
+	PG_RETURN_BOOL(tenancy_clone_string_names(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+											  text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 
 static void

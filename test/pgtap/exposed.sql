@@ -23,7 +23,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'protect_table(regclass,name,boolean,text)', 'protect_module(text,name)', 'unprotect_table(regclass)', 'is_protected(regclass)', 'check_isolation()',
 	'row_security_holes(integer)', 'add_migration(bigint,text,text,text,boolean,boolean,text)', 'load_migrations(text,text)',
 	'migrate(text,text[],integer,integer,integer,interval,integer,boolean)', 'rollback(bigint,text,text[],integer,integer,integer,interval,integer,boolean)',
-	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_owner(oid,oid,text)', 'drift_privileges(aclitem[],"char",oid,oid,text)', 'drift_withheld()', 'matview_readers(oid[])', 'names_schema(oid,text,boolean)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
+	'drift(text)', 'drift_objects(oid,uuid,text)', 'drift_owner(oid,oid,text)', 'drift_privileges(aclitem[],"char",oid,oid,text)', 'drift_withheld()', 'matview_readers(oid[])', 'names_schema(oid,text,boolean)', 'names_schema(pg_node_tree,text)', 'names_schema(text,text)', 'names_in_definitions(oid)', 'drift_schema_privileges(oid,uuid,text)', 'export_tenant(text,text)', 'import_tenant(text,text,tenancy.isolation_mode)',
 	'copy_tenant(text,text,tenancy.isolation_mode)', 'start_recording(bigint,text,text,text[])', 'stop_recording(boolean)',
 	'move_tenant(text,tenancy.isolation_mode,boolean)', 'add_reference_table(regclass)', 'remove_reference_table(regclass)',
 	'sync_reference_tables()']), 'administrator';

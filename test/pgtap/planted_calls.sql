@@ -41,7 +41,7 @@ CREATE FUNCTION mine.to_text(mine.t) RETURNS text LANGUAGE sql AS $$SELECT mine.
 CREATE CAST (mine.t AS text) WITH FUNCTION mine.to_text(mine.t) AS IMPLICIT;
 RESET ROLE;
 
-SELECT plan(118);
+SELECT plan(120);
 INSERT INTO t.armed DEFAULT VALUES;
 -- the administrator's path leads through what is planted
 SET search_path = mine, public, shop, crm, pg_temp;
@@ -69,6 +69,7 @@ SELECT t.elsewhere('app', 'app', $$INSERT INTO lead VALUES (1, 'x')$$) \g /dev/n
 SELECT t.call($$SELECT tenancy.rename_tenant('globex', 'initech')$$);
 SELECT t.call($$SELECT tenancy.rename_tenant('initech', 'globex')$$);
 SELECT t.call($$SELECT count(*) FROM tenancy.check_isolation()$$);
+SELECT t.call($$SELECT * FROM tenancy.names_in_definitions('shop'::pg_catalog.regnamespace)$$);
 SELECT t.call($$SELECT count(*) FROM tenancy.drift()$$);
 SELECT t.call($$SELECT count(*) FROM tenancy.drift('globex')$$);
 SELECT t.call($$SELECT count(*) FROM tenancy.repair()$$);

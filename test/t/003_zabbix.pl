@@ -95,6 +95,7 @@ sub differences
 my $model = definition('monitor', 'zabbix');
 cmp_ok(length($model), '>', 100_000, 'the definition of the model');
 is(differences(definition('monitor', 'tenant_zs'), $model), '', "the schema tenant's objects are the model's");
+is($node->safe_psql('monitor', q{SELECT object FROM tenancy.check_isolation() WHERE lint LIKE '%_names_model'}), '', 'nothing in the model names it in a text');
 # CONNECT lets in to a tenant's database; whoever it lets in may use the schema
 is(differences(definition('tenant_zd', 'zabbix'), $model), '+ GRANT USAGE ON SCHEMA zabbix TO PUBLIC;', "the database tenant's objects are the model's");
 my $shape = q{SELECT concat_ws(' ',

@@ -117,7 +117,8 @@ my %works = (
 	check_isolation => q{}, drift => q{}, is_protected => q{'shop.notes'}, row_security_holes => q{150000},
 	tenant_database => q{'acme'}, current_tenant => q{}, current_tenant_id => q{}, is_current_tenant => q{gen_random_uuid()},
 	set_tenant => q{'acme', false}, reset_tenant => q{}, drift_objects => q{'shop'::regnamespace, NULL, 'model'}, drift_owner => q{10, 10, 'model'}, drift_privileges => q{NULL, 'r', 10, 10, 'model'},
-	model_fingerprint => q{}, drift_withheld => q{}, matview_readers => q{'{}'}, names_schema => q{'tenancy.drift_withheld'::regproc, 'shop', true}, drift_schema_privileges => q{'shop'::regnamespace, NULL, 'model'});
+	model_fingerprint => q{}, drift_withheld => q{}, matview_readers => q{'{}'}, names_schema => q{'tenancy.drift_withheld'::regproc, 'shop', true}, names_in_definitions => q{'shop'::regnamespace},
+	drift_schema_privileges => q{'shop'::regnamespace, NULL, 'model'});
 my %others = map { $_ => 1 } qw(session_contexts set_tenant_token sign_token policy_allow policy_tenant_id policy_is_tenant policy_support policy_allow_support
 	invalidate_registry record_commands protect_children export_tables import_tables import_changes import_database refresh_copies move_rows move_load move_write move_note keep_migration);
 

@@ -92,6 +92,8 @@ sub prove
 	is(differences(definition($database, qq{"tenant_renamed-$slug"}, $schema, @withheld), $model), '', 'renamed, it is the model as before');
 	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
 
+	is($node->safe_psql($database, q{SELECT object FROM tenancy.check_isolation() WHERE lint LIKE '%_names_model'}), '', 'nothing leads from copies into the model');
+
 	# What cannot be in databases goes first.
 	$node->safe_psql($database, $_) for "SELECT tenancy.drop_tenant('renamed-$slug', true)", $local, "SELECT tenancy.create_tenant('d$slug', 'database')";
 	is(differences([ grep { $_ ne "GRANT USAGE ON SCHEMA $schema TO PUBLIC;" } @{ definition("tenant_d$slug", $schema, $schema) } ], definition($database, $schema, $schema)),
