@@ -831,6 +831,23 @@ static const Lint lints[] =
 		" FROM tenancy.module m JOIN pg_namespace n ON n.nspname = m.model_schema"
 		" CROSS JOIN LATERAL tenancy.names_in_definitions(n.oid) d"},
 
+	{"warning", "extension_in_model",
+		"SELECT format('extension %I', e.extname), format('It is installed in the model schema %I, to which the path of tenants in schemas does not lead: there, names of its types and functions are not found, and other operators are used in place of its own.', m.model_schema),"
+		" CASE WHEN e.extrelocatable AND t.nspname IS NOT NULL THEN format('ALTER EXTENSION %I SET SCHEMA %I', e.extname, t.nspname) END"
+		" FROM tenancy.module m JOIN pg_namespace n ON n.nspname = m.model_schema"
+		" JOIN pg_extension e ON e.extnamespace = n.oid"
+		" LEFT JOIN LATERAL (SELECT s.nspname FROM string_to_table(current_setting('tenancy.search_path'), ',') WITH ORDINALITY p (name, place)"
+		"  JOIN pg_namespace s ON s.nspname = btrim(p.name, ' \"') AND NOT starts_with(s.nspname, 'pg_') AND s.nspname <> 'tenancy'"
+		"  JOIN path_schema x ON x.nsp = s.oid AND NOT x.is_model AND NOT x.of_tenant"
+		"  ORDER BY p.place LIMIT 1) t ON"
+		/* It would have to be done in tenants' databases, too; and functions might look for it in the model schema. */
+		"  NOT EXISTS (SELECT FROM tenancy.tenant d WHERE d.mode = 'database' AND d.status <> 'spare') AND NOT EXISTS ("
+		"  SELECT FROM tenancy.module o JOIN pg_namespace u ON u.nspname = o.model_schema"
+		"  JOIN pg_proc f ON f.pronamespace = u.oid AND f.prosqlbody IS NULL"
+		"  WHERE " NOT_OF_EXTENSION("pg_proc", "f.oid") " AND (strpos(lower(f.prosrc), lower(n.nspname)) > 0"
+		"   OR EXISTS (SELECT FROM unnest(f.proconfig) c WHERE starts_with(c, 'search_path=')"
+		"    AND strpos(c, quote_ident(n.nspname)) > 0 AND strpos(c, quote_ident(t.nspname)) = 0)))"},
+
 	{"error", "matview_exposes_tenants",
 		"SELECT CASE r.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || r.name,"
 		" format(CASE r.relkind WHEN 'm' THEN 'There is no row security for materialized views: %s reads the rows of whichever tenants they were made from.'"

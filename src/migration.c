@@ -23,6 +23,7 @@
 #include <ctype.h>
 
 #include "catalog/pg_authid.h"
+#include "clone_body.h"
 #include "commands/trigger.h"
 #include "common/string.h"
 #include "exec.h"
@@ -291,7 +292,10 @@ is_model_schema(List *modules, const char *name)
 	return false;
 }
 
-/* Where a text names model schemas, as a List of ModelName. */
+/*
+ * Where a text names model schemas, as a List of ModelName; but for members of
+ * extensions, which are there for the copies, too.
+ */
 static List *
 find_model_names(const char *sql)
 {
@@ -313,6 +317,8 @@ find_model_names(const char *sql)
 	{
 		if (open != NULL)
 			open->end = location;
+		if (open != NULL && tenancy_clone_means_extension(open->schema, sql + location))
+			names = list_delete_last(names);
 		open = NULL;
 		if (name != NULL && token == '.' && is_model_schema(modules, name))
 		{

@@ -1310,6 +1310,21 @@ check_model_schema(const char *schema)
 	check_module_owner(schema, tenancy_registry_module_owner(&probe));
 }
 
+/* What extensions have in a model schema, the path of tenants in schemas does not lead to. */
+static void
+tell_of_extensions(TenancyExec *exec, const char *schema)
+{
+	char	   *extensions = tenancy_exec_text(exec, psprintf(
+		"SELECT pg_catalog.string_agg(e.extname, ', ' ORDER BY e.extname) FROM pg_catalog.pg_extension e"
+		" WHERE e.extnamespace OPERATOR(pg_catalog.=) %u", get_namespace_oid(schema, false)));
+
+	if (extensions != NULL)
+		ereport(NOTICE,
+				(errmsg("extensions are installed in model schema \"%s\": %s", schema, extensions),
+				 errdetail("The path of tenants in schemas does not lead there: queries, functions and migrations do not find their types, functions and operators."),
+				 errhint("Move them to a schema of tenancy.search_path by ALTER EXTENSION ... SET SCHEMA.")));
+}
+
 /* create_module(name text, model_schema name) */
 Datum
 tenancy_registry_create_module(PG_FUNCTION_ARGS)
@@ -1365,6 +1380,7 @@ tenancy_registry_create_module(PG_FUNCTION_ARGS)
 	if (roles != NULL)
 		tenancy_exec_format("GRANT USAGE ON SCHEMA %s TO %s",
 							quote_identifier(module.model_schema), roles);
+	tell_of_extensions(&exec, module.model_schema);
 	tenancy_exec_end(&exec);
 	tenancy_registry_grant_owner(tenancy_registry_module_owner(&module));
 	PG_RETURN_VOID();
