@@ -28,7 +28,7 @@
 #include "fmgr.h"
 #include "ident.h"
 #include "miscadmin.h"
-#include "policy.h"
+#include "policy_grant.h"
 #include "registry.h"
 #include "utils/builtins.h"
 

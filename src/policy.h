@@ -16,7 +16,7 @@
 #define TENANCY_POLICY_ALLOW		"tenancy.policy_allow(tableoid)"	/* its condition */
 
 extern List *tenancy_policy_unprotected(const TenancyModule *module);
-extern void tenancy_policy_restrict_role(Oid role);
+extern char *tenancy_policy_find_registration(Oid relid);
 extern List *tenancy_policy_new_tables(Oid schema);
 extern void tenancy_policy_protect_new(Oid relid, const char *column);
 extern void tenancy_policy_protect_copy(Oid relid, const char *column, const pg_uuid_t *tenant);
