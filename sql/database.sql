@@ -155,6 +155,25 @@ SELECT tenancy.current_tenant(), count(*) FROM later;
 \c :application :admin
 SET client_min_messages = warning;
 
+-- Whoever may create tenants gets no more rights than that by what follows on the path.
+CREATE ROLE regress_clerk LOGIN;
+GRANT USAGE ON SCHEMA tenancy TO regress_clerk;
+GRANT EXECUTE ON FUNCTION tenancy.create_tenant TO regress_clerk;
+SET SESSION AUTHORIZATION regress_clerk;
+SET tenancy.search_path = 'public;ALTER/**/ROLE/**/regress_clerk/**/SUPERUSER;--, "Odd, ""one"""';
+SELECT FROM tenancy.create_tenant('clerks', 'database');
+RESET SESSION AUTHORIZATION;
+RESET tenancy.search_path;
+SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_clerk';
+\c tenant_clerks :admin
+SHOW search_path;
+SELECT current_schemas(false);
+\c :application :admin
+SET client_min_messages = warning;
+REVOKE ALL ON FUNCTION tenancy.create_tenant FROM regress_clerk;
+REVOKE ALL ON SCHEMA tenancy FROM regress_clerk;
+DROP ROLE regress_clerk;
+
 -- A two-phase commit cannot decide about a database.
 BEGIN;
 SELECT tenancy.drop_tenant('kept', true);

@@ -98,6 +98,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
@@ -1013,18 +1014,24 @@ draw_database_oid(void)
 	return oid;
 }
 
-/* The path of sessions in a tenant's database. */
+/*
+ * The path of sessions in a tenant's database, for a statement with the rights of a
+ * superuser.  What follows the tenant's schemas is a setting that anybody has set:
+ * each name of it is quoted.
+ */
 static char *
 database_search_path(const TenancyTenant *tenant)
 {
+	char	   *following = pstrdup(tenancy_guc_search_path);
+	List	   *names;
 	StringInfoData path;
 	ListCell   *lc;
 
+	if (!SplitIdentifierString(following, ',', &names))
+		elog(ERROR, "invalid tenancy.search_path");
 	initStringInfo(&path);
-	foreach(lc, tenancy_registry_schemas(tenant))
+	foreach(lc, list_concat(tenancy_registry_schemas(tenant), names))
 		appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
-	if (tenancy_guc_search_path[0] != '\0')
-		appendStringInfo(&path, "%s, ", tenancy_guc_search_path);
 	appendStringInfoString(&path, "pg_temp");
 	return path.data;
 }
