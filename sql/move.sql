@@ -349,6 +349,18 @@ SELECT tenancy.install_module('b', 'crm');
 SELECT slug, mode FROM pg_temp.state WHERE slug IN ('a', 'b');
 SELECT * FROM tenancy.repair();
 
+-- in a block that has made the session's first temporary table: what cleans up after an error goes as it came
+\c -
+SET client_min_messages = warning;
+SELECT FROM tenancy.create_tenant('listed');
+DO $$
+BEGIN
+	CREATE TEMPORARY TABLE todo AS SELECT 'listed' AS slug;
+	CALL tenancy.move_tenant('listed', 'schema');
+	CALL tenancy.move_tenant('listed', 'shared');
+END $$;
+SELECT mode FROM tenancy.tenants WHERE slug = 'listed';
+
 SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenant WHERE mode = 'schema';
 DROP EXTENSION tenancy CASCADE;
 DROP SCHEMA regress_crm, regress_model, regress_global CASCADE;

@@ -277,6 +277,11 @@ SELECT * FROM tenancy.spares;
 SELECT nspowner::regrole FROM pg_namespace WHERE nspname = :'spare_schema';
 DROP SCHEMA :"spare_schema";
 
+-- In a block that has made the session's first temporary table
+\c -
+SET client_min_messages = warning;
+DO $$ BEGIN CREATE TEMPORARY TABLE todo (); CALL tenancy.refill_spares(); END $$;
+
 -- Fewer of them, or none
 SELECT tenancy.set_spares('schema', 1);
 CALL tenancy.refill_spares();

@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/evtcache.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -56,6 +57,7 @@ static const struct
 	{"extra_float_digits", "3"},
 	{"IntervalStyle", "postgres"},
 	{"jit", "off"},
+	{"lc_monetary", "C"},		/* what a value of type money looks like */
 	{"quote_all_identifiers", "off"},
 	{"row_security", "on"},
 	{"standard_conforming_strings", "on"},
@@ -112,6 +114,21 @@ tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char *procedure, 
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s cannot be called in a transaction block or a function", procedure),
 				 errdetail_internal("%s", why)));
+}
+
+/*
+ * Begin a procedure that commits: SPI_finish() ends it.  What the transaction has done so
+ * far is committed here, because the server may register a callback for the session's end
+ * with that, as for its first temporary table.  One that the procedure has registered
+ * before, to clean up after an error, could not be taken back any more.
+ */
+void
+tenancy_exec_begin_procedure(void)
+{
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+	SPI_commit();
+	AcceptInvalidationMessages();
 }
 
 /*

@@ -48,6 +48,8 @@ extern void tenancy_exec_commit_as(Oid role, const char *search_path, const char
 extern void tenancy_exec_refuse_transaction(FunctionCallInfo fcinfo, const char *procedure,
 											const char *why);
 
+extern void tenancy_exec_begin_procedure(void);
+
 extern void tenancy_exec_note_hook(ProcessUtility_hook_type own, bool chained);
 extern bool tenancy_exec_is_watched(void);
 

@@ -631,8 +631,7 @@ lead_down(Call *call)
 static void
 lead(Call *call, void (*work) (Call *call))
 {
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect_ext failed");
+	tenancy_exec_begin_procedure();
 	if (!tenancy_fleet_lock_leader())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

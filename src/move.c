@@ -547,8 +547,7 @@ tenancy_move_tenant(PG_FUNCTION_ARGS)
 	tenancy_registry_refuse_on_standby();
 	mode = tenancy_mode_from_datum(PG_GETARG_DATUM(1));
 	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect_ext failed");
+	tenancy_exec_begin_procedure();
 	leader->undo.database = MyDatabaseId;
 	leader->undo.role = tenancy_registry_owner();
 	leader->undo.id = tenant.id;
