@@ -199,6 +199,27 @@ SELECT state, count(*) FROM tenancy.migration_status GROUP BY 1 ORDER BY 1;
 SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'tenant_schema2.customer'::regclass ORDER BY indexrelid::regclass::text;
 SELECT position, step, under_way FROM tenancy.migration WHERE version IN (41, 42, 43) ORDER BY 1;
 
+-- An index that was there under the name is not what a migration has made, nor is it when it fails again.
+SET ROLE regress_owner;
+CREATE INDEX customer_both ON regress_model.customer (id);
+RESET ROLE;
+SELECT tenancy.add_migration(44, 'CREATE INDEX CONCURRENTLY customer_both ON customer (id, name)', transactional => false);
+CALL tenancy.migrate();
+CALL tenancy.migrate();
+SELECT version, step, under_way FROM tenancy.migration WHERE position IS NULL;
+DROP INDEX regress_model.customer_both;
+CALL tenancy.migrate();
+SELECT pg_get_indexdef('regress_model.customer_both'::regclass), pg_get_indexdef('tenant_schema1.customer_both'::regclass);
+CALL tenancy.rollback(44);
+SELECT tenancy.add_migration(44, 'CREATE INDEX CONCURRENTLY customer_both ON customer (id, name)', transactional => false,
+	down => 'DROP INDEX customer_both');
+CALL tenancy.rollback(44);
+DELETE FROM tenancy.migration WHERE version = 44;
+
+-- In a block that has made the session's first temporary table
+\c -
+DO $$ BEGIN CREATE TEMPORARY TABLE todo (); CALL tenancy.migrate(); DROP TABLE todo; END $$;
+
 -- Undoing: the last ones first, in the copies and then in the model
 SELECT tenancy.add_migration(44, 'CREATE TABLE gone (id int); ALTER TABLE customer ADD gone1 int', down => 'ALTER TABLE customer DROP gone1; DROP TABLE gone');
 SELECT tenancy.add_migration(45, 'ALTER TABLE customer ADD gone2 int', 'twice');

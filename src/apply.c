@@ -414,6 +414,24 @@ note_step_alone(const TenancyPlace *place, const TenancyMigration *migration, in
 }
 
 /*
+ * Is there something already that has the name of an index to be made?  Then the statement
+ * fails, or does nothing, and nobody may take that for its work later.
+ */
+static bool
+name_is_taken(const TenancyPlace *place, Node *stmt)
+{
+	bool		taken;
+
+	if (!IsA(stmt, IndexStmt))
+		return false;
+	begin_step();
+	taken = OidIsValid(get_relname_relid(castNode(IndexStmt, stmt)->idxname, place->schema));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return taken;
+}
+
+/*
  * A statement that was under way when something ended us.  Returns true if it
  * had been done; else makes sure that it can be run again.
  */
@@ -510,10 +528,12 @@ tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migra
 		if (statement->no_transaction)
 		{
 			Node	   *stmt = copyObject(statement->parsed);
+			bool		again = under_way && n == step;
 
-			note_step_alone(place, migration, n, true);
+			if (!again && !name_is_taken(place, stmt))
+				note_step_alone(place, migration, n, true);
 			MemoryContextSwitchTo(context);
-			if (!(under_way && n == step && was_done(place, stmt)))
+			if (!(again && was_done(place, stmt)))
 			{
 				MemoryContextSwitchTo(context);
 				run_toplevel(place, migration, n, stmt);
