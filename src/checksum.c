@@ -48,6 +48,23 @@ hash_bytes_of(uint64 hash, const char *bytes, Size len)
 	return len > 0 ? hash_word(hash, word) : hash;
 }
 
+/* The bits of a value that its type has; others depend on where it comes from. */
+static uint64
+word_of(Datum value, int16 len)
+{
+	switch (len)
+	{
+		case sizeof(uint8):
+			return DatumGetUInt8(value);
+		case sizeof(uint16):
+			return DatumGetUInt16(value);
+		case sizeof(uint32):
+			return DatumGetUInt32(value);
+		default:
+			return value;
+	}
+}
+
 /* Let it go on with a value; where a value ends is a part of it. */
 static uint64
 hash_value(uint64 hash, Datum value, Form_pg_attribute attribute)
@@ -56,7 +73,7 @@ hash_value(uint64 hash, Datum value, Form_pg_attribute attribute)
 	Size		len;
 
 	if (attribute->attbyval)
-		return hash_word(hash, value);
+		return hash_word(hash, word_of(value, attribute->attlen));
 	if (attribute->attlen > 0)
 		return hash_bytes_of(hash, bytes, attribute->attlen);
 	if (attribute->attlen == -1)

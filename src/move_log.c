@@ -258,6 +258,7 @@ tenancy_move_note(PG_FUNCTION_ARGS)
 	tenancy_exec_set("DateStyle", "ISO");
 	tenancy_exec_set("IntervalStyle", "postgres");
 	tenancy_exec_set("extra_float_digits", "3");
+	tenancy_exec_set("lc_monetary", "C");
 	key = key_of(data, data->tg_trigtuple);
 	add_entry(data->tg_trigger, &id, key);
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
