@@ -38,6 +38,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "compat.h"
 #include "context.h"
 #include "database.h"
 #include "exec.h"
@@ -189,7 +190,8 @@ tell_leader(int pid)
 {
 	PGPROC	   *leader = BackendPidGetProc(pid);
 
-	LockRelease(&crew_tag, ShareLock, true);
+	if (tenancy_lock_held_by_me(&crew_tag, ShareLock))
+		LockRelease(&crew_tag, ShareLock, true);
 	if (leader != NULL)
 		SetLatch(&leader->procLatch);
 }
@@ -740,6 +742,7 @@ try_copy(const Run *run, const Copy *copy, MemoryContext context)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		(void) try_lock(&crew_tag, ShareLock);	/* this has released it */
 		note_failure(run, copy, edata);
 	}
 	PG_END_TRY();
@@ -863,7 +866,7 @@ tenancy_fleet_main(Datum main_arg)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	init_tags();
-	(void) LockAcquire(&crew_tag, ShareLock, true, false);
+	tenancy_worker_hold(&crew_tag, ShareLock);
 	found = read_run(&run);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

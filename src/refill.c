@@ -403,7 +403,7 @@ tenancy_refill_main(Datum main_arg)
 	context = AllocSetContextCreate(TopMemoryContext, "tenancy refill", ALLOCSET_DEFAULT_SIZES);
 	StartTransactionCommand();
 	init_tag(&tag);
-	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	tenancy_worker_hold(&tag, ExclusiveLock);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	refill();

@@ -48,6 +48,7 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
 #include "storage/shm_mq.h"
@@ -438,6 +439,38 @@ tenancy_worker_connect(Oid database, Oid role)
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
+}
+
+/* A lock that the process holds for as long as it lives. */
+typedef struct HeldLock
+{
+	LOCKTAG		tag;
+	LOCKMODE	mode;
+} HeldLock;
+
+static void
+release_held(int code, Datum arg)
+{
+	HeldLock   *held = (HeldLock *) DatumGetPointer(arg);
+
+	if (tenancy_lock_held_by_me(&held->tag, held->mode))
+		(void) LockRelease(&held->tag, held->mode, true);
+}
+
+/*
+ * Get a lock that the process holds until it ends, or gives it up.  A session's locks are
+ * released by PostgreSQL when a transaction aborts, and by nobody when the session ends
+ * outside of one: whoever gets its place among the processes would have them.
+ */
+void
+tenancy_worker_hold(const LOCKTAG *tag, LOCKMODE mode)
+{
+	HeldLock   *held = MemoryContextAlloc(TopMemoryContext, sizeof(HeldLock));
+
+	held->tag = *tag;
+	held->mode = mode;
+	before_shmem_exit(release_held, PointerGetDatum(held));
+	(void) LockAcquire(tag, mode, true, false);
 }
 
 static List *

@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 #include "progress.h"
+#include "storage/lock.h"
 #include "utils/uuid.h"
 
 /*
@@ -78,6 +79,7 @@ extern void tenancy_worker_leave(BackgroundWorkerHandle *handle);
 extern void tenancy_worker_send(const char *data, int len);
 extern char *tenancy_worker_deletion_line(const TenancyTally *tally);
 extern void tenancy_worker_connect(Oid database, Oid role);
+extern void tenancy_worker_hold(const LOCKTAG *tag, LOCKMODE mode);
 extern void tenancy_worker_toplevel(const char *sql);
 extern void tenancy_worker_toplevel_node(Node *stmt, const char *sql);
 

@@ -332,5 +332,24 @@ is($node->safe_psql("tenant_$_", "SELECT count(*) $columns"), $expected, "and so
 is($node->safe_psql($db, 'SELECT count(*) FROM tenancy.migration_run WHERE finished_at IS NULL'), 0, 'no run is left open');
 is($node->safe_psql($db, 'SELECT * FROM tenancy.drift()'), '', 'and no copy differs from its model');
 
+# ---------------------------------------------------------------------------
+# Workers that come when all is done, or have met an error, leave no lock to whoever
+# gets their place among the processes
+# ---------------------------------------------------------------------------
+{
+	my $offset = -s $node->logfile;
+
+	foreach my $n (1 .. 20)
+	{
+		$node->safe_psql($db, "SELECT tenancy.add_migration(" . (900000000000000000 + $n) . ", 'CREATE TABLE late$n ()')");
+		$node->safe_psql($db, 'CREATE TABLE tenant_t1.late20 ()') if $n == 20;
+		$node->psql($db, 'CALL tenancy.migrate(workers => 6)');
+	}
+	ok($node->poll_query_until($db, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tenancy worker'}), 'the workers end');
+	is($node->safe_psql($db, q{SELECT count(*) FROM pg_locks l WHERE NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid)}), 0,
+		'they have left no lock');
+	unlike(slurp_file($node->logfile, $offset), qr/is already held|don't own a lock/, 'none meets another one\'s lock, nor misses its own');
+}
+
 $node->stop;
 done_testing();

@@ -256,6 +256,12 @@ ok($node->poll_query_until($db, "SELECT ($counts) = 'schema 3/3/0, database 3/3/
 $node->safe_psql($db, q{BEGIN; SELECT tenancy.create_tenant('fourteen', 'schema'); ROLLBACK});
 ok($node->poll_query_until($db, $idle), 'preloaded: no worker is left');
 is($node->safe_psql($db, $counts), 'schema 3/3/0, database 3/3/0', 'preloaded: no more than that');
+is($node->safe_psql($db, q{SELECT count(*) FROM pg_locks l WHERE NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid)}), 0,
+	'preloaded: the worker has left no lock');
+$node->safe_psql($db, "SELECT tenancy.create_tenant('$_', 'schema')") foreach 'fifteen', 'sixteen';
+ok($node->poll_query_until($db, "SELECT ($counts) = 'schema 3/3/0, database 3/3/0'"), 'preloaded: new ones are made again');
+ok($node->poll_query_until($db, $idle), 'preloaded: no worker is left again');
+$node->safe_psql($db, 'CALL tenancy.refill_spares()');
 sound('preloaded');
 
 $node->stop;
