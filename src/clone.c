@@ -48,9 +48,12 @@
  *
  * Locks: ACCESS SHARE on the model's tables, views and sequences, to the end
  * of the transaction: their definitions must not change while they are read
- * and copied.  The statements lock what they refer to outside of the schema;
- * that is SHARE ROW EXCLUSIVE on tables that foreign keys point to.  ROW EXCLUSIVE
- * on catalogs while a tenant's copy is made, see hold_catalogs().
+ * and copied.  The statements lock what they refer to outside of the schema.  SHARE ROW
+ * EXCLUSIVE on the tables outside that foreign keys point to, which keeps writers off
+ * them and copies from each other, comes last, and in the order of the OIDs: see
+ * tenancy_clone_add_keys().  Less would not do: a DELETE there that began before the new
+ * triggers could be seen does not fire them, so that whoever is writing has to be waited for.
+ * ROW EXCLUSIVE on catalogs while a tenant's copy is made, see hold_catalogs().
  *
  *-------------------------------------------------------------------------
  */
@@ -139,11 +142,7 @@ place_rest(Model *m)
 		tenancy_clone_create_statistics(m, lfirst(lc));
 
 	/* Before row security, which would hide rows from their validation. */
-	foreach(lc, m->objects)
-	{
-		if (((Object *) lfirst(lc))->kind == OBJ_TABLE)
-			tenancy_clone_add_foreign_keys(m, lfirst(lc));
-	}
+	tenancy_clone_add_foreign_keys(m);
 
 	foreach(lc, m->objects)
 	{
@@ -182,6 +181,8 @@ place_rest(Model *m)
 	tenancy_clone_remark_schema(m);
 	foreach(lc, m->refreshes)
 		tenancy_clone_emit_refresh(m, lfirst(lc));
+	if (m->tenant != NULL)
+		tenancy_clone_add_outside_keys(m);
 }
 
 /*
@@ -515,7 +516,8 @@ running_callback(void *arg)
 
 /*
  * The tables of a copy are empty: their foreign keys need no look at the rows, with
- * ALTER TABLE as with CREATE TABLE.
+ * ALTER TABLE as with CREATE TABLE.  Those that lead out of it come when row security
+ * would hide the rows that a move has brought, and are checked by the move.
  */
 static void
 skip_validation(Node *statement)
@@ -548,7 +550,7 @@ run_utility(const char *script, const RawStmt *parsed)
 	CommandCounterIncrement();
 }
 
-/* Run a statement that has been parsed. */
+/* Run a statement that has been parsed; is there somebody who is to see it as it is? */
 static void
 run_parsed(const char *script, RawStmt *parsed, bool wall, bool watched, MemoryContext context)
 {
@@ -593,28 +595,39 @@ run_statement(const Model *m, const TenancyCloneStatement *statement, const char
 }
 
 /*
- * Run the statements of a copy, between tenancy_exec_begin() and tenancy_exec_end().
- * All are parsed first: in between, what they do would put the parser's large tables
- * out of the processor's caches.
+ * Parse statements, all at once: in between, what they do would put the parser's large
+ * tables out of the processor's caches.
  */
+static List *
+parse_statements(List *statements, char **script)
+{
+	StringInfoData buf;
+	List	   *parsed;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, statements)
+		appendStringInfo(&buf, "%s;", ((TenancyCloneStatement *) lfirst(lc))->sql);
+	parsed = pg_parse_query(buf.data);
+	if (list_length(parsed) != list_length(statements))
+		elog(ERROR, "definition of a copy has %d statements, expected %d",
+			 list_length(parsed), list_length(statements));
+	*script = buf.data;
+	return parsed;
+}
+
+/* Run the statements of a copy, between tenancy_exec_begin() and tenancy_exec_end(). */
 static void
 run_statements(const Model *m, const char *path)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy statement",
 												  ALLOCSET_DEFAULT_SIZES);
 	bool		watched = tenancy_exec_is_watched();
-	StringInfoData script;
-	List	   *parsed;
+	char	   *script;
+	List	   *parsed = parse_statements(m->statements, &script);
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	initStringInfo(&script);
-	foreach(lc, m->statements)
-		appendStringInfo(&script, "%s;", ((TenancyCloneStatement *) lfirst(lc))->sql);
-	parsed = pg_parse_query(script.data);
-	if (list_length(parsed) != list_length(m->statements))
-		elog(ERROR, "definition of a copy has %d statements, expected %d",
-			 list_length(parsed), list_length(m->statements));
 	forboth(lc, m->statements, lc2, parsed)
 	{
 		TenancyCloneStatement *statement = lfirst(lc);
@@ -623,7 +636,7 @@ run_statements(const Model *m, const char *path)
 		if (statement->refresh || statement->elevated || analyze_requires_snapshot(raw))
 			run_statement(m, statement, path);
 		else
-			run_parsed(script.data, raw, statement->wall, watched, context);
+			run_parsed(script, raw, statement->wall, watched, context);
 	}
 	CommandCounterIncrement();
 	MemoryContextDelete(context);
@@ -808,18 +821,18 @@ hold_catalogs(bool hold)
 }
 
 /*
- * Create a tenant's copy of a module, in a schema of its own.  Definitions
- * name members of extensions that are in the model schema without a schema, so
- * that it must be on the path then, after the copy's.
+ * Create a tenant's copy of a module, in a schema of its own, without the foreign keys
+ * that lead out of it.  Definitions name members of extensions that are in the model
+ * schema without a schema, so that it must be on the path then, after the copy's.
  */
-void
-tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
+TenancyCloneKeys *
+tenancy_clone_schema_without_keys(const TenancyTenant *tenant, const TenancyModule *module)
 {
+	TenancyCloneKeys *keys = palloc0(sizeof(TenancyCloneKeys));
 	char	   *schema = tenancy_registry_schema(tenant, module);
 	List	   *schemas = list_make1(schema);
 	TenancyModule *first = main_module(module);
 	TenancyExec exec;
-	char	   *path;
 	bool		look;
 	Model		m;
 
@@ -836,19 +849,77 @@ tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
 	}
 	if (m.has_extension_members)
 		schemas = list_concat(schemas, model_schemas(module, true));
-	path = path_of(schemas);
-	tenancy_exec_begin(&exec, m.owner, path);
+	keys->owner = m.owner;
+	keys->path = path_of(schemas);
+	keys->statements = m.outside_keys;
+	keys->referenced = m.referenced;
+	tenancy_exec_begin(&exec, m.owner, keys->path);
 	tenancy_exec_set("client_min_messages", "warning");
 
 	/* The tables are empty: nothing to plan for the building of an index. */
 	tenancy_exec_set("max_parallel_maintenance_workers", "0");
-	run_statements(&m, path);
+	run_statements(&m, keys->path);
 	tenancy_clone_grant_usage(schema, &tenant->id);
 	tenancy_exec_end(&exec);
 	hold_catalogs(false);
 	look = may_name_model(&m);
 	list_free_deep(m.statements);
 	give_notice(&m, look);
+	return keys;
+}
+
+/* Run the statements that add a copy's foreign keys that lead out of it. */
+static void
+run_outside_keys(const TenancyCloneKeys *keys)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy statement",
+												  ALLOCSET_DEFAULT_SIZES);
+	TenancyExec exec;
+	char	   *script;
+	ListCell   *lc;
+
+	tenancy_exec_begin(&exec, keys->owner, keys->path);
+	foreach(lc, parse_statements(keys->statements, &script))
+		run_parsed(script, lfirst(lc), false, false, context);
+	tenancy_exec_end(&exec);
+	MemoryContextDelete(context);
+}
+
+/*
+ * Add the foreign keys that lead out of copies that have just been made, a list of
+ * TenancyCloneKeys, without a look at the rows.  The tables that they lead to are locked
+ * against writers, and against others who do the same, from here to the end of the
+ * transaction: this comes last.  All of them are locked at once and in the order of their OIDs, as by
+ * everybody, so that no two wait for each other; partitions, to which PostgreSQL goes
+ * on, included.
+ */
+void
+tenancy_clone_add_keys(List *copies)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, copies)
+	{
+		ListCell   *lc2;
+
+		foreach(lc2, ((TenancyCloneKeys *) lfirst(lc))->referenced)
+			tables = list_concat_unique_oid(tables, get_rel_relkind(lfirst_oid(lc2)) == RELKIND_PARTITIONED_TABLE ?
+											find_all_inheritors(lfirst_oid(lc2), NoLock, NULL) :
+											list_make1_oid(lfirst_oid(lc2)));
+	}
+	list_sort(tables, list_oid_cmp);
+	foreach(lc, tables)
+		LockRelationOid(lfirst_oid(lc), ShareRowExclusiveLock);
+	foreach(lc, copies)
+		run_outside_keys(lfirst(lc));
+}
+
+/* Create a tenant's copy of a module. */
+void
+tenancy_clone_schema(const TenancyTenant *tenant, const TenancyModule *module)
+{
+	tenancy_clone_add_keys(list_make1(tenancy_clone_schema_without_keys(tenant, module)));
 }
 
 

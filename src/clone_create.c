@@ -109,7 +109,7 @@ is_cheaper_apart(const Model *m, const Table *table)
 /*
  * What a constraint needs.  A foreign key must come after the index that it
  * points to: it stays apart if that is no constraint's, or a partitioned
- * table's.
+ * table's.  One that leads out of a tenant's copy stays apart as well.
  */
 static List *
 constraint_needs(Model *m, Object *part)
@@ -123,7 +123,10 @@ constraint_needs(Model *m, Object *part)
 		case CONSTRAINT_FOREIGN:
 			referenced = tenancy_clone_find_object(m, RelationRelationId, con->confrelid);
 			if (referenced == NULL)
-				return NIL;		/* outside of the model */
+			{
+				part->apart = part->apart || m->tenant != NULL;
+				return NIL;
+			}
 			key = tenancy_clone_find_object(m, RelationRelationId, con->conindid);
 			if (key == NULL || key->apart || is_cheaper_apart(m, (Table *) part->whole))
 				part->apart = true;
@@ -296,6 +299,17 @@ tenancy_clone_is_foreign_key(const Object *part)
 {
 	return part->kind == OBJ_CONSTRAINT &&
 		ROW(Form_pg_constraint, part->row)->contype == CONSTRAINT_FOREIGN;
+}
+
+/*
+ * Is it a foreign key of a tenant's copy to a table that is not of the copy?  To add
+ * it, PostgreSQL locks that table against writers to the end of the transaction.
+ */
+bool
+tenancy_clone_leads_outside(Model *m, Form_pg_constraint con)
+{
+	return m->tenant != NULL && con->contype == CONSTRAINT_FOREIGN &&
+		tenancy_clone_find_object(m, RelationRelationId, con->confrelid) == NULL;
 }
 
 /* Decide which parts are created together with their whole. */

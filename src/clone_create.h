@@ -8,10 +8,12 @@
 #ifndef TENANCY_CLONE_CREATE_H
 #define TENANCY_CLONE_CREATE_H
 
+#include "catalog/pg_constraint.h"
 #include "clone_model.h"
 
 extern bool tenancy_clone_is_inherited_column(const Table *table, Form_pg_attribute att);
 extern bool tenancy_clone_is_foreign_key(const Object *part);
+extern bool tenancy_clone_leads_outside(Model *m, Form_pg_constraint con);
 extern char *tenancy_clone_deparse(Table *table, Node *expr);
 extern char *tenancy_clone_constraint_definition(const Object *part);
 extern void tenancy_clone_append_options(StringInfo buf, const char *prefix, Datum options);

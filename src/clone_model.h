@@ -140,6 +140,8 @@ typedef struct Model
 
 	MemoryContext result_context;
 	List	   *statements;		/* TenancyCloneStatements */
+	List	   *outside_keys;	/* likewise: of foreign keys that lead out of a tenant's copy */
+	List	   *referenced;		/* OIDs of the tables that these lead to */
 } Model;
 
 extern void tenancy_clone_refuse(Model *m, Oid classid, Oid oid, const char *reason);

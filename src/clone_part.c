@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -167,6 +168,13 @@ tenancy_clone_add_comment(Model *m, Oid classid, Oid oid, const char *what)
 	}
 }
 
+static void
+comment_constraint(Model *m, Form_pg_constraint con, const char *on)
+{
+	tenancy_clone_add_comment(m, ConstraintRelationId, con->oid,
+							  psprintf("CONSTRAINT %s ON %s", tenancy_clone_identifier(con->conname), on));
+}
+
 /* An array over an index's columns: oidvector or int2vector. */
 static const void *
 index_vector(Model *m, HeapTuple row, AttrNumber attno)
@@ -278,27 +286,95 @@ tenancy_clone_create_indexes(Model *m, Table *table)
 	}
 }
 
-/* Foreign keys that could not be created with their table. */
-void
-tenancy_clone_add_foreign_keys(Model *m, const Table *table)
+/*
+ * Foreign keys that were not created with their table: those that lead out of the
+ * copy, or the others.  Those of partitions come before their parents', which find
+ * and adopt them.
+ */
+static void
+add_foreign_keys(Model *m, const Table *table, bool outside)
 {
 	bool		first = true;
 	StringInfoData buf;
 	ListCell   *lc;
 
+	foreach(lc, table->children)
+		add_foreign_keys(m, tenancy_clone_find_table(m, lfirst_oid(lc)), outside);
 	initStringInfo(&buf);
 	foreach(lc, table->object.parts)
 	{
 		Object	   *part = lfirst(lc);
 
-		if (!tenancy_clone_is_foreign_key(part) || part->state == OBJ_PLACED)
+		if (!tenancy_clone_is_foreign_key(part) || part->state == OBJ_PLACED ||
+			tenancy_clone_leads_outside(m, ROW(Form_pg_constraint, part->row)) != outside)
 			continue;
 		appendStringInfo(&buf, "%s ADD CONSTRAINT %s %s", first ? "" : ",",
 						 part->name, tenancy_clone_constraint_definition(part));
+		part->state = OBJ_PLACED;
 		first = false;
 	}
 	if (!first)
 		tenancy_clone_emit(m, psprintf("ALTER TABLE %s%s", table->object.name, buf.data));
+}
+
+/* Foreign keys that lead to tables of the copy, and stayed apart. */
+void
+tenancy_clone_add_foreign_keys(Model *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->objects)
+	{
+		if (((Object *) lfirst(lc))->kind == OBJ_TABLE)
+			add_foreign_keys(m, lfirst(lc), false);
+	}
+}
+
+/* Note the table that a foreign key leads to: a plug-in's may be the tenant's own. */
+static void
+note_referenced(Model *m, Oid relid)
+{
+	MemoryContext old = MemoryContextSwitchTo(m->result_context);
+
+	if (OidIsValid(m->main_namespace) && get_rel_namespace(relid) == m->main_namespace)
+		relid = get_relname_relid(get_rel_name(relid), get_namespace_oid(m->main_schema, false));
+	if (OidIsValid(relid))
+		m->referenced = list_append_unique_oid(m->referenced, relid);
+	MemoryContextSwitchTo(old);
+}
+
+/* Those that lead out of the copy, with their comments, apart from all other statements. */
+void
+tenancy_clone_add_outside_keys(Model *m)
+{
+	List	   *statements = m->statements;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	m->statements = NIL;
+	foreach(lc, m->objects)
+	{
+		if (((Object *) lfirst(lc))->kind == OBJ_TABLE)
+			add_foreign_keys(m, lfirst(lc), true);
+	}
+	foreach(lc, m->objects)
+	{
+		const Table *table = lfirst(lc);
+
+		if (table->object.kind != OBJ_TABLE)
+			continue;
+		foreach(lc2, table->constraints)
+		{
+			Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc2));
+
+			if (!tenancy_clone_leads_outside(m, con) || con->confrelid == m->registry_tenant)
+				continue;
+			note_referenced(m, con->confrelid);
+			comment_constraint(m, con, table->object.name);
+		}
+	}
+	m->outside_keys = m->statements;
+	m->statements = statements;
 }
 
 void
@@ -607,7 +683,10 @@ comment_relation(Model *m, Oid relid, const char *keyword, const char *name, Lis
 	label_object(m, RelationRelationId, relid, keyword, name, columns);
 }
 
-/* Constraint triggers have a constraint, too, that can have a comment. */
+/*
+ * Constraint triggers have a constraint, too, that can have a comment.  Foreign keys
+ * that lead out of the copy come later, if at all.
+ */
 static void
 comment_constraints(Model *m, List *constraints, const char *on)
 {
@@ -617,9 +696,8 @@ comment_constraints(Model *m, List *constraints, const char *on)
 	{
 		Form_pg_constraint con = ROW(Form_pg_constraint, lfirst(lc));
 
-		if (m->tenant == NULL || con->confrelid != m->registry_tenant)
-			tenancy_clone_add_comment(m, ConstraintRelationId, con->oid,
-									  psprintf("CONSTRAINT %s ON %s", tenancy_clone_identifier(con->conname), on));
+		if (!tenancy_clone_leads_outside(m, con))
+			comment_constraint(m, con, on);
 	}
 }
 

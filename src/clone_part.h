@@ -15,7 +15,8 @@ extern void tenancy_clone_add_extension_needs(Model *m, List *dependencies, cons
 extern void tenancy_clone_own_sequence(Model *m, const Object *sequence);
 extern void tenancy_clone_add_comment(Model *m, Oid classid, Oid oid, const char *what);
 extern void tenancy_clone_create_indexes(Model *m, Table *table);
-extern void tenancy_clone_add_foreign_keys(Model *m, const Table *table);
+extern void tenancy_clone_add_foreign_keys(Model *m);
+extern void tenancy_clone_add_outside_keys(Model *m);
 extern void tenancy_clone_create_statistics(Model *m, HeapTuple row);
 extern void tenancy_clone_create_rules(Model *m, Table *table);
 extern void tenancy_clone_create_triggers(Model *m, Table *table);
