@@ -423,7 +423,7 @@ move_to_database(Leader *leader, const TenancyTenant *tenant)
 
 	run_worker(leader, TENANCY_SHARED, TENANCY_DATABASE);
 	tenancy_registry_lock_access(ShareLock);
-	tenancy_move_lock_cascades(tenant);
+	tenancy_move_lock_cascades(tenant, TENANCY_DATABASE);
 	tenancy_move_lock_source(tenant);
 	tenancy_move_target(tenant, TENANCY_DATABASE, &moved);
 	tenancy_database_create(&moved, false);

@@ -292,15 +292,10 @@ prepare(Files *files)
 		tenancy_move_prepare_target(move);
 }
 
-/* Copy the rows, and catch up with writers until little is left to be done. */
+/* Rounds, while writers go on, until the next one will be short. */
 static void
-copy_online(Files *files)
+catch_up_online(Files *files)
 {
-	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: copying rows");
-	prepare(files);
-	(void) catch_up(files);
-	if (files->move.from.mode == TENANCY_SHARED)
-		tenancy_move_check_references(&files->move);
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: catching up");
 	for (int i = 0; i < TENANCY_MOVE_MAX_ROUNDS; i++)
 	{
@@ -309,6 +304,25 @@ copy_online(Files *files)
 		if (tenancy_move_is_short(start, catch_up(files)))
 			return;
 	}
+}
+
+/*
+ * Copy the rows, and catch up with writers until little is left to be done.  The rounds check the
+ * foreign keys that lead out of a schema from when they have been added.
+ */
+static void
+copy_online(Files *files)
+{
+	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: copying rows");
+	prepare(files);
+	(void) catch_up(files);
+	if (files->move.from.mode == TENANCY_SHARED)
+		tenancy_move_check_references(&files->move);
+	catch_up_online(files);
+	if (files->move.keys == NIL)
+		return;
+	tenancy_move_add_keys(&files->move);
+	catch_up_online(files);
 }
 
 /* What the target's materialized views hold is of the rows that were loaded first. */

@@ -25,7 +25,9 @@
  * that are referred to and have gone.  So each round leaves a target that is the
  * source as its snapshot shows it.  That the triggers were there all along is
  * looked at before and after; TRUNCATE, which tells of no rows, is refused; DDL
- * waits for the locks of the copying.
+ * waits for the locks of the copying.  The foreign keys that lead out of a schema
+ * come after the rounds of step 3, which go on then, and are checked for all rows there are:
+ * nobody writes to the tables that they lead to from then on.
  *
  *-------------------------------------------------------------------------
  */
@@ -352,6 +354,19 @@ catch_up_online(Online *online)
 	}
 }
 
+/*
+ * Add the foreign keys that lead out of the target, while writers go on: the rounds check
+ * them from now on.
+ */
+static void
+add_keys(Online *online)
+{
+	if (online->move.keys == NIL)
+		return;
+	tenancy_move_add_keys(&online->move);
+	catch_up_online(online);
+}
+
 
 /* ----------------------------------------------------------------
  * The pause
@@ -400,6 +415,7 @@ tenancy_move_online_main(const char *argument)
 	MemoryContextSwitchTo(online->context);
 	copy_all(online);
 	catch_up_online(online);
+	add_keys(online);
 	tenancy_move_refuse_writers(&online->move, atoi(timeout));
 	switch_tenant(online);
 	PopActiveSnapshot();

@@ -14,6 +14,9 @@
  * generated columns computed anew.  A type of the model schema has its own copy
  * in a tenant's schema, and a value passes from one to the other as text.
  *
+ * Foreign keys that lead out of a new schema are added when the rows are there: the
+ * tables that they lead to are locked against writers from then on.
+ *
  * Each table's rows are counted and hashed on both sides, by statements that are
  * younger than all the copying: what somebody wrote to the source in spite of
  * all (row security does not hold up a superuser) is noticed.
@@ -704,24 +707,36 @@ tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode)
 /*
  * Keep writers off the tables outside from which a foreign key's cascade comes to the
  * source's rows: no policy would refuse that.  Before these are locked, as they do.
+ * Where the target will have foreign keys to them, the lock is the one that it takes to
+ * add these, and on all tables outside: in order, or not at all before the end.
  */
 void
-tenancy_move_lock_cascades(const TenancyTenant *tenant)
+tenancy_move_lock_cascades(const TenancyTenant *tenant, TenancyMode to)
 {
 	char	   *tables = as_array(tenancy_registry_tables(tenant));
 	List	   *referenced = NIL;
+	bool		cascades = false;
 	ListCell   *lc;
 
 	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT DISTINCT k.confrelid FROM pg_catalog.pg_constraint k"
+		"SELECT DISTINCT pg_catalog.format('%%s %%s', k.confrelid, (k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])"
+		"  OR k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))::pg_catalog.int4)"
+		" FROM pg_catalog.pg_constraint k"
 		" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.confrelid"
 		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.conrelid OPERATOR(pg_catalog.=) ANY ('%s'::pg_catalog.oid[])"
 		" AND k.confrelid OPERATOR(pg_catalog.<>) ALL ('%s'::pg_catalog.oid[])"
-		" AND c.relnamespace OPERATOR(pg_catalog.<>) 'tenancy'::pg_catalog.regnamespace"
-		" AND (k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])"
-		"  OR k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))", tables, tables)))
-		referenced = lappend_oid(referenced, atooid(lfirst(lc)));
-	lock_all(referenced, ShareLock);
+		" AND c.relnamespace OPERATOR(pg_catalog.<>) 'tenancy'::pg_catalog.regnamespace", tables, tables)))
+	{
+		char	   *is_cascade;
+		Oid			relid = strtoul(lfirst(lc), &is_cascade, 10);
+
+		if (is_cascade[1] == '1')
+			cascades = true;
+		if (is_cascade[1] == '1' || to == TENANCY_SCHEMA)
+			referenced = list_append_unique_oid(referenced, relid);
+	}
+	if (cascades)
+		lock_all(referenced, to == TENANCY_SCHEMA ? ShareRowExclusiveLock : ShareLock);
 }
 
 /* Nobody changes the source's tables, and a tenant's own are not written to. */
@@ -753,7 +768,10 @@ tenancy_move_check_source(const TenancyMove *move)
 	tenancy_plugin_refuse_strays(&move->from);
 }
 
-/* Make ready where the rows go to. */
+/*
+ * Make ready where the rows go to.  The foreign keys that lead out of new schemas are
+ * left for tenancy_move_add_keys().
+ */
 void
 tenancy_move_prepare_target(TenancyMove *move)
 {
@@ -766,7 +784,7 @@ tenancy_move_prepare_target(TenancyMove *move)
 		TenancyMovePart *part = lfirst(lc);
 
 		if (move->to.mode == TENANCY_SCHEMA)
-			tenancy_clone_schema(&move->to, &part->module);
+			move->keys = lappend(move->keys, tenancy_clone_schema_without_keys(&move->to, &part->module));
 		part->target_schema = get_namespace_oid(tenancy_registry_schema(&move->to, &part->module), false);
 		schemas = lappend_oid(schemas, part->target_schema);
 	}
@@ -791,6 +809,21 @@ tenancy_move_prepare(TenancyMove *move)
 		find_pairs(move, lfirst(lc));
 	foreach(lc, move->pairs)
 		find_columns(move, lfirst(lc));
+}
+
+/*
+ * Add the foreign keys that lead out of new schemas, and check them for all rows that
+ * have come by now.  From here on, nobody writes to the tables that they lead to; so
+ * this comes when there is little left to be done.
+ */
+void
+tenancy_move_add_keys(const TenancyMove *move)
+{
+	if (move->keys == NIL)
+		return;
+	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: adding foreign keys");
+	tenancy_clone_add_keys(move->keys);
+	tenancy_rows_check_outside_keys(move->target_schemas);
 }
 
 /* Let those who may act for the tenant into the model schemas. */
@@ -966,7 +999,7 @@ tenancy_move_rows(PG_FUNCTION_ARGS)
 	memset(&move, 0, sizeof(move));
 	move.id = tenancy_ident_uuid_text(PG_GETARG_UUID_P(0));
 	tenancy_move_read(&move, true);
-	tenancy_move_lock_cascades(&move.from);
+	tenancy_move_lock_cascades(&move.from, move.to.mode);
 	tenancy_move_lock_source(&move.from);
 	tenancy_move_check_source(&move);
 	if (move.to.mode != TENANCY_DATABASE)
@@ -975,6 +1008,7 @@ tenancy_move_rows(PG_FUNCTION_ARGS)
 		tenancy_move_check_references(&move);
 	if (move.to.mode == TENANCY_SHARED)
 		tenancy_move_grant_model(&move);
+	tenancy_move_add_keys(&move);
 	if (move.to.mode != TENANCY_DATABASE)
 		tenancy_move_switch(&move.to);
 	PG_RETURN_VOID();
@@ -1001,6 +1035,7 @@ tenancy_move_load(PG_FUNCTION_ARGS)
 	tenancy_move_check_unwritten(&move.from, manifest);
 	if (move.to.mode == TENANCY_SHARED)
 		tenancy_move_grant_model(&move);
+	tenancy_move_add_keys(&move);
 	tenancy_move_switch(&move.to);
 	PG_RETURN_VOID();
 }

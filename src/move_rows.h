@@ -50,6 +50,7 @@ typedef struct TenancyMove
 	char	   *source_schemas; /* of all parts, as an array's text, in their order */
 	char	   *target_schemas;
 	List	   *pairs;
+	List	   *keys;			/* what the target's schemas still lack, see clone.h */
 } TenancyMove;
 
 extern char *tenancy_move_rows_of(const TenancyMove *move, const TenancyMovePair *pair,
@@ -71,13 +72,14 @@ extern void tenancy_move_check_unwritten(const TenancyTenant *from, const char *
 extern void tenancy_move_prepare_target(TenancyMove *move);
 extern void tenancy_move_check_source(const TenancyMove *move);
 extern void tenancy_move_prepare(TenancyMove *move);
+extern void tenancy_move_add_keys(const TenancyMove *move);
 extern void tenancy_move_analyze(const TenancyMove *move);
 extern void tenancy_move_check_references(const TenancyMove *move);
 extern void tenancy_move_set_sequences(const TenancyMove *move);
 extern void tenancy_move_grant_model(const TenancyMove *move);
 extern TenancyJob *tenancy_move_job(void);
 extern void tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode);
-extern void tenancy_move_lock_cascades(const TenancyTenant *tenant);
+extern void tenancy_move_lock_cascades(const TenancyTenant *tenant, TenancyMode to);
 extern void tenancy_move_lock_source(const TenancyTenant *tenant);
 extern void tenancy_move_switch(const TenancyTenant *tenant);
 extern void tenancy_move_target(const TenancyTenant *tenant, TenancyMode mode, TenancyTenant *moved);

@@ -118,10 +118,10 @@ is_broken_apart(Oid constraint, Oid owner, const char *condition)
  * write: the constraint's OID, whether the owner can run it, and a query that
  * finds a row if it is broken.  Row security would hide another owner's rows.  The condition on the table's rows, f, is a
  * literal, as text that begins with AND or is empty.  What refers to the
- * registry is right by itself.
+ * registry is right by itself.  Only those that lead out of the table's schema, if so wanted.
  */
 static List *
-foreign_key_checks(Oid table, Oid owner, const char *condition)
+foreign_key_checks(Oid table, Oid owner, const char *condition, bool outside)
 {
 	return tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.format('%%s %%s SELECT FROM %%s%%s f WHERE (%%s)%%s AND NOT EXISTS (SELECT FROM %%s%%s p WHERE %%s) LIMIT 1',"
@@ -134,9 +134,10 @@ foreign_key_checks(Oid table, Oid owner, const char *condition)
 		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND " TENANCY_IS_ENFORCED " AND k.confrelid OPERATOR(pg_catalog.<>) %u"
 		" AND k.conparentid OPERATOR(pg_catalog.=) 0"	/* not again for partitions */
 		" AND k.conrelid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT %u::pg_catalog.oid"
-		"  UNION SELECT relid FROM pg_catalog.pg_partition_tree(%u)))"
+		"  UNION SELECT relid FROM pg_catalog.pg_partition_tree(%u)))%s"
 		" GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confmatchtype, fc.relkind, pc.oid, pc.relkind, pc.relnamespace, pc.relowner, pc.relrowsecurity",
-		owner, owner, owner, condition, tenancy_registry_relation("tenant"), table, table));
+		owner, owner, owner, condition, tenancy_registry_relation("tenant"), table, table,
+		outside ? " AND pc.relnamespace OPERATOR(pg_catalog.<>) fc.relnamespace" : ""));
 }
 
 static char *
@@ -211,17 +212,13 @@ tenancy_rows_begin_checks(int checks)
 	tenancy_progress_expect(checks);
 }
 
-/*
- * Check the foreign keys of a table: of the tenant's rows, or of all of them
- * where there is no tenant column.  For workers.
- */
-void
-tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column, const char *id)
+/* Check foreign keys of a table; the condition is as above. */
+static void
+check_foreign_keys(Oid table, Oid owner, const char *condition, bool outside)
 {
-	const char *condition = tenant_condition(tenant_column, id);
 	ListCell   *lc;
 
-	foreach(lc, foreign_key_checks(table, owner, condition))
+	foreach(lc, foreign_key_checks(table, owner, condition, outside))
 	{
 		char	   *readable;
 		Oid			constraint = strtoul(lfirst(lc), &readable, 10);
@@ -231,7 +228,38 @@ tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 		if (broken)
 			tenancy_rows_refuse_broken(table, get_constraint_name(constraint));
 	}
+}
+
+/*
+ * Check the foreign keys of a table: of the tenant's rows, or of all of them
+ * where there is no tenant column.  For workers.
+ */
+void
+tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column, const char *id)
+{
+	check_foreign_keys(table, owner, tenant_condition(tenant_column, id), false);
 	tenancy_progress_add(1);
+}
+
+/*
+ * Check those that lead out of a schema, for all rows of all tables in these schemas,
+ * an array's text.  For workers.
+ */
+void
+tenancy_rows_check_outside_keys(const char *schemas)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
+		"SELECT pg_catalog.format('%%s %%s', c.oid, c.relowner) FROM " TENANCY_RELATIONS_OF("'%s'::pg_catalog.oid[]") " c"
+		" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND NOT c.relispartition"
+		" ORDER BY c.oid", schemas)))
+	{
+		char	   *owner;
+		Oid			table = strtoul(lfirst(lc), &owner, 10);
+
+		check_foreign_keys(table, atooid(owner + 1), tenant_condition(NULL, NULL), true);
+	}
 }
 
 /*
@@ -249,7 +277,7 @@ tenancy_rows_foreign_key_queries(Oid table, Oid owner, const char *tenant_column
 	ListCell   *lc;
 
 	foreach(lc, foreign_key_checks(table, owner, psprintf("%s OPERATOR(pg_catalog.||) %s", tenant,
-														  quote_literal_cstr(condition))))
+														  quote_literal_cstr(condition)), false))
 	{
 		char	   *readable;
 		Oid			constraint = strtoul(lfirst(lc), &readable, 10);

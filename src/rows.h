@@ -21,6 +21,7 @@ extern List *tenancy_rows_foreign_key_queries(Oid table, Oid owner, const char *
 extern void tenancy_rows_refuse_broken(Oid table, const char *constraint);
 extern void tenancy_rows_analyze(List *tables);
 extern void tenancy_rows_begin_checks(int checks);
+extern void tenancy_rows_check_outside_keys(const char *schemas);
 extern void tenancy_rows_check_foreign_keys(Oid table, Oid owner, const char *tenant_column,
 											const char *id);
 extern char *tenancy_rows_deferrable_constraint(const char *schemas);

@@ -418,5 +418,36 @@ $node->safe_psql($db, q{CALL tenancy.move_tenant('acme', 'schema', online => tru
 	is_whole('shared', 'a log that cannot be forgotten');
 }
 
+# ---------------------------------------------------------------------------
+# Tables outside that a schema's foreign keys will lead to: writers go on while rows are copied
+# ---------------------------------------------------------------------------
+{
+	my ($caller, $blocker, $planner) = map { session($node, $db) } 1 .. 3;
+	my $move = q{CALL tenancy.move_tenant('acme', 'schema', online => true)};
+
+	$planner->rows(q{SET lock_timeout = '5s'});
+	for my $what ('a row that is referred to is lost', 'none is')
+	{
+		$blocker->rows("SELECT pg_advisory_lock($gate)");
+		$caller->send($move);
+		slow($node, $db, doing_and_waiting('copying rows')) or die 'not stopped';
+		is($planner->state("INSERT INTO world.plan VALUES ('$what')"), '00000', "a table outside, $what: it can be written to");
+		$planner->rows('BEGIN');
+		is($planner->state("SELECT tenancy.create_tenant('next', 'schema')"), '00000', "a table outside, $what: a tenant can be created");
+		$planner->rows('ROLLBACK');
+		$planner->rows(q{SET session_replication_role = replica}), $planner->rows(q{DELETE FROM world.plan WHERE code = 'new'}),
+			$planner->rows(q{RESET session_replication_role}) if $what ne 'none is';
+		$blocker->rows("SELECT pg_advisory_unlock($gate)");
+		my $moved = $caller->wait;
+		is($moved->{state}, $what eq 'none is' ? '00000' : '23503', "a table outside, $what: the end of the move") or diag($moved->{messages});
+		is_whole($what eq 'none is' ? 'schema' : 'shared', "a table outside, $what");
+		$planner->rows(q{INSERT INTO world.plan VALUES ('new')}) if $what ne 'none is';
+	}
+	is($node->safe_psql($db, q{SELECT count(*) FROM pg_constraint WHERE conrelid = 'tenant_acme.customer'::regclass
+		AND confrelid = 'world.plan'::regclass AND convalidated}), 1, 'a table outside: the foreign key is there');
+	is($planner->state(q{DELETE FROM world.plan WHERE code = 'new'}), '23503', 'a table outside: and holds');
+	$_->quit for $caller, $blocker, $planner;
+}
+
 $node->stop;
 done_testing();
