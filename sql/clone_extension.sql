@@ -80,6 +80,17 @@ SELECT object, fix FROM tenancy.check_isolation() WHERE lint = 'extension_in_mod
 SET tenancy.search_path = 'regress_none, pg_catalog, tenancy, model, tenant_b';
 SELECT object, fix FROM tenancy.check_isolation() WHERE lint = 'extension_in_model';
 RESET tenancy.search_path;
+-- but one in which the application can create nothing, since migrations leave out the others
+SET client_min_messages = error;
+CREATE SCHEMA regress_ext;
+GRANT CREATE ON SCHEMA regress_ext TO regress_app;
+ALTER FUNCTION model.pinned() SET search_path = model, regress_ext, public, pg_temp;
+SET tenancy.search_path = 'regress_ext, public';
+SELECT object, fix FROM tenancy.check_isolation() WHERE lint = 'extension_in_model';
+REVOKE CREATE ON SCHEMA regress_ext FROM regress_app;
+SELECT object, fix FROM tenancy.check_isolation() WHERE lint = 'extension_in_model';
+DROP SCHEMA regress_ext;
+RESET tenancy.search_path;
 SELECT fix FROM tenancy.check_isolation() WHERE lint = 'extension_in_model' \gexec
 SELECT object FROM tenancy.check_isolation() WHERE lint = 'extension_in_model';
 CALL tenancy.migrate();

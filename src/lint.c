@@ -839,6 +839,9 @@ static const Lint lints[] =
 		" LEFT JOIN LATERAL (SELECT s.nspname FROM string_to_table(current_setting('tenancy.search_path'), ',') WITH ORDINALITY p (name, place)"
 		"  JOIN pg_namespace s ON s.nspname = btrim(p.name, ' \"') AND NOT starts_with(s.nspname, 'pg_') AND s.nspname <> 'tenancy'"
 		"  JOIN path_schema x ON x.nsp = s.oid AND NOT x.is_model AND NOT x.of_tenant"
+		/* Migrations do not look where the application can create something. */
+		"  WHERE NOT EXISTS (SELECT FROM aclexplode(coalesce(x.acl, acldefault('n', x.owner))) a"
+		"   JOIN grantee g ON g.role = a.grantee WHERE a.privilege_type = 'CREATE')"
 		"  ORDER BY p.place LIMIT 1) t ON"
 		/* It would have to be done in tenants' databases, too; and functions might look for it in the model schema. */
 		"  NOT EXISTS (SELECT FROM tenancy.tenant d WHERE d.mode = 'database' AND d.status <> 'spare') AND NOT EXISTS ("
