@@ -54,7 +54,8 @@ PG_FUNCTION_INFO_V1(tenancy_session_contexts);
 
 #define TRANCHE "tenancy_session"
 
-typedef struct Slot
+/* No two are in a line of the processor's cache: each session writes its own. */
+typedef struct pg_attribute_aligned(PG_CACHE_LINE_SIZE) Slot
 {
 	bool		is_set;
 	int			pid;
@@ -62,17 +63,8 @@ typedef struct Slot
 	pg_uuid_t	tenant;
 } Slot;
 
-/* No two in a line of the processor's cache: each session writes its own. */
-typedef union PaddedSlot
-{
-	Slot		slot;
-	char		pad[PG_CACHE_LINE_SIZE];
-} PaddedSlot;
-
-StaticAssertDecl(sizeof(Slot) <= PG_CACHE_LINE_SIZE, "a slot must fit its place");
-
 /* One for each process that may have a session; NULL if there is no memory for them */
-static PaddedSlot *slots = NULL;
+static Slot *slots = NULL;
 static LWLockPadded *locks = NULL;
 
 /* This session's slot */
@@ -98,7 +90,7 @@ static List *endings = NIL;		/* in TopTransactionContext */
 static Size
 memory_size(void)
 {
-	return mul_size(MaxBackends, sizeof(PaddedSlot));
+	return mul_size(MaxBackends, sizeof(Slot));
 }
 
 void
@@ -130,7 +122,7 @@ tenancy_session_attach_memory(void)
 static void
 set_slot(const pg_uuid_t *tenant)
 {
-	Slot	   *slot = &slots[TENANCY_PROC_NUMBER].slot;
+	Slot	   *slot = &slots[TENANCY_PROC_NUMBER];
 	LWLock	   *lock = &locks[TENANCY_PROC_NUMBER].lock;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
@@ -197,7 +189,7 @@ end_sessions(const pg_uuid_t *tenant)
 {
 	for (int i = 0; i < MaxBackends; i++)
 	{
-		Slot	   *slot = &slots[i].slot;
+		Slot	   *slot = &slots[i];
 		LWLock	   *lock = &locks[i].lock;
 
 		LWLockAcquire(lock, LW_SHARED);
@@ -291,7 +283,7 @@ tenancy_session_contexts(PG_FUNCTION_ARGS)
 		bool		nulls[3] = {false, false, false};
 
 		LWLockAcquire(&locks[i].lock, LW_SHARED);
-		slot = slots[i].slot;
+		slot = slots[i];
 		LWLockRelease(&locks[i].lock);
 		if (!slot.is_set)
 			continue;
