@@ -154,6 +154,23 @@ DROP DATABASE tenant_lost;
 SELECT tenancy.drop_tenant('kept', true);
 SELECT * FROM tenancy.repair();
 
+-- How many others there are does not matter: none of their relations are looked at.
+CREATE FUNCTION pg_temp.reads(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE before bigint := pg_stat_get_xact_tuples_returned('pg_depend_reference_index'::regclass);
+BEGIN
+	EXECUTE statement;
+	RETURN pg_stat_get_xact_tuples_returned('pg_depend_reference_index'::regclass) - before;
+END$$;
+BEGIN;
+SELECT count(tenancy.create_tenant('many-' || i, 'schema')) FROM generate_series(1, 3) i;
+SELECT count(tenancy.suspend_tenant('many-' || i)) FROM generate_series(1, 3) i;
+SELECT pg_temp.reads($$SELECT tenancy.drop_tenant('many-1')$$) > 0 AS looks;
+SELECT pg_temp.reads($$SELECT tenancy.drop_tenant('many-2')$$) AS few \gset
+SELECT count(tenancy.create_tenant('many-' || i, 'schema')) FROM generate_series(4, 33) i;
+SELECT pg_temp.reads($$SELECT tenancy.drop_tenant('many-3')$$) AS many \gset
+SELECT :many < 1.2 * :few AS "looks at its own only";
+ROLLBACK;
+
 SET client_min_messages = error;
 \set ECHO none
 SELECT 'DROP DATABASE tenancy_template_' || oid FROM pg_database WHERE datname = current_database() \gexec

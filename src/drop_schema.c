@@ -89,8 +89,7 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 		dependents = list_concat(dependents,
 								 tenancy_exec_text_list(&exec, psprintf(
 		"SELECT DISTINCT pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, o.oid, 0)"
-		" FROM pg_catalog.pg_namespace n"
-		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
+		" FROM " TENANCY_RELATIONS_OF("ARRAY[%u]::pg_catalog.oid[]") " c"
 		" JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
 		"  AND d.refobjid OPERATOR(pg_catalog.=) c.oid"
 		" LEFT JOIN pg_catalog.pg_rewrite w ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
@@ -98,11 +97,11 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 		" LEFT JOIN pg_catalog.pg_constraint f ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass"
 		"  AND f.oid OPERATOR(pg_catalog.=) d.objid"
 		" JOIN pg_catalog.pg_class o ON o.oid OPERATOR(pg_catalog.=) COALESCE(w.ev_class, f.conrelid)"
-		" WHERE n.nspname OPERATOR(pg_catalog.=) %s AND o.relnamespace OPERATOR(pg_catalog.<>) n.oid"
+		" WHERE o.relnamespace OPERATOR(pg_catalog.<>) c.relnamespace"
 		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace mine"
 		"  WHERE mine.oid OPERATOR(pg_catalog.=) o.relnamespace"
 		"  AND mine.nspname OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.name[]))",
-		quote_literal_cstr(lfirst(lc)),
+		get_namespace_oid(lfirst(lc), true),
 		quote_literal_cstr(psprintf("{%s}", names.data)))));
 	foreach(lc, schemas)
 		dependents = list_concat(dependents,
@@ -118,7 +117,10 @@ tenancy_drop_check_dependents(const char *what, List *schemas, const char *hint)
 				 errhint("%s", hint)));
 }
 
-/* The relations of a schema, "c", with what else their query is to have. */
+/*
+ * The relations of a schema, "c", with what else their query is to have.  Were the
+ * schema looked up there, the relations of all tenants would be read first.
+ */
 static List *
 relations_of(const char *schema, const char *rest)
 {
@@ -126,8 +128,8 @@ relations_of(const char *schema, const char *rest)
 	ListCell   *lc;
 
 	foreach(lc, tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
-		"SELECT c.oid FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
-		" WHERE n.nspname OPERATOR(pg_catalog.=) %s %s", quote_literal_cstr(schema), rest)))
+		"SELECT c.oid FROM " TENANCY_RELATIONS_OF("ARRAY[%u]::pg_catalog.oid[]") " c WHERE true %s",
+		get_namespace_oid(schema, true), rest)))
 		relations = lappend_oid(relations, atooid(lfirst(lc)));
 	return relations;
 }

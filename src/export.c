@@ -194,10 +194,13 @@ find_sources(const char *head, const char *kinds)
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_prefer_indexes();
 	nrows = tenancy_exec_format("SELECT c.oid, c.relowner, c.relkind, n.nspname, c.relname, m.name, p.tenant_column"
-								" FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules')"
+								" FROM " TENANCY_RELATIONS_OF("ARRAY(SELECT s.oid FROM pg_catalog.jsonb_to_recordset"
+															  "(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules') AS m(schema pg_catalog.name)"
+															  " JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) m.schema)") " c"
+								" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+								" JOIN pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'modules')"
 								"  AS m(name pg_catalog.text, position integer, schema pg_catalog.name, model_schema pg_catalog.name)"
-								" JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema"
-								" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
+								"  ON m.schema OPERATOR(pg_catalog.=) n.nspname"
 								" LEFT JOIN pg_catalog.pg_namespace pn ON pn.nspname OPERATOR(pg_catalog.=) m.model_schema"
 								" LEFT JOIN pg_catalog.pg_class pc ON pc.relnamespace OPERATOR(pg_catalog.=) pn.oid"
 								"  AND pc.relname OPERATOR(pg_catalog.=) c.relname"
@@ -205,7 +208,7 @@ find_sources(const char *head, const char *kinds)
 								" WHERE c.relkind OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.\"char\"[])"
 								" AND (NOT c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'f')"
 								" ORDER BY m.position, c.relname",
-								quote_literal_cstr(head), quote_literal_cstr(kinds));
+								quote_literal_cstr(head), quote_literal_cstr(head), quote_literal_cstr(kinds));
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);

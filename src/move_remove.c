@@ -241,8 +241,10 @@ tenancy_move_remove_main(const char *argument)
 	MemoryContextSwitchTo(context);
 	tables = tenancy_exec_lookup_as(tenancy_registry_owner(), psprintf(
 		"SELECT pg_catalog.concat_ws(' ', c.oid, c.relowner, t.tenant_column)"
-		" FROM tenancy.module m JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
-		" CROSS JOIN LATERAL " TENANCY_RELATIONS_OF("ARRAY[n.oid]") " c"
+		" FROM " TENANCY_RELATIONS_OF("ARRAY(SELECT s.oid FROM tenancy.module m"
+									  " JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) m.model_schema)") " c"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" JOIN tenancy.module m ON m.model_schema OPERATOR(pg_catalog.=) n.nspname"
 		" LEFT JOIN tenancy.tenant_module i ON i.module OPERATOR(pg_catalog.=) m.name AND i.tenant_id OPERATOR(pg_catalog.=) '%s'"
 		" CROSS JOIN LATERAL (SELECT (" TENANCY_TENANT_COLUMN_OF("c.oid") ") AS tenant_column) t"
 		" WHERE (m.position OPERATOR(pg_catalog.=) 1 OR i.tenant_id IS NOT NULL) AND c.relkind OPERATOR(pg_catalog.=) 'r'"
