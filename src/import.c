@@ -72,6 +72,7 @@
 
 PG_FUNCTION_INFO_V1(tenancy_import_tenant);
 PG_FUNCTION_INFO_V1(tenancy_import_tables);
+PG_FUNCTION_INFO_V1(tenancy_import_schema);
 PG_FUNCTION_INFO_V1(tenancy_import_database);
 PG_FUNCTION_INFO_V1(tenancy_import_changes);
 
@@ -965,13 +966,54 @@ tenancy_import_changes(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Enter the plug-ins of the manifest for a tenant whose database is still to be made. */
+/* Enter a tenant whose tables are still to be made, with the plug-ins of the manifest. */
 static void
-insert_plugins(const char *manifest, const char *id)
+enter_tenant(const TenancyTenant *tenant, const char *manifest)
 {
+	char	   *metadata = tenancy_import_member(manifest, "metadata");
+
+	tenancy_registry_lock_access(ShareLock);
+	tenancy_provision_insert(tenant, tenancy_import_member(manifest, "display_name"), metadata ? metadata : "{}");
 	tenancy_exec_format_as(tenancy_registry_owner(),
 						   "INSERT INTO tenancy.tenant_module (tenant_id, module)"
-						   " SELECT '%s', o.name" PLUGINS_OF_MANIFEST, id, manifest);
+						   " SELECT '%s', o.name" PLUGINS_OF_MANIFEST, tenancy_ident_uuid_text(&tenant->id), manifest);
+}
+
+/*
+ * import_schema(manifest jsonb, directory text, id uuid, slug text): the worker's part
+ * for a tenant with schemas of its own.  The foreign keys that lead out of these come last:
+ * the tables that they lead to are locked against writers from then on.
+ */
+Datum
+tenancy_import_schema(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback *statement = begin_worker_part();
+	char	   *manifest = manifest_literal(PG_GETARG_JSONB_P(0));
+	TenancyTenant tenant;
+	List	   *keys = NIL;
+	StringInfoData schemas;
+	ListCell   *lc;
+
+	memset(&tenant, 0, sizeof(tenant));
+	tenant.id = *PG_GETARG_UUID_P(2);
+	tenant.mode = TENANCY_SCHEMA;
+	strlcpy(tenant.slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant.slug));
+	strlcpy(tenant.schema_name, tenancy_ident_schema(tenant.slug, NULL), NAMEDATALEN);
+	enter_tenant(&tenant, manifest);
+	initStringInfo(&schemas);
+	foreach(lc, tenancy_registry_installed(&tenant))
+	{
+		keys = lappend(keys, tenancy_clone_schema_without_keys(&tenant, lfirst(lc)));
+		appendStringInfo(&schemas, "%s%u", schemas.len > 0 ? "," : "{",
+						 get_namespace_oid(tenancy_registry_schema(&tenant, lfirst(lc)), false));
+	}
+	appendStringInfoChar(&schemas, '}');
+
+	tenancy_import_load(manifest, text_to_cstring(PG_GETARG_TEXT_PP(1)), &tenant);
+	tenancy_clone_add_keys(keys);
+	tenancy_rows_check_outside_keys(schemas.data);
+	error_context_stack = statement;
+	PG_RETURN_VOID();
 }
 
 /*
@@ -985,7 +1027,6 @@ tenancy_import_database(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback *statement = begin_worker_part();
 	char	   *manifest = manifest_literal(PG_GETARG_JSONB_P(0));
-	char	   *metadata;
 	TenancyTenant tenant;
 	TenancyJob *job;
 
@@ -994,10 +1035,7 @@ tenancy_import_database(PG_FUNCTION_ARGS)
 	tenant.mode = TENANCY_DATABASE;
 	strlcpy(tenant.slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant.slug));
 	strlcpy(tenant.database_name, tenancy_ident_database(tenant.slug), NAMEDATALEN);
-	tenancy_registry_lock_access(ShareLock);
-	metadata = tenancy_import_member(manifest, "metadata");
-	tenancy_provision_insert(&tenant, tenancy_import_member(manifest, "display_name"), metadata ? metadata : "{}");
-	insert_plugins(manifest, tenancy_ident_uuid_text(&tenant.id));
+	enter_tenant(&tenant, manifest);
 	tenancy_database_create(&tenant, false);
 
 	job = tenancy_worker_job(tenancy_database_oid(&tenant));
@@ -1153,8 +1191,8 @@ tenancy_import_run(const char *directory, const char *slug, const char *mode)
 	*id = choose_id(manifest);
 
 	job = tenancy_worker_job(MyDatabaseId);
-	if (strcmp(mode, "database") == 0)
-		tenancy_worker_add(job, "SELECT tenancy.import_database(%s, %s, '%s', %s)", manifest,
+	if (strcmp(mode, "schema") == 0 || strcmp(mode, "database") == 0)
+		tenancy_worker_add(job, "SELECT tenancy.import_%s(%s, %s, '%s', %s)", mode, manifest,
 						   quote_literal_cstr(directory), tenancy_ident_uuid_text(id), quote_literal_cstr(slug));
 	else
 	{

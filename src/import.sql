@@ -16,6 +16,13 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION tenancy.import_tables(jsonb, text, uuid) IS
 'For import_tenant: how its background worker loads the tables';
 
+CREATE FUNCTION tenancy.import_schema(manifest jsonb, directory text, id uuid, slug text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'tenancy_import_schema'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION tenancy.import_schema(jsonb, text, uuid, text) IS
+'For import_tenant: how its background worker makes a tenant with schemas of its own';
+
 CREATE FUNCTION tenancy.import_database(manifest jsonb, directory text, id uuid, slug text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'tenancy_import_database'
@@ -33,4 +40,5 @@ COMMENT ON FUNCTION tenancy.import_changes(jsonb, text, uuid) IS
 REVOKE ALL ON FUNCTION tenancy.import_tenant(text, text, tenancy.isolation_mode),
 	tenancy.import_tables(jsonb, text, uuid),
 	tenancy.import_changes(jsonb, text, uuid),
+	tenancy.import_schema(jsonb, text, uuid, text),
 	tenancy.import_database(jsonb, text, uuid, text) FROM PUBLIC;

@@ -29,7 +29,7 @@ INSERT INTO t.classified SELECT unnest(ARRAY['create_module(text,name)', 'create
 	'sync_reference_tables()']), 'administrator';
 -- Called by the server, triggers or our own workers, by nobody else
 INSERT INTO t.classified SELECT unnest(ARRAY['invalidate_registry()', 'record_commands()', 'protect_children()', 'policy_support(internal)', 'policy_allow_support(internal)',
-	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'import_changes(jsonb,text,uuid)', 'import_database(jsonb,text,uuid,text)', 'refresh_copies(uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'move_write(jsonb,text,text,xid8)', 'keep_migration()', 'move_note()']), 'internal';
+	'export_tables(jsonb,text)', 'import_tables(jsonb,text,uuid)', 'import_changes(jsonb,text,uuid)', 'import_schema(jsonb,text,uuid,text)', 'import_database(jsonb,text,uuid,text)', 'refresh_copies(uuid)', 'move_rows(uuid)', 'move_load(uuid,jsonb,text)', 'move_write(jsonb,text,text,xid8)', 'keep_migration()', 'move_note()']), 'internal';
 -- The registry, which the extension's owner reads for others; sequences included
 INSERT INTO t.classified SELECT unnest(ARRAY['module', 'tenant', 'tenant_module', 'module_copy', 'spare', 'spare_target', 'recording', 'access', 'protected_table', 'reference_table', 'pending_database',
 	'token_key', 'migration', 'migration_run', 'migration_run_id_seq', 'move', 'move_change', 'recorded_statement', 'recorded_statement_number_seq',

@@ -120,7 +120,7 @@ my %works = (
 	model_fingerprint => q{}, drift_withheld => q{}, matview_readers => q{'{}'}, names_schema => q{'tenancy.drift_withheld'::regproc, 'shop', true}, names_in_definitions => q{'shop'::regnamespace},
 	drift_schema_privileges => q{'shop'::regnamespace, NULL, 'model'});
 my %others = map { $_ => 1 } qw(session_contexts set_tenant_token sign_token policy_allow policy_tenant_id policy_is_tenant policy_support policy_allow_support
-	invalidate_registry record_commands protect_children export_tables import_tables import_changes import_database refresh_copies move_rows move_load move_write move_note keep_migration);
+	invalidate_registry record_commands protect_children export_tables import_tables import_changes import_schema import_database refresh_copies move_rows move_load move_write move_note keep_migration);
 
 for my $name (split /\n/, $standby->safe_psql($db, q{SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1}))
 {

@@ -300,4 +300,49 @@ is($node->safe_psql('bare', 'SELECT count(*), (SELECT sum(two) FROM tenant_rows.
 is($node->safe_psql('bare', 'SELECT count(*), (SELECT sum(two) FROM tenant_rowsschema.made) FROM tenant_rowsschema.nothing'), '2|2', '... in a copy, too');
 is($node->safe_psql('tenant_rowsdatabase', 'SELECT count(*), (SELECT sum(two) FROM bare.made) FROM bare.nothing'), '2|2', '... and in a database');
 
+# Tables outside that foreign keys of schemas lead to can be written to while rows are loaded.
+$node->safe_psql('postgres', 'CREATE DATABASE linked');
+$node->safe_psql('linked', q{
+	CREATE EXTENSION tenancy;
+	CREATE TABLE public.plan (code text PRIMARY KEY);
+	INSERT INTO public.plan VALUES ('old');
+	GRANT SELECT, REFERENCES ON public.plan TO shop_owner;
+	CREATE SCHEMA linked AUTHORIZATION shop_owner;
+	CREATE SCHEMA extra AUTHORIZATION shop_owner;
+	SET ROLE shop_owner;
+	CREATE FUNCTION linked.gate(text) RETURNS boolean LANGUAGE plpgsql AS $$
+		BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN true; END$$;
+	CREATE TABLE linked.item (n int PRIMARY KEY, plan text REFERENCES public.plan CHECK (linked.gate(plan)));
+	CREATE TABLE extra.note (item int REFERENCES linked.item);
+	RESET ROLE;
+	SELECT tenancy.create_module('linked', 'linked'), tenancy.create_module('extra', 'extra');
+	SELECT tenancy.create_tenant('first', 'schema');
+	SELECT tenancy.install_module('first', 'extra');
+	INSERT INTO tenant_first.item VALUES (1, 'old');
+	INSERT INTO tenant_first_plugin_extra.note VALUES (1);
+});
+foreach my $case ([ 'whole', '00000' ], [ 'broken', '23503' ])
+{
+	my ($slug, $state) = @$case;
+	my ($caller, $gate, $writer) = map { session($node, 'linked') } 1 .. 3;
+
+	$gate->rows('SELECT pg_advisory_lock(4711)');
+	$caller->send("SELECT tenancy.copy_tenant('first', '$slug')");
+	slow($node, 'linked', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) or die 'not stopped';
+	$writer->rows(q{SET lock_timeout = '5s'});
+	is($writer->state("INSERT INTO plan VALUES ('$slug')"), '00000', "a table outside, $slug: it can be written to");
+	if ($slug eq 'broken')
+	{
+		$writer->rows('SET session_replication_role = replica');
+		$writer->rows(q{DELETE FROM plan WHERE code = 'old'});
+	}
+	$gate->rows('SELECT pg_advisory_unlock(4711)');
+	is($caller->wait->{state}, $state, "a table outside, $slug: the end of the import");
+	$_->quit for $caller, $gate, $writer;
+}
+is($node->safe_psql('linked', q{SELECT string_agg(concat(conrelid::regclass, ' ', confrelid::regclass), ', ' ORDER BY conrelid)
+	FROM pg_constraint WHERE contype = 'f' AND convalidated AND conrelid::regclass::text ~ 'whole|broken'}),
+	'tenant_whole.item plan, tenant_whole_plugin_extra.note tenant_whole.item', 'a table outside: the foreign keys are there');
+is($node->safe_psql('linked', q{SELECT string_agg(slug, ', ' ORDER BY slug) FROM tenancy.tenants}), 'first, whole', '... and nothing of what failed');
+
 done_testing();
