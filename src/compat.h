@@ -171,6 +171,13 @@
 #define TENANCY_EXECUTE_ONCE , execute_once
 #endif
 
+/* 16 renamed the function that gives the state of one of the processes. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_get_backend_status(i) pgstat_get_local_beentry_by_index(i)
+#else
+#define tenancy_get_backend_status(i) pgstat_fetch_stat_local_beentry(i)
+#endif
+
 /* 17 added a parameter. */
 #if PG_VERSION_NUM >= 170000
 #define tenancy_lock_held_by_me(tag, mode) LockHeldByMe((tag), (mode), false)

@@ -20,8 +20,9 @@
  *	 DATABASE wait for every backend to pass a barrier, the waiting one
  *	 included.
  * - The lock manager does not know that the caller waits for the worker.  A
- *	 worker that waits in turn for a lock of its caller would wait for ever, so
- *	 the caller looks for that itself after deadlock_timeout.
+ *	 worker that waits in turn for a lock of its caller would wait for ever, and
+ *	 so would two callers whose workers wait for each other's locks, so a caller
+ *	 looks for that itself after deadlock_timeout.
  * - When tenancy_worker_run() returns or throws, the worker is gone from another
  *	 database: that can be copied or dropped.  One in ours, or whose job says so,
  *	 may still be ending, which takes a process that has seen much of the shared
@@ -57,6 +58,7 @@
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -82,8 +84,8 @@
 /* How long to wait for the place of a worker that is ending. */
 #define LEAVE_TIMEOUT_MS	1000
 
-/* How deep to follow who waits for whom before giving up. */
-#define MAX_WAIT_CHAIN		16
+/* What a worker is called, by which others know whose it is. */
+#define WORKER_NAME			"tenancy worker for PID %d"
 
 typedef struct WorkerHeader
 {
@@ -590,6 +592,7 @@ tenancy_worker_main(Datum main_arg)
 
 	header = shm_toc_lookup(toc, WORKER_KEY_HEADER, false);
 	tenancy_worker_connect(header->database, header->role);
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("tenancy.progress_interval", psprintf("%d", header->progress_interval), PGC_USERSET, PGC_S_SESSION);
 	if (!receive_job(shm_toc_lookup(toc, WORKER_KEY_JOB, false), seg, &job))
 		return;
@@ -721,33 +724,69 @@ init_worker(BackgroundWorker *worker, const char *function)
 	worker->bgw_notify_pid = MyProcPid;
 	snprintf(worker->bgw_library_name, BGW_MAXLEN, "tenancy");
 	snprintf(worker->bgw_function_name, BGW_MAXLEN, "%s", function);
-	snprintf(worker->bgw_name, BGW_MAXLEN, "tenancy worker for PID %d", MyProcPid);
+	snprintf(worker->bgw_name, BGW_MAXLEN, WORKER_NAME, MyProcPid);
 	snprintf(worker->bgw_type, BGW_MAXLEN, "tenancy worker");
 }
 
-/* Does the process wait, by itself or through others, for one of our locks? */
-static bool
-waits_for_us(int pid, int depth)
+/* The processes whose locks one waits for. */
+static List *
+add_blockers(List *processes, int pid)
 {
-	ArrayType  *blockers;
+	ArrayType  *blockers = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
 	Datum	   *pids;
 	int			npids;
 
-	if (depth > MAX_WAIT_CHAIN)
-		return false;
-	blockers = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
-													  Int32GetDatum(pid)));
-	deconstruct_array(blockers, INT4OID, sizeof(int32), true, TYPALIGN_INT,
-					  &pids, NULL, &npids);
+	deconstruct_array(blockers, INT4OID, sizeof(int32), true, TYPALIGN_INT, &pids, NULL, &npids);
 	for (int i = 0; i < npids; i++)
-	{
-		int			blocker = DatumGetInt32(pids[i]);
+		processes = list_append_unique_int(processes, DatumGetInt32(pids[i]));
+	pfree(pids);
+	return processes;
+}
 
-		if (blocker == MyProcPid ||
-			(blocker != 0 && waits_for_us(blocker, depth + 1)))
-			return true;
+/* And the workers that it waits for, if it does: they are called after it. */
+static List *
+add_workers(List *processes, int pid)
+{
+	int			nbackends = pgstat_fetch_stat_numbackends();
+
+	for (int i = 1; i <= nbackends; i++)
+	{
+		PgBackendStatus *backend = &tenancy_get_backend_status(i)->backendStatus;
+		int			caller;
+
+		if (backend->st_backendType == B_BG_WORKER &&
+			sscanf(backend->st_appname, WORKER_NAME, &caller) == 1 && caller == pid)
+			processes = list_append_unique_int(processes, backend->st_procpid);
 	}
-	return false;
+	return processes;
+}
+
+/*
+ * Does the process wait, by itself or through others, for us?  For a lock of ours, or
+ * for the job that we do.
+ */
+static bool
+waits_for_us(int pid)
+{
+	List	   *processes = add_blockers(NIL, pid);
+	bool		found;
+
+	/* What was there a while ago is no help. */
+	if (processes != NIL)
+		pgstat_clear_backend_activity_snapshot();
+
+	/* It grows while we walk it. */
+	for (int i = 0; i < list_length(processes); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (list_nth_int(processes, i) == MyProcPid)
+			break;
+		processes = add_blockers(processes, list_nth_int(processes, i));
+		processes = add_workers(processes, list_nth_int(processes, i));
+	}
+	found = list_member_int(processes, MyProcPid);
+	list_free(processes);
+	return found;
 }
 
 static void
@@ -756,7 +795,7 @@ check_deadlock(BackgroundWorkerHandle *handle)
 	pid_t		pid;
 
 	if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STARTED &&
-		waits_for_us(pid, 0))
+		waits_for_us(pid))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 				 errmsg("deadlock detected"),
