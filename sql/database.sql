@@ -174,6 +174,17 @@ REVOKE ALL ON FUNCTION tenancy.create_tenant FROM regress_clerk;
 REVOKE ALL ON SCHEMA tenancy FROM regress_clerk;
 DROP ROLE regress_clerk;
 
+-- What PostgreSQL does not drop is closed all the same, and goes later, whoever has the id by then.
+SELECT FROM tenancy.create_tenant('stuck', 'database', '00000000-0000-4000-8000-0000000000d7');
+ALTER DATABASE tenant_stuck IS_TEMPLATE true;
+SELECT tenancy.drop_tenant('stuck', true);
+SELECT datallowconn FROM pg_database WHERE datname = 'tenant_stuck';
+SELECT * FROM tenancy.repair();
+SELECT FROM tenancy.create_tenant('unstuck', 'database', '00000000-0000-4000-8000-0000000000d7');
+ALTER DATABASE tenant_stuck IS_TEMPLATE false;
+SELECT * FROM tenancy.repair();
+SELECT datname, datallowconn FROM pg_database WHERE datname ~ 'stuck';
+
 -- A two-phase commit cannot decide about a database.
 BEGIN;
 SELECT tenancy.drop_tenant('kept', true);

@@ -55,6 +55,7 @@
 #define Anum_reference_table_relation	1	/* regclass */
 
 #define Anum_pending_database_tenant_id	1	/* uuid */
+#define Anum_pending_database_action	2	/* text */
 
 #define Anum_move_change_tenant_id	1	/* uuid */
 #define Anum_move_change_relation	2	/* oid */

@@ -67,6 +67,7 @@
 #include "catalog.h"
 #include "catalog/catalog.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_shdescription.h"
 #include "catalog/pg_type.h"
@@ -274,23 +275,26 @@ current_xid_text(void)
 }
 
 /*
- * Delete the pending rows of a tenant that we, its creator, no longer need.
- * The worker committed them after our snapshot was taken, perhaps, so that
- * DELETE under REPEATABLE READ would not see them.
+ * Delete the pending row of a tenant that we, its creator, no longer need.  (An earlier
+ * tenant of the id may have left a database that is still to be dropped.)
+ * The worker committed it after our snapshot was taken, perhaps, so that
+ * DELETE under REPEATABLE READ would not see it.
  */
 static void
 forget_pending(const TenancyTenant *tenant)
 {
 	Relation	rel = table_open(tenancy_registry_relation("pending_database"),
 								 RowExclusiveLock);
-	ScanKeyData key;
+	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pending_database_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
+	ScanKeyInit(&keys[0], Anum_pending_database_tenant_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(&tenant->id));
+	ScanKeyEntryInitialize(&keys[1], 0, Anum_pending_database_action, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum("create"));
 	scan = systable_beginscan(rel, tenancy_registry_relation("pending_database_pkey"),
-							  true, NULL, 1, &key);
+							  true, NULL, lengthof(keys), keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		simple_heap_delete(rel, &tuple->t_self);
 	systable_endscan(scan);
@@ -523,6 +527,8 @@ settle_row(const char *tenant_id, const PendingRow *row)
 
 	if (row->database != NULL)
 	{
+		if (strcmp(row->action, "drop") == 0)
+			disconnect(row);
 		if (creation ? aborted : strcmp(row->action, "drop") == 0)
 			tenancy_worker_toplevel(psprintf("DROP DATABASE %s WITH (FORCE)",
 											 quote_identifier(row->database)));
@@ -1471,16 +1477,22 @@ tenancy_database_oid(const TenancyTenant *tenant)
 	return get_database_oid(tenant->database_name, false);
 }
 
-/* Drop the tenant's database when the caller's transaction commits. */
+/*
+ * Drop the tenant's database when the caller's transaction commits.  If PostgreSQL does
+ * not drop it then, a replication slot being there, nobody works in it any more.
+ */
 void
 tenancy_database_drop(const TenancyTenant *tenant)
 {
-	if (tenancy_database_is_ours(tenant))
-		add_pending(tenant, "drop", false);
-	else
+	if (!tenancy_database_is_ours(tenant))
+	{
 		ereport(NOTICE,
 				(errmsg("database \"%s\" is left alone: it does not exist, or does not belong to this database",
 						tenant->database_name)));
+		return;
+	}
+	alter_database(tenant, "ALLOW_CONNECTIONS false");
+	add_pending(tenant, "drop", false);
 }
 
 /* Let nobody in any more, and end the sessions when the caller commits. */

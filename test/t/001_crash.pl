@@ -379,7 +379,7 @@ for my $round (1 .. 8)
 	# committed, but the server dies before the database is dropped
 	$blocker = session($node, $db);
 	$caller = session($node, $db);
-	$blocker->rows('BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE');
+	$blocker->rows('BEGIN; LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE');
 	$caller->send(q{SELECT tenancy.drop_tenant('t1', true)});
 	slow($node, $db, $worker_waits) or fail('dropping waits for us');
 	$node->stop('immediate');
