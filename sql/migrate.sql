@@ -216,6 +216,19 @@ SELECT tenancy.add_migration(44, 'CREATE INDEX CONCURRENTLY customer_both ON cus
 CALL tenancy.rollback(44);
 DELETE FROM tenancy.migration WHERE version = 44;
 
+-- A model that has had a part of one is not copied: the copy could not have it again.
+SELECT tenancy.add_migration(44, 'ALTER TABLE customer ADD half int; ALTER TABLE nosuch ADD half int; VACUUM customer', transactional => false);
+CALL tenancy.migrate();
+SELECT tenancy.create_tenant('half', 'schema');
+SELECT tenancy.create_tenant('half', 'database');
+CALL tenancy.move_tenant('shared1', 'schema');
+SELECT FROM tenancy.create_tenant('half');
+SELECT tenancy.drop_tenant('half', true);
+SELECT tenancy.add_migration(44, 'ALTER TABLE customer DROP COLUMN IF EXISTS half; VACUUM customer', transactional => false, down => 'SELECT 1');
+CALL tenancy.migrate();
+CALL tenancy.rollback(44);
+DELETE FROM tenancy.migration WHERE version = 44;
+
 -- In a block that has made the session's first temporary table
 \c -
 DO $$ BEGIN CREATE TEMPORARY TABLE todo (); CALL tenancy.migrate(); DROP TABLE todo; END $$;

@@ -1065,6 +1065,26 @@ tenancy_registry_refuse_recording(const char *module)
 }
 
 /*
+ * Neither is it at a level while it has had a part of a migration that is not transactional,
+ * and failed: the copy would be asked to have that part again.  Under the lock above.
+ */
+static void
+refuse_unfinished(const char *module)
+{
+	char	   *version = tenancy_exec_text_as(objects.owner, "SELECT version FROM tenancy.migration"
+											   " WHERE module OPERATOR(pg_catalog.=) %s AND position IS NULL"
+											   " AND (step OPERATOR(pg_catalog.>) 0 OR under_way) LIMIT 1",
+											   quote_literal_cstr(module));
+
+	if (version != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the model of module \"%s\" is being changed", module),
+				 errdetail("It has had a part of migration %s.", version),
+				 errhint("Call tenancy.migrate() to finish that.")));
+}
+
+/*
  * Note that a copy of the module has been made for a tenant, at the level of
  * the model; under the lock above.  There may be a row of an earlier tenant of
  * the same id that was deleted by hand.
@@ -1077,6 +1097,7 @@ tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 	if (!tenancy_registry_module(module, &row))
 		elog(ERROR, "module \"%s\" does not exist", module);
 	tenancy_registry_refuse_recording(module);
+	refuse_unfinished(module);
 	tenancy_exec_format_as(objects.owner,
 						   "INSERT INTO tenancy.module_copy (tenant_id, module, level) VALUES ('%s', %s, %d)"
 						   " ON CONFLICT (module, tenant_id) DO UPDATE SET level = excluded.level, attempts = 0,"
