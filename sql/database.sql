@@ -174,6 +174,17 @@ REVOKE ALL ON FUNCTION tenancy.create_tenant FROM regress_clerk;
 REVOKE ALL ON SCHEMA tenancy FROM regress_clerk;
 DROP ROLE regress_clerk;
 
+-- The role that the database gives its clients is not the workers'.
+ALTER DATABASE :"application" SET role = 'regress_app';
+\c :application :admin
+SET ROLE NONE;
+SET client_min_messages = warning;
+SELECT FROM tenancy.create_tenant('roled', 'database');
+ALTER DATABASE :"application" RESET role;
+\c :application :admin
+SET client_min_messages = warning;
+SELECT slug, status FROM tenancy.tenants WHERE slug = 'roled';
+
 -- What PostgreSQL does not drop is closed all the same, and goes later, whoever has the id by then.
 SELECT FROM tenancy.create_tenant('stuck', 'database', '00000000-0000-4000-8000-0000000000d7');
 ALTER DATABASE tenant_stuck IS_TEMPLATE true;

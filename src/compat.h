@@ -69,6 +69,13 @@
 #define TENANCY_WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ALLOWCONN
 #endif
 
+/* 17 can end transactions that take long. */
+#if PG_VERSION_NUM >= 170000
+#define TENANCY_WORKER_SETTINGS {"transaction_timeout", "0"}
+#else
+#define TENANCY_WORKER_SETTINGS
+#endif
+
 /*
  * From 16 on, the actions of the JSON parser return whether to go on.  From 17
  * on, its state may be the caller's own.

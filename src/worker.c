@@ -430,17 +430,32 @@ run_job(TenancyJob *job)
 	return processed;
 }
 
-/* Connect a worker to a database, one that takes no connections included. */
+/*
+ * Connect a worker to a database, one that takes no connections included.  What the
+ * database has its clients begin with is not for us, who wait for locks and then look,
+ * have the rights of our role, and take our time.
+ */
 void
 tenancy_worker_connect(Oid database, Oid role)
 {
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] =
+	{
+		{"default_transaction_deferrable", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"role", "none"},
+		{"session_replication_role", "origin"},
+		TENANCY_WORKER_SETTINGS
+	};
+
 	BackgroundWorkerInitializeConnectionByOid(database, role,
 											  TENANCY_WORKER_CONNECTION_FLAGS);
-
-	/* What the database has its clients begin with is not for us, who wait for locks and then look. */
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_SESSION);
 }
 
 /* A lock that the process holds for as long as it lives. */

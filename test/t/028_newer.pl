@@ -207,5 +207,15 @@ for my $state (sort keys %not_valid)
 	}
 }
 
+# From 17 on, a database can end the transactions of its clients that take long: ours may.
+if ($node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int >= 170000}) eq 't')
+{
+	local $ENV{PGOPTIONS} = '-c transaction_timeout=0';
+
+	$node->safe_psql('postgres', "ALTER DATABASE $db SET transaction_timeout = '200ms'");
+	$node->safe_psql($db, q{SELECT tenancy.add_migration(1, 'SELECT pg_sleep(1)')});
+	is(sqlstate($node, $db, undef, 'CALL tenancy.migrate()'), '00000', 'transaction_timeout is not for workers');
+}
+
 $node->stop;
 done_testing();
