@@ -216,6 +216,12 @@ SELECT tenancy.add_migration(44, 'CREATE INDEX CONCURRENTLY customer_both ON cus
 CALL tenancy.rollback(44);
 DELETE FROM tenancy.migration WHERE version = 44;
 
+-- Nor is what was not there to be dropped dropped the second time.
+SELECT tenancy.add_migration(44, 'DROP INDEX CONCURRENTLY customer_bth', transactional => false);
+CALL tenancy.migrate();
+CALL tenancy.migrate();
+DELETE FROM tenancy.migration WHERE version = 44;
+
 -- A model that has had a part of one is not copied: the copy could not have it again.
 SELECT tenancy.add_migration(44, 'ALTER TABLE customer ADD half int; ALTER TABLE nosuch ADD half int; VACUUM customer', transactional => false);
 CALL tenancy.migrate();

@@ -414,21 +414,30 @@ note_step_alone(const TenancyPlace *place, const TenancyMigration *migration, in
 }
 
 /*
- * Is there something already that has the name of an index to be made?  Then the statement
- * fails, or does nothing, and nobody may take that for its work later.
+ * Is there something already that has the name of an index to be made, or nothing to be
+ * dropped?  Then the statement fails, or does nothing, and nobody may take that for its
+ * work later.
  */
 static bool
-name_is_taken(const TenancyPlace *place, Node *stmt)
+is_idle(const TenancyPlace *place, Node *stmt)
 {
-	bool		taken;
+	TenancyExec exec;
+	bool		idle = false;
 
-	if (!IsA(stmt, IndexStmt))
-		return false;
 	begin_step();
-	taken = OidIsValid(get_relname_relid(castNode(IndexStmt, stmt)->idxname, place->schema));
+	tenancy_exec_begin(&exec, place->owner, place->search_path);
+	if (IsA(stmt, IndexStmt))
+		idle = OidIsValid(get_relname_relid(castNode(IndexStmt, stmt)->idxname, place->schema));
+	else if (IsA(stmt, DropStmt))
+	{
+		List	   *name = linitial_node(List, castNode(DropStmt, stmt)->objects);
+
+		idle = !OidIsValid(RangeVarGetRelid(makeRangeVarFromNameList(name), NoLock, true));
+	}
+	tenancy_exec_end(&exec);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return taken;
+	return idle;
 }
 
 /*
@@ -530,7 +539,7 @@ tenancy_apply_run_steps(const TenancyPlace *place, const TenancyMigration *migra
 			Node	   *stmt = copyObject(statement->parsed);
 			bool		again = under_way && n == step;
 
-			if (!again && !name_is_taken(place, stmt))
+			if (!again && !is_idle(place, stmt))
 				note_step_alone(place, migration, n, true);
 			MemoryContextSwitchTo(context);
 			if (!(again && was_done(place, stmt)))
