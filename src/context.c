@@ -98,6 +98,7 @@ static struct
 {
 	bool		active;
 	SubTransactionId subxact;
+	TenancyTenant before;		/* what "checked" has had until then */
 }			acting;
 
 /*
@@ -680,7 +681,8 @@ tenancy_context_reset(PG_FUNCTION_ARGS)
 /*
  * Act for a tenant, which need not be active or have moved in yet, until
  * tenancy_context_act_end(), whoever is in session; between tenancy_exec_begin() and
- * tenancy_exec_end().  Parallel workers would not know.
+ * tenancy_exec_end().  Parallel workers would not know.  The key of an index scan that
+ * has begun before, as a cursor's, points to the tenant checked then, which comes back.
  */
 void
 tenancy_context_act(const pg_uuid_t *tenant)
@@ -690,6 +692,7 @@ tenancy_context_act(const pg_uuid_t *tenant)
 	tenancy_exec_set("max_parallel_workers_per_gather", "0");
 	acting.active = true;
 	acting.subxact = GetCurrentSubTransactionId();
+	acting.before = checked.tenant;
 	forget_check();
 }
 
@@ -697,6 +700,7 @@ void
 tenancy_context_act_end(void)
 {
 	acting.active = false;
+	checked.tenant = acting.before;
 	forget_check();
 }
 

@@ -19,6 +19,11 @@ END $$;
 CREATE CONSTRAINT TRIGGER late AFTER INSERT ON shop.notes DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION t.fire();
 
+-- what asks for the tenant of a copy while that is made
+CREATE MATERIALIZED VIEW shop.seen AS SELECT tenancy.current_tenant_id() AS tenant;
+ALTER MATERIALIZED VIEW shop.seen OWNER TO shop_owner;
+GRANT EXECUTE ON FUNCTION tenancy.create_tenant TO app;
+
 -- a session of its own in which no context is no error, as a DBA may choose
 ALTER ROLE lenient SET tenancy.missing_tenant = 'empty';
 
@@ -35,7 +40,7 @@ SELECT tenancy.set_tenant('umbrella') \g /dev/null
 INSERT INTO notes (note) VALUES ('umbrella note');
 COMMIT;
 
-SELECT plan(49);
+SELECT plan(51);
 
 -- ---------------------------------------------------------------------------
 -- Cursors
@@ -161,6 +166,25 @@ SELECT throws_ok($$UPDATE customers SET name = tenancy.set_tenant('acme')::text$
 SELECT throws_ok($$INSERT INTO notes (note) SELECT tenancy.set_tenant('acme')::text FROM customers$$, 'TN004', NULL, 'nor while inserting');
 SELECT is(t.rows($$SELECT name, tenancy.set_tenant('hooli') FROM customers$$), 3::bigint, 'its own tenant is no change');
 COMMIT;
+
+-- The extension acts for another tenant meanwhile, whose materialized views it fills.
+BEGIN;
+SELECT tenancy.set_tenant('acme') \g /dev/null
+INSERT INTO notes (note) SELECT 'many ' || n FROM generate_series(1, 3000) n;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
+SELECT is((SELECT count(*) FROM (SELECT CASE note WHEN 'many 1' THEN tenancy.create_tenant('initech', 'schema') END AS made
+	FROM notes OFFSET 0) x), 3001::bigint, 'a scan by index goes on under its tenant when another one has been created');
+ROLLBACK;
+BEGIN;
+SELECT tenancy.set_tenant('acme') \g /dev/null
+INSERT INTO notes (note) SELECT 'many ' || n FROM generate_series(1, 3000) n;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
+SELECT is((SELECT count(*) FROM (SELECT CASE note WHEN 'many 1' THEN
+	t.state($$SELECT tenancy.create_tenant('initech', 'schema'), 1 / (random() * 0)::integer$$) END AS made
+	FROM notes OFFSET 0) x), 3001::bigint, 'or was about to be');
+ROLLBACK;
 
 -- A condition that takes a context, is undone, and takes another one.
 CREATE FUNCTION pg_temp.switch(n integer) RETURNS boolean
