@@ -371,6 +371,17 @@ ALTER TABLE tenancy.migration ENABLE TRIGGER keep;
 SELECT tenancy.add_migration(80, 'SELECT 1');
 DELETE FROM tenancy.migration WHERE version = 80;
 
+-- A suspended tenant, where a query would have parallel workers
+SELECT slug, mode, status FROM tenancy.tenants WHERE status = 'suspended';
+SELECT tenancy.add_migration(90, $$
+	SET LOCAL min_parallel_table_scan_size = 0;
+	SET LOCAL parallel_setup_cost = 0;
+	SET LOCAL parallel_tuple_cost = 0;
+	SET LOCAL parallel_leader_participation = off;
+	ALTER TABLE customer SET (parallel_workers = 4);
+	CREATE TABLE known AS SELECT id FROM customer WHERE tenancy.current_tenant_id()::text || id <> '';$$);
+CALL tenancy.migrate();
+
 -- Not for everybody
 SET ROLE regress_app;
 CALL tenancy.migrate();

@@ -289,6 +289,16 @@ follow_models(const TenancyPlace *place)
 		tenancy_clone_follow(schema, place->owner, first->model_schema, tenant.schema_name);
 }
 
+/* Is the tenant in context suspended, or a spare? */
+static bool
+is_inactive(void)
+{
+	TenancyTenant tenant;
+
+	return tenancy_guc_tenant.is_set && tenancy_registry_peek(&tenancy_guc_tenant.id, &tenant) &&
+		tenant.status != TENANCY_ACTIVE;
+}
+
 /*
  * Run some of a migration's statements in the current transaction, as the
  * place's owner, and complete the tables that they have made.  Deferred
@@ -309,6 +319,10 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	tenancy_exec_noforce_rls();
 	if (place->tenant != NULL)
 		tenancy_exec_set(TENANCY_GUC_TENANT_ID, tenancy_ident_uuid_text(place->tenant));
+
+	/* Parallel workers would not know of tenancy_context_any_status. */
+	if (is_inactive())
+		tenancy_exec_set("max_parallel_workers_per_gather", "0");
 	for (int n = from; n < to; n++)
 	{
 		begin_context(&callback, &running, place, migration, n);
