@@ -221,6 +221,23 @@ SELECT public.refused_call('regress_shop.composite', ', assign_to => ''alpha''')
 SELECT public.refused_call('regress_shop.deferrable', ', assign_to => ''alpha''');
 DROP TABLE regress_shop.composite, regress_shop.deferrable;
 
+-- from 18 on, NOT NULL may be for new rows only
+SET ROLE regress_owner;
+CREATE TABLE regress_shop.earlier (tenant_id uuid);
+INSERT INTO regress_shop.earlier VALUES (NULL);
+DO $$ BEGIN
+	IF current_setting('server_version_num')::int >= 180000 THEN
+		EXECUTE 'ALTER TABLE regress_shop.earlier ADD NOT NULL tenant_id NOT VALID';
+	END IF;
+END $$;
+RESET ROLE;
+SELECT public.refused_call('regress_shop.earlier');
+SELECT tenancy.protect_table('regress_shop.earlier', assign_to => 'alpha');
+SELECT count(tenant_id) FROM regress_shop.earlier;
+SELECT bool_and(convalidated) FROM pg_constraint WHERE conrelid = 'regress_shop.earlier'::regclass;
+SELECT * FROM public.protection('regress_shop.earlier') \gx
+DROP TABLE regress_shop.earlier;
+
 -- rows of a tenant that does not exist
 SET ROLE regress_owner;
 CREATE TABLE regress_shop.unknown (tenant_id uuid);

@@ -169,6 +169,15 @@
 #define tenancy_not_null_column(row) InvalidAttrNumber
 #endif
 
+/* From 18 on, a column's NOT NULL may be not valid: rows of before can have nulls. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_has_no_nulls(desc, attno) \
+	(TupleDescCompactAttr((desc), (attno) - 1)->attnullability == ATTNULLABLE_VALID)
+#else
+#define tenancy_has_no_nulls(desc, attno) \
+	(TupleDescAttr((desc), (attno) - 1)->attnotnull)
+#endif
+
 /* Up to 17, the executor is told whether it will be asked only once. */
 #if PG_VERSION_NUM >= 180000
 #define TENANCY_EXECUTE_ONCE_PARAM

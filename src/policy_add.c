@@ -34,6 +34,17 @@
  * ----------------------------------------------------------------
  */
 
+/* Can a column of a table, which is locked, have no nulls? */
+static bool
+has_no_nulls(Oid relid, AttrNumber attno)
+{
+	Relation	rel = table_open(relid, NoLock);
+	bool		result = tenancy_has_no_nulls(RelationGetDescr(rel), attno);
+
+	table_close(rel, NoLock);
+	return result;
+}
+
 /* Does this one table, without its children, hold rows without a tenant? */
 static bool
 lacks_tenant(const TenancyProtection *protection, Oid relid)
@@ -47,7 +58,7 @@ lacks_tenant(const TenancyProtection *protection, Oid relid)
 	appendStringInfo(&sql, "SELECT EXISTS (SELECT FROM ONLY %s", tenancy_policy_sql_name(relid));
 	if (tenancy_policy_find_column(relid, protection->column, &att))
 	{
-		if (att.attnotnull)
+		if (has_no_nulls(relid, att.attnum))
 			return false;
 		appendStringInfo(&sql, " WHERE %s IS NULL", quote_identifier(protection->column));
 	}
@@ -213,7 +224,7 @@ tenancy_policy_add_not_null(TenancyProtection *protection)
 		if (!tenancy_policy_find_column(lfirst_oid(lc), protection->column, &att))
 			elog(ERROR, "column \"%s\" of table \"%s\" is missing",
 				 protection->column, tenancy_policy_label(lfirst_oid(lc)));
-		if (att.attnotnull)
+		if (has_no_nulls(lfirst_oid(lc), att.attnum))
 			continue;
 		tenancy_exec_format("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
 							tenancy_policy_sql_name(protection->relid),

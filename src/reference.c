@@ -104,7 +104,9 @@ PGDLLEXPORT void tenancy_reference_export_main(const char *argument);
 	"  'type', pg_catalog.format_type(a.atttypid, a.atttypmod)," \
 	"  'collated', CASE WHEN a.attcollation OPERATOR(pg_catalog.<>) t.typcollation" \
 	"   THEN pg_catalog.format('%%I.%%I', ln.nspname, l.collname) END," \
-	"  'required', a.attnotnull, 'comment', pg_catalog.col_description(c.oid, a.attnum)) ORDER BY a.attnum)" \
+	"  'required', a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=) c.oid" \
+	"   AND k.contype OPERATOR(pg_catalog.=) 'n' AND k.conkey OPERATOR(pg_catalog.=) ARRAY[a.attnum] AND NOT k.convalidated)," \
+	"  'comment', pg_catalog.col_description(c.oid, a.attnum)) ORDER BY a.attnum)" \
 	" FROM pg_catalog.pg_attribute a" \
 	" JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid" \
 	" LEFT JOIN (pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace ln ON ln.oid OPERATOR(pg_catalog.=) l.collnamespace)" \
