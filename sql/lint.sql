@@ -181,6 +181,9 @@ SELECT public.prove('DROP POLICY tenant_access ON regress_shop.note; CREATE POLI
 -- The tenant column
 --
 SELECT public.prove('ALTER TABLE regress_shop.note ALTER tenant_id DROP NOT NULL');
+-- from 18 on, it may be for new rows only
+SELECT public.prove('ALTER TABLE regress_shop.note ALTER tenant_id DROP NOT NULL'
+	|| CASE WHEN current_setting('server_version_num')::int >= 180000 THEN '; ALTER TABLE regress_shop.note ADD NOT NULL tenant_id NOT VALID' ELSE '' END);
 SELECT public.prove('ALTER TABLE regress_shop.note ALTER tenant_id DROP DEFAULT');
 SELECT public.prove('ALTER TABLE regress_shop.note DROP CONSTRAINT note_tenant_id_fkey');
 SELECT public.prove('DROP INDEX regress_shop.note_tenant_id_idx');
@@ -247,6 +250,9 @@ SELECT public.prove('GRANT regress_super TO regress_app');
 SELECT public.prove('GRANT regress_owner TO regress_app');
 SELECT public.prove('GRANT pg_read_server_files TO regress_app');
 SELECT public.prove('GRANT pg_monitor TO regress_app');
+SELECT public.prove('GRANT pg_monitor TO regress_other WITH ADMIN OPTION; SET ROLE regress_other; GRANT pg_monitor TO regress_app; RESET ROLE',
+	'REVOKE pg_monitor FROM regress_other');
+SELECT public.prove('INSERT INTO tenancy.access (role) VALUES (''pg_monitor'')', NULL, 'DELETE FROM tenancy.access WHERE role = ''pg_monitor''::regrole');
 SELECT public.prove('GRANT pg_read_all_data, pg_write_all_data TO regress_app');
 SELECT public.prove('GRANT pg_write_all_data TO regress_other; GRANT regress_other TO regress_app', 'REVOKE pg_write_all_data FROM regress_other');
 SELECT public.prove(format('ALTER DATABASE %I OWNER TO regress_app', current_database()));

@@ -87,6 +87,19 @@ typedef struct Lint
 	"CASE WHEN a.grantor = " owner " THEN '' ELSE format('SET ROLE %I; ', pg_get_userbyid(a.grantor)) END" \
 	" || " statement " || CASE WHEN a.grantor = " owner " THEN '' ELSE '; RESET ROLE' END"
 
+/*
+ * Takes from a role of "reach" what it is directly a member of, for each who granted
+ * that: from 16 on, these are memberships of their own.  Not if the role is itself what
+ * it is not to reach.
+ */
+#define REVOKE_HOPS \
+	"CASE WHEN bool_and(r.hop IS NOT NULL) THEN string_agg(DISTINCT" \
+	" format('REVOKE %I FROM %s%s CASCADE', pg_get_userbyid(r.hop), r.name, h.by), E';\\n') FILTER (WHERE r.hop IS NOT NULL) END"
+#define HOP \
+	" LEFT JOIN LATERAL (SELECT ' GRANTED BY ' || quote_ident(g.rolname) AS by FROM pg_auth_members m" \
+	"  LEFT JOIN pg_authid g ON g.oid = m.grantor AND g.oid <> 10" \
+	"  WHERE m.member = r.role AND m.roleid = r.hop) h ON true"
+
 /* All privileges on a relation, those on its columns included */
 #define ALL_PRIVILEGES(relation, acl) \
 	" (SELECT x.* FROM aclexplode(" acl ") x UNION" \
@@ -569,7 +582,9 @@ static const Lint lints[] =
 	{"error", "tenant_column_nullable",
 		"SELECT format('column %I of %s', s.tenant_column, s.name), 'A row whose tenant is null belongs to nobody: no tenant sees it, and no tenant''s removal deletes it.',"
 		" format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', s.name, s.tenant_column)"
-		" FROM shared s JOIN pg_attribute a ON a.attrelid = s.relation AND a.attnum = s.attnum WHERE NOT a.attnotnull"},
+		" FROM shared s JOIN pg_attribute a ON a.attrelid = s.relation AND a.attnum = s.attnum"
+		" WHERE NOT a.attnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = s.relation AND k.contype = 'n'"
+		"  AND k.conkey = ARRAY[s.attnum] AND NOT k.convalidated)"},
 
 	/* Keys */
 	{"error", "foreign_key_cascades",
@@ -650,33 +665,33 @@ static const Lint lints[] =
 
 	{"error", "access_role_can_escalate",
 		"SELECT 'role ' || r.name, format('The role can become %s, which row security does not bind or which can get around it.', string_agg(DISTINCT quote_ident(a.rolname), ', ')),"
-		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
-		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
+		" " REVOKE_HOPS
+		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of" HOP
 		" WHERE r.hop IS NOT NULL AND (a.rolsuper OR a.rolbypassrls OR a.rolreplication OR a.rolcreaterole)"
 		" GROUP BY r.role, r.name"},
 
 	{"error", "access_role_server_files",
 		"SELECT 'role ' || r.name, format('As a member of %s, the role reads or writes the server''s files, or runs programs there.', string_agg(DISTINCT a.rolname, ', ')),"
-		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
-		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
+		" " REVOKE_HOPS
+		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of" HOP
 		" WHERE a.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program') GROUP BY r.role, r.name"},
 
 	{"error", "access_role_all_data",
 		"SELECT 'role ' || r.name, format('As a member of %s, the role reads or writes all tables that have no row security, and enters all schemas.', string_agg(DISTINCT a.rolname, ', ')),"
-		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
-		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
+		" " REVOKE_HOPS
+		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of" HOP
 		" WHERE a.rolname IN ('pg_read_all_data', 'pg_write_all_data') GROUP BY r.role, r.name"},
 
 	{"warning", "access_role_sees_sessions",
 		"SELECT 'role ' || r.name, format('As a member of %s, the role sees the statements that run for other tenants, with the values in them.', string_agg(DISTINCT a.rolname, ', ')),"
-		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
-		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
+		" " REVOKE_HOPS
+		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of" HOP
 		" WHERE a.rolname IN ('pg_read_all_stats', 'pg_monitor') GROUP BY r.role, r.name"},
 
 	{"error", "access_role_becomes_owner",
 		"SELECT 'role ' || r.name, format('The role can become %s, which owns tables or schemas of tenants and can switch row security off.', string_agg(DISTINCT quote_ident(a.rolname), ', ')),"
-		" string_agg(DISTINCT format('REVOKE %I FROM %s', pg_get_userbyid(r.hop), r.name), E';\\n')"
-		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of"
+		" " REVOKE_HOPS
+		" FROM reach r JOIN pg_authid a ON a.oid = r.member_of" HOP
 		" WHERE r.hop IS NOT NULL AND NOT (a.rolsuper OR a.rolbypassrls OR a.rolreplication OR a.rolcreaterole)"
 		" AND r.member_of IN (SELECT owner FROM subject UNION SELECT owner FROM path_schema WHERE of_tenant OR is_model)"
 		" GROUP BY r.role, r.name"},
