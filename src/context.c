@@ -209,10 +209,28 @@ portal_exists(const TenantPortal *noted)
 		portal->creation_time == noted->created;
 }
 
+/* Forget those that are gone, before a new one has the name, the place and the time of one. */
+static void
+forget_portals(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenant_portals)
+	{
+		TenantPortal *noted = lfirst(lc);
+
+		if (portal_exists(noted))
+			continue;
+		tenant_portals = foreach_delete_current(tenant_portals, lc);
+		pfree(noted->name);
+		pfree(noted);
+	}
+}
+
 /*
- * Note that the portal that is running reads rows of a tenant, and forget
- * those that are gone.  The portal of a simple query (which does not show in
- * pg_cursors either), of DO or of CALL cannot be left and returned to.
+ * Note that the portal that is running reads rows of a tenant.  The portal of a
+ * simple query (which does not show in pg_cursors either), of DO or of CALL
+ * cannot be left and returned to.
  */
 static void
 note_portal(const pg_uuid_t *id)
@@ -225,16 +243,11 @@ note_portal(const pg_uuid_t *id)
 		ActivePortal->strategy == PORTAL_MULTI_QUERY ||
 		ActivePortal->commandTag == CMDTAG_CALL)
 		return;
+	forget_portals();
 	foreach(lc, tenant_portals)
 	{
 		noted = lfirst(lc);
-		if (!portal_exists(noted))
-		{
-			tenant_portals = foreach_delete_current(tenant_portals, lc);
-			pfree(noted->name);
-			pfree(noted);
-		}
-		else if (noted->portal == ActivePortal && same_id(&noted->id, id))
+		if (noted->portal == ActivePortal && same_id(&noted->id, id))
 			return;
 	}
 
@@ -257,12 +270,12 @@ check_portals(const TenancyTenant *tenant)
 {
 	ListCell   *lc;
 
+	forget_portals();
 	foreach(lc, tenant_portals)
 	{
 		TenantPortal *noted = lfirst(lc);
 
-		if (noted->portal != ActivePortal && portal_exists(noted) &&
-			!same_id(&noted->id, &tenant->id))
+		if (noted->portal != ActivePortal && !same_id(&noted->id, &tenant->id))
 			ereport(ERROR,
 					(errcode(ERRCODE_TENANCY_ALREADY_SET),
 					 errmsg("cannot act for tenant \"%s\" while a cursor of another tenant is open",
@@ -713,13 +726,26 @@ tenancy_context_current_slug(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(checked.tenant.slug));
 }
 
+/*
+ * The id for who may keep it, as a procedure keeps its arguments: that of another tenant
+ * may be checked before it ends.
+ */
+static Datum
+copy_of_id(void)
+{
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	*id = checked.tenant.id;
+	return UUIDPGetDatum(id);
+}
+
 /* current_tenant_id() */
 Datum
 tenancy_context_current_id(PG_FUNCTION_ARGS)
 {
 	if (!context_ensure())
 		PG_RETURN_NULL();
-	PG_RETURN_UUID_P(&checked.tenant.id);
+	PG_RETURN_DATUM(copy_of_id());
 }
 
 /* is_current_tenant(tenant uuid) */
@@ -742,14 +768,14 @@ policy_id_unchecked(FunctionCallInfo fcinfo)
 				 errmsg("tenant \"%s\" lives in schema \"%s\", not in the shared tables",
 						checked.tenant.slug, checked.tenant.schema_name),
 				 errhint("Do not qualify the table's name with the model schema.")));
-	PG_RETURN_UUID_P(&checked.tenant.id);
+	PG_RETURN_DATUM(copy_of_id());
 }
 
 /*
  * policy_tenant_id(): what the policies of shared tables compare the tenant
- * column with.  Returns a pointer to static memory, which stays the same for
- * as long as the statement runs: an allocation for every row would cost more
- * than the rest.
+ * column with.  But for the first call, it returns a pointer to static memory, which
+ * stays the same for as long as the statement runs: an allocation for every row would
+ * cost more than the rest.
  */
 Datum
 tenancy_context_policy_id(PG_FUNCTION_ARGS)

@@ -40,7 +40,7 @@ SELECT tenancy.set_tenant('umbrella') \g /dev/null
 INSERT INTO notes (note) VALUES ('umbrella note');
 COMMIT;
 
-SELECT plan(51);
+SELECT plan(54);
 
 -- ---------------------------------------------------------------------------
 -- Cursors
@@ -239,6 +239,40 @@ END $$$do$) \g /dev/null
 SELECT is(t.elsewhere('sweep', 'app', $$CALL pg_temp.sweep('')$$),
 	'acme note;globex note 1;globex note 2;globex note 3;carried: hooli note 1;carried: hooli note 2;hooli note 1;hooli note 2;umbrella note;', 'a loop over all tenants, with a transaction for each, goes through');
 SELECT t.leave('sweep') \g /dev/null
+
+-- A cursor of the same name as one that was another tenant's
+SELECT t.elsewhere('again', 'app', $do$CREATE PROCEDURE pg_temp.again(INOUT seen text)
+LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor := 'again';
+	n text;
+BEGIN
+	PERFORM tenancy.set_tenant('acme');
+	OPEN c FOR SELECT name FROM customers ORDER BY name;
+	FETCH c INTO seen;
+	CLOSE c;
+	COMMIT;
+	PERFORM tenancy.set_tenant('hooli');
+	OPEN c FOR SELECT name FROM customers ORDER BY name;
+	FETCH c INTO n;
+	PERFORM tenancy.set_tenant('hooli');
+	seen := seen || ';' || n;
+END $$$do$) \g /dev/null
+SELECT alike(t.elsewhere('again', 'app', $$CALL pg_temp.again('')$$), 'Road Runner;%', 'is not that one');
+SELECT t.leave('again') \g /dev/null
+
+-- What a procedure was given stays what it was.
+SELECT t.elsewhere('argument', 'app', $do$CREATE PROCEDURE pg_temp.keep(given uuid, INOUT kept uuid)
+LANGUAGE plpgsql AS $$
+BEGIN
+	COMMIT;
+	PERFORM tenancy.set_tenant('acme'), tenancy.current_tenant();
+	kept := given;
+END $$$do$) \g /dev/null
+SELECT t.elsewhere('argument', 'app', $$SELECT tenancy.set_tenant('hooli', false)$$) \g /dev/null
+SELECT is(t.elsewhere('argument', 'app', $$CALL pg_temp.keep(tenancy.current_tenant_id(), NULL)$$), :'hooli', 'an argument is its tenant''s still in a later transaction of another one');
+SELECT is(t.elsewhere('argument', 'app', $$CALL pg_temp.keep(tenancy.policy_tenant_id(), NULL)$$), :'hooli', 'and so it is as policies ask for it');
+SELECT t.leave('argument') \g /dev/null
 
 -- What a function has collected is a cursor's as well.
 SELECT t.elsewhere('collect', 'app', $do$CREATE FUNCTION pg_temp.collect() RETURNS SETOF text
