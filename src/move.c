@@ -119,7 +119,7 @@ is_online(const char *id_text)
 static void
 stop_noting(const char *id_text, Oid database)
 {
-	TenancyJob *job = tenancy_move_job();
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 
 	tenancy_worker_add(job, "UPDATE tenancy.move SET phase = 'capturing' WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
 					   " AND phase OPERATOR(pg_catalog.=) 'copying'", id_text);
@@ -388,7 +388,7 @@ receive_switch(StringInfo message, void *arg)
 static void
 run_worker(Leader *leader, TenancyMode from, TenancyMode to)
 {
-	TenancyJob *job = tenancy_move_job();
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 
 	tenancy_worker_add(job, "SELECT tenancy.move_rows('%s')", tenancy_ident_uuid_text(&leader->undo.id));
 	if (from == TENANCY_SHARED && to == TENANCY_SCHEMA)
@@ -452,7 +452,7 @@ move_to_database(Leader *leader, const TenancyTenant *tenant)
 static void
 move_from_database(Leader *leader, const TenancyTenant *tenant)
 {
-	TenancyJob *job = tenancy_move_job();
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 	char	   *manifest = write_files(leader, tenant);
 	tenancy_worker_add(job, "SELECT tenancy.move_load('%s', %s, %s)", tenancy_ident_uuid_text(&tenant->id),
 					   manifest, quote_literal_cstr(leader->directory));
@@ -482,7 +482,7 @@ move_offline(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 static void
 move_online(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 {
-	TenancyJob *job = tenancy_move_job();
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 
 	job->function = tenant->mode == TENANCY_DATABASE || mode == TENANCY_DATABASE ?
 		"tenancy_move_files_main" : "tenancy_move_online_main";

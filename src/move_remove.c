@@ -276,7 +276,7 @@ tenancy_move_leave_main(const char *argument)
 void
 tenancy_move_remove(const pg_uuid_t *id)
 {
-	TenancyJob *job = tenancy_move_job();
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 
 	job->function = "tenancy_move_remove_main";
 	job->argument = tenancy_ident_uuid_text(id);

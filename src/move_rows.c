@@ -881,18 +881,6 @@ tenancy_move_switch(const TenancyTenant *tenant)
 	tenancy_exec_end(&exec);
 }
 
-/* A job whose statements see what is there when they begin. */
-TenancyJob *
-tenancy_move_job(void)
-{
-	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
-
-	tenancy_worker_add_toplevel(job, "SET default_transaction_isolation = 'read committed'");
-	tenancy_worker_add_toplevel(job, "SET default_transaction_read_only = off");
-	tenancy_worker_commit(job);
-	return job;
-}
-
 static void
 check_worker(void)
 {

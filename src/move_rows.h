@@ -77,7 +77,6 @@ extern void tenancy_move_analyze(const TenancyMove *move);
 extern void tenancy_move_check_references(const TenancyMove *move);
 extern void tenancy_move_set_sequences(const TenancyMove *move);
 extern void tenancy_move_grant_model(const TenancyMove *move);
-extern TenancyJob *tenancy_move_job(void);
 extern void tenancy_move_lock_tables(const TenancyTenant *tenant, LOCKMODE mode);
 extern void tenancy_move_lock_cascades(const TenancyTenant *tenant, TenancyMode to);
 extern void tenancy_move_lock_source(const TenancyTenant *tenant);

@@ -306,7 +306,7 @@ close_log(const TenancyTenant *tenant, int timeout_ms)
 void
 tenancy_move_refuse_writers(const TenancyMove *move, int timeout_ms)
 {
-	TenancyJob *job = tenancy_move_job();
+	TenancyJob *job = tenancy_worker_job(MyDatabaseId);
 
 	tenancy_worker_add(job, "UPDATE tenancy.tenant SET status = 'moving', status_reason = NULL,"
 					   " status_at = pg_catalog.now() WHERE id OPERATOR(pg_catalog.=) '%s'"

@@ -906,8 +906,6 @@ tenancy_reference_apply_main(const char *argument)
 	char	   *directory = pnstrdup(rest + 1, definitions - rest - 2);
 	List	   *copies;
 
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("lock_timeout", psprintf("%d", lock_timeout > 0 ? lock_timeout : LOCK_TIMEOUT), PGC_USERSET, PGC_S_SESSION);
 	begin(context);
 	copies = read_copies(definitions);

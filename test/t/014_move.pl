@@ -17,26 +17,11 @@ use Test::More;
 
 my $node = new_cluster('move', 'checkpoint_timeout = 1h');
 my $db = 'shop';
-my $gate = 4711;
 
 new_application($node, $db, tables => 3);
 $node->safe_psql($db, qq{
 	SET ROLE shop_owner;
-	-- whoever copies the rows waits at this gate
-	CREATE FUNCTION shop.pass(text) RETURNS boolean LANGUAGE plpgsql AS \$\$
-		BEGIN
-			IF current_setting('session_replication_role') = 'replica' THEN
-				IF current_user <> 'shop_owner' OR session_user = 'shop_owner' THEN
-					RAISE 'planted code runs as %', current_user;
-				END IF;
-				PERFORM pg_advisory_xact_lock_shared($gate);
-				-- the gate is in one database; in others, a session holds it that is called so
-				WHILE current_database() <> '$db' AND EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'gate') LOOP
-					PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
-				END LOOP;
-			END IF;
-			RETURN true;
-		END\$\$;
+	@{[ gate_function($db) ]}
 	CREATE TABLE shop.orders (n bigserial, note text CHECK (shop.pass(note)), tenant_id uuid NOT NULL, PRIMARY KEY (tenant_id, n));
 	GRANT SELECT, INSERT, UPDATE, DELETE ON shop.orders TO app;
 	GRANT USAGE ON SEQUENCE shop.orders_n_seq TO app;

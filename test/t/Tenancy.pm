@@ -13,10 +13,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of same_lines session sqlstate state_of leftovers slow recovered);
+our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of same_lines session sqlstate state_of leftovers slow recovered gate_function $gate);
 
 # Give up on whatever does not happen within this time.
 our $patience = 180;
+
+# The advisory lock of gate_function()
+our $gate = 4711;
 
 # A cluster, careless with its data; further lines for postgresql.conf, after a hash, if
 # need be, with options for initdb, and where another PostgreSQL is installed.
@@ -75,6 +78,30 @@ sub new_application
 		SELECT tenancy.grant_access('app');
 	});
 	return;
+}
+
+# A function of shop's owner for a CHECK constraint, at which whoever copies rows waits while
+# a session holds the advisory lock $gate.  That is in one database; in others, he waits
+# while there is a session whose application_name is gate.
+sub gate_function
+{
+	my ($database) = @_;
+
+	return qq{
+	CREATE FUNCTION shop.pass(text) RETURNS boolean LANGUAGE plpgsql AS \$\$
+		BEGIN
+			IF current_setting('session_replication_role') = 'replica' THEN
+				IF current_user <> 'shop_owner' OR session_user = 'shop_owner' THEN
+					RAISE 'planted code runs as %', current_user;
+				END IF;
+				PERFORM pg_advisory_xact_lock_shared($gate);
+				WHILE current_database() <> '$database' AND EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'gate') LOOP
+					PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+				END LOOP;
+			END IF;
+			RETURN true;
+		END\$\$;
+	};
 }
 
 # What the registry knows, by names.
