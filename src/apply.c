@@ -641,13 +641,7 @@ init_model_place(TenancyPlace *place, const TenancyModule *module, const char *f
 											tenancy_apply_following(module, true));
 	place->tenant = NULL;
 	place->column = tenancy_sibling_column(module);
-	if (superuser_arg(place->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"%s\" is owned by a superuser", module->model_schema),
-				 errdetail("Migrations run with the rights of the schema's owner, and never with a superuser's."),
-				 errhint("Use ALTER SCHEMA %s OWNER TO a role that is no superuser, for its tables as well.",
-						 quote_identifier(module->model_schema))));
+	tenancy_registry_refuse_superuser(module->model_schema, place->owner);
 }
 
 static void

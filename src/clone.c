@@ -342,6 +342,7 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	m->schema = schema;
 	m->result_context = CurrentMemoryContext;
 	m->owner = tenancy_registry_module_owner(module);
+	tenancy_registry_refuse_superuser(module->model_schema, m->owner);
 	m->namespace = get_namespace_oid(module->model_schema, false);
 	if (first != NULL)
 	{

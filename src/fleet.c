@@ -560,10 +560,7 @@ init_place(TenancyPlace *place, const Run *run, const Copy *copy)
 	place->search_path = tenancy_apply_path(&copy->tenant, &run->module, run->following);
 	place->tenant = &copy->tenant.id;
 	place->column = run->column;
-	if (superuser_arg(place->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"%s\" is owned by a superuser", schema)));
+	tenancy_registry_refuse_superuser(schema, place->owner);
 }
 
 /* A migration by its position, with its statements. */

@@ -148,6 +148,7 @@ refuse_rows(const TenancyTenant *tenant, const TenancyModule *module, const char
 
 	if (!OidIsValid(owner) || tenancy_registry_is_foreign_schema(schema))
 		return;					/* gone already, or not ours to drop */
+	tenancy_registry_refuse_superuser(schema, owner);
 	tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
 	tenancy_exec_noforce_rls();
 	tables = tenancy_exec_text_list(&exec, psprintf(

@@ -722,7 +722,6 @@ set_session(bool on)
 static void
 check_start(const TenancyModule *module, int64 version)
 {
-	Oid			owner = tenancy_registry_module_owner(module);
 	Recording  *other = get_recording(false);
 
 	if (other != NULL)
@@ -731,11 +730,7 @@ check_start(const TenancyModule *module, int64 version)
 				 errmsg("migration " INT64_FORMAT " of module \"%s\" is being recorded",
 						other->version, other->module.name),
 				 errhint("Call tenancy.stop_recording() first.")));
-	if (superuser_arg(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"%s\" is owned by a superuser", module->model_schema),
-				 errdetail("Migrations run with the rights of the schema's owner, and never with a superuser's.")));
+	tenancy_registry_refuse_superuser(module->model_schema, tenancy_registry_module_owner(module));
 	tenancy_migration_check_new(module, version);
 }
 

@@ -841,6 +841,23 @@ tenancy_registry_module_owner(const TenancyModule *module)
 	return owner;
 }
 
+/*
+ * What is done in a schema of a model or of a copy is done as its owner, with code of
+ * others: defaults, expressions of indexes, checks of domains.  create_module() takes no
+ * superuser's, but a DBA may have given it to one since.
+ */
+void
+tenancy_registry_refuse_superuser(const char *schema, Oid owner)
+{
+	if (superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" is owned by a superuser", schema),
+				 errdetail("What is done in it is done with the rights of the schema's owner, and never with a superuser's."),
+				 errhint("Use ALTER SCHEMA %s OWNER TO a role that is no superuser, for its tables as well.",
+						 quote_identifier(schema))));
+}
+
 /* Is the module, a plug-in, installed for the tenant? */
 bool
 tenancy_registry_is_installed(const TenancyTenant *tenant,

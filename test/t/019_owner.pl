@@ -92,6 +92,50 @@ is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('acme', true)}), '00
 is($node->safe_psql($db, $dev_is), 'ordinary', 'whose code has that one\'s rights');
 
 # ---------------------------------------------------------------------------
+# A schema that a superuser has, with tables of its former owner: PostgreSQL computes what an
+# index's condition has of constants when it looks at a table, and as whoever does that
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{
+	CREATE SCHEMA addon AUTHORIZATION shop_owner;
+	SET client_min_messages = error;
+	SELECT tenancy.create_module('addon', 'addon');
+	SET ROLE shop_owner;
+	CREATE FUNCTION shop.pure(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM shop.grab(); RETURN $1; END';
+	CREATE TABLE shop.folded (id int PRIMARY KEY, note text);
+	CREATE INDEX ON shop.folded (note) WHERE shop.pure(1) = 1;
+	CREATE TABLE addon.folded (id int PRIMARY KEY, note text);
+	CREATE INDEX ON addon.folded (note) WHERE shop.pure(1) = 1;
+	RESET ROLE;
+	SELECT tenancy.create_tenant('plugged', 'schema');
+	SELECT tenancy.install_module('plugged', 'addon');
+	SELECT tenancy.set_spares('schema', 1);
+	ALTER SCHEMA tenant_plugged_plugin_addon OWNER TO CURRENT_USER;
+	ALTER SCHEMA shop OWNER TO CURRENT_USER;
+	GRANT ALL ON SCHEMA shop, tenant_plugged_plugin_addon TO shop_owner;
+});
+for my $call (q{SELECT tenancy.create_tenant('far2', 'schema')}, q{SELECT tenancy.create_tenant('far3', 'database')},
+	q{CALL tenancy.refill_spares()}, q{SELECT tenancy.uninstall_module('plugged', 'addon')})
+{
+	is(sqlstate($node, $db, undef, $call), '55000', "$call is refused for a superuser's schema");
+	is($node->safe_psql($db, $dev_is), 'ordinary', 'and runs none of the code in it');
+	$node->safe_psql($db, 'ALTER ROLE dev NOSUPERUSER');
+}
+$node->safe_psql($db, q{
+	ALTER SCHEMA shop OWNER TO shop_owner;
+	ALTER SCHEMA tenant_plugged_plugin_addon OWNER TO shop_owner;
+	SELECT tenancy.set_spares('schema', 0);
+});
+is(sqlstate($node, $db, undef, q{SELECT tenancy.create_tenant('far2', 'schema')}), '00000', 'until it is its owner\'s again');
+is(sqlstate($node, $db, undef, q{SELECT tenancy.uninstall_module('plugged', 'addon')}), '00000', 'as is a module');
+is($node->safe_psql($db, $dev_is), 'ordinary', 'with that one\'s rights');
+$node->safe_psql($db, q{
+	SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenant WHERE slug IN ('plugged', 'far2');
+	DROP SCHEMA addon CASCADE;
+	DELETE FROM tenancy.module WHERE name = 'addon';
+	DROP TABLE shop.folded;
+});
+
+# ---------------------------------------------------------------------------
 # The application's functions on the path of migrations
 # ---------------------------------------------------------------------------
 $node->safe_psql($db, q{
