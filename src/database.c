@@ -829,12 +829,12 @@ add_extensions(TenancyJob *job)
 								   " AND n.nspname <> 'pg_catalog' GROUP BY n.nspname"));
 	add_schema_grants(job, "n.nspname NOT IN ('pg_catalog', 'public')"
 					  " AND n.oid IN (SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname NOT IN ('tenancy', 'plpgsql'))");
-	add_statements(job, query_list("SELECT pg_catalog.format("
-								   "'DO $do$ BEGIN CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I VERSION %L CASCADE;"
+	add_statements(job, query_list("SELECT pg_catalog.format('DO %L', pg_catalog.format("
+								   "'BEGIN CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I VERSION %L CASCADE;"
 								   " EXCEPTION WHEN OTHERS THEN"
-								   " RAISE WARNING USING MESSAGE = %L, DETAIL = SQLERRM; END $do$',"
+								   " RAISE WARNING USING MESSAGE = %L, DETAIL = SQLERRM; END',"
 								   " e.extname, n.nspname, e.extversion,"
-								   " pg_catalog.format('extension \"%s\" cannot be installed in tenants'' databases', e.extname))"
+								   " pg_catalog.format('extension \"%s\" cannot be installed in tenants'' databases', e.extname)))"
 								   " FROM pg_catalog.pg_extension e"
 								   " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
 								   " WHERE e.extname NOT IN ('tenancy', 'plpgsql') ORDER BY e.oid"));
