@@ -123,6 +123,29 @@ find_distrust(Oid owner, const char *schema)
 }
 
 /*
+ * tenancy.search_path as sessions of the extension's owner begin with it.  Ours may be
+ * another role's, which has set it for itself, or in the options of its connection.
+ */
+static char *
+owner_search_path(void)
+{
+	char	   *path;
+
+	path = tenancy_exec_text_as(tenancy_registry_owner(),
+								"SELECT COALESCE((SELECT pg_catalog.substr(c, pg_catalog.length('tenancy.search_path=') OPERATOR(pg_catalog.+) 1)"
+								" FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c"
+								" WHERE s.setrole OPERATOR(pg_catalog.=) ANY ('{0,%u}'::pg_catalog.oid[])"
+								" AND s.setdatabase OPERATOR(pg_catalog.=) ANY ('{0,%u}'::pg_catalog.oid[])"
+								" AND pg_catalog.starts_with(c, 'tenancy.search_path=')"
+								" ORDER BY s.setrole DESC, s.setdatabase DESC LIMIT 1),"
+								" (SELECT setting FROM pg_catalog.pg_file_settings"
+								" WHERE name OPERATOR(pg_catalog.=) 'tenancy.search_path' AND applied"
+								" ORDER BY seqno DESC LIMIT 1))",
+								tenancy_registry_owner(), MyDatabaseId);
+	return path != NULL ? path : pstrdup(TENANCY_GUC_DEFAULT_PATH);
+}
+
+/*
  * What follows the modules' schemas on the path of a migration, each with a comma
  * behind it: what tenancy.search_path has, less what cannot be trusted, of which
  * the caller may be told.
@@ -131,7 +154,7 @@ char *
 tenancy_apply_following(const TenancyModule *module, bool warn)
 {
 	Oid			owner = tenancy_registry_module_owner(module);
-	char	   *raw = pstrdup(GetConfigOptionResetString("tenancy.search_path"));
+	char	   *raw = owner_search_path();
 	StringInfoData following;
 	List	   *names = NIL;
 	ListCell   *lc;

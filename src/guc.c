@@ -107,7 +107,7 @@ define_context_settings(void)
 							   "The schemas that follow the tenant's own on the search path.",
 							   NULL,
 							   &tenancy_guc_search_path,
-							   "public",
+							   TENANCY_GUC_DEFAULT_PATH,
 							   PGC_USERSET,
 							   GUC_LIST_INPUT | GUC_NOT_IN_SAMPLE,
 							   check_following_path,

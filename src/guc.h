@@ -25,6 +25,7 @@ typedef struct TenancyTenantSetting
 } TenancyTenantSetting;
 
 #define TENANCY_GUC_TENANT_ID "tenancy.tenant_id"
+#define TENANCY_GUC_DEFAULT_PATH "public"
 
 #define TENANCY_MAX_WORKERS	64
 

@@ -1,5 +1,6 @@
 # Two administrators at once: what one of them decided must not rest on what
-# the other one has changed meanwhile.
+# the other one has changed meanwhile.  And one who is no DBA: what he may call
+# gives him no more rights than that.
 #
 # TAP and not an isolation spec, because it is the outcome that counts: whether
 # the second one waits, fails or succeeds is left open, and work on databases
@@ -169,6 +170,80 @@ for my $mode ('shared', 'schema', 'database')
 	$_->quit for @s;
 	$node->safe_psql($db, q{SELECT tenancy.revoke_access('clerk')});
 }
+
+# ---------------------------------------------------------------------------
+# An administrator who is no DBA
+#
+# Where code looks for names that runs with the rights of the model's owner is not the
+# caller's to say, and what others have named is no part of a statement.
+# ---------------------------------------------------------------------------
+my $paths = 'paths';
+my $version = 0;
+
+new_application($node, $paths);
+$node->safe_psql($paths, q{
+	CREATE ROLE support LOGIN;
+	GRANT USAGE ON SCHEMA tenancy TO support;
+	GRANT EXECUTE ON PROCEDURE tenancy.migrate, tenancy.rollback TO support;
+	GRANT EXECUTE ON FUNCTION tenancy.create_tenant, tenancy.drop_tenant TO support;
+	SELECT tenancy.create_tenant('copy', 'schema');
+	CREATE SCHEMA helpers AUTHORIZATION support;
+	GRANT USAGE ON SCHEMA helpers TO PUBLIC;
+	CREATE FUNCTION shop.path_seen() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN EXECUTE format('COMMENT ON SCHEMA shop IS %L', current_setting('search_path')); RETURN OLD; END $$;
+	ALTER FUNCTION shop.path_seen() OWNER TO shop_owner;
+	CREATE TRIGGER path_seen BEFORE DELETE ON shop.notes FOR EACH ROW EXECUTE FUNCTION shop.path_seen();
+});
+
+# What follows the tenant's schemas for migrations in the model and in a copy, and for a
+# trigger that a drop fires, where one who may call these wants it to be something else.
+sub paths_seen
+{
+	my $note = q{DO $$ BEGIN EXECUTE format('COMMENT ON TABLE notes IS %L', current_setting('search_path')); END $$};
+
+	$version++;
+	$node->safe_psql($paths, qq{
+		SELECT tenancy.add_migration($version, q.q, down => q.q) FROM (SELECT \$q\$$note\$q\$) q (q);
+		SELECT tenancy.create_tenant('pool');
+		INSERT INTO shop.notes (note, tenant_id) SELECT 'a', id FROM tenancy.tenant WHERE slug = 'pool'});
+	local $ENV{PGOPTIONS} = '-c tenancy.search_path=helpers';
+	is(sqlstate($node, $paths, 'support', $_), '00000', "support: $_")
+		for 'CALL tenancy.migrate()', q{SELECT tenancy.drop_tenant('pool', true)};
+	delete $ENV{PGOPTIONS};
+	my $seen = $node->safe_psql($paths, q{
+		SELECT string_agg(DISTINCT regexp_replace(c, '^[^,]*, (.*), pg_temp$', '\1'), ' / ') FROM (VALUES
+			(obj_description('shop.notes'::regclass, 'pg_class')), (obj_description('tenant_copy.notes'::regclass, 'pg_class')),
+			(obj_description('shop'::regnamespace, 'pg_namespace'))) AS v (c)});
+	return $seen;
+}
+
+my $owner = $node->safe_psql($paths, 'SELECT current_user');
+
+is(paths_seen(), 'public', 'by default, public follows');
+$node->append_conf('postgresql.conf', "tenancy.search_path = 'of_file'");
+$node->reload;
+is(paths_seen(), 'of_file', 'what the configuration file has');
+$node->safe_psql($paths, "ALTER DATABASE $paths SET tenancy.search_path = 'of_database, public'");
+is(paths_seen(), 'of_database, public', 'what the database has');
+$node->safe_psql($paths, qq{ALTER ROLE "$owner" SET tenancy.search_path = 'of_owner'});
+is(paths_seen(), 'of_owner', 'what the extension\'s owner has');
+$node->safe_psql($paths, qq{ALTER ROLE "$owner" IN DATABASE $paths SET tenancy.search_path = ''});
+like($node->safe_psql($paths, 'SHOW tenancy.search_path'), qr/^$/, 'the owner\'s sessions');
+{
+	local $ENV{PGOPTIONS} = '-c tenancy.search_path=helpers';
+	is(sqlstate($node, $paths, 'support', "CALL tenancy.rollback($version)"), '00000', 'support: rollback()');
+}
+is($node->safe_psql($paths, q{SELECT obj_description('shop.notes'::regclass, 'pg_class')}), 'shop, pg_temp', 'and nothing, if that is what he has there');
+
+# Whoever may create schemas and trusted extensions
+$node->safe_psql($paths, qq{GRANT CREATE ON DATABASE $paths TO support});
+is(sqlstate($node, $paths, 'support', q{CREATE SCHEMA "e$do$; ALTER ROLE support SUPERUSER; --"}), '00000', 'a schema of any name');
+is(sqlstate($node, $paths, 'support', q{CREATE EXTENSION pgcrypto SCHEMA "e$do$; ALTER ROLE support SUPERUSER; --"}), '00000', 'an extension in it');
+is(sqlstate($node, $paths, 'support', q{SELECT tenancy.create_tenant('named', 'database')}), '00000', 'a database with the extension');
+is($node->safe_psql('tenant_named', q{SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pgcrypto'}),
+	'e$do$; ALTER ROLE support SUPERUSER; --', 'where it was');
+is($node->safe_psql($paths, q{SELECT rolsuper FROM pg_roles WHERE rolname = 'support'}), 'f', 'and nobody has become a superuser');
+$node->safe_psql($paths, q{SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenant});
 
 is(leftovers($node, $db), '', 'nothing is left behind');
 $node->stop;
