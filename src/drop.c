@@ -53,6 +53,7 @@ typedef struct SharedTable
 	Oid			owner;
 	Oid			relid;
 	bool		batched;		/* its rows are deleted in batches */
+	const char *path;			/* where its triggers look for names */
 } SharedTable;
 
 /* A foreign key between two of them. */
@@ -190,6 +191,22 @@ trigger_path(Oid owner)
 	return path.data;
 }
 
+/* Find these for tables, which are in order of their owners. */
+static void
+find_paths(List *tables)
+{
+	const SharedTable *before = NULL;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		SharedTable *table = lfirst(lc);
+
+		table->path = before != NULL && before->owner == table->owner ? before->path : trigger_path(table->owner);
+		before = table;
+	}
+}
+
 /*
  * Delete the tenant's rows from the table in batches.  ONLY: the rows of
  * partitions and children are deleted in these tables' own turn, because
@@ -206,7 +223,7 @@ add_batches(TenancyJob *job, const SharedTable *table, const pg_uuid_t *tenant)
 	step->rows = psprintf("SELECT ctid FROM ONLY %s WHERE %s OPERATOR(pg_catalog.=) '%s'",
 						  table->name, table->column, id);
 	step->role = table->owner;
-	step->search_path = trigger_path(table->owner);
+	step->search_path = table->path;
 	step->tenant = tenant;
 	step->noforce_rls = true;
 	tenancy_worker_commit(job);
@@ -282,6 +299,7 @@ add_deletion(TenancyJob *job, List *tables, int *next, const pg_uuid_t *tenant)
 {
 	const char *id = tenancy_ident_uuid_text(tenant);
 	Oid			owner = ((SharedTable *) list_nth(tables, *next))->owner;
+	const char *path = ((SharedTable *) list_nth(tables, *next))->path;
 	StringInfoData delete;
 	StringInfoData check;
 	TenancyStep *step;
@@ -306,7 +324,7 @@ add_deletion(TenancyJob *job, List *tables, int *next, const pg_uuid_t *tenant)
 	{
 		step = tenancy_worker_add(job, "SET CONSTRAINTS ALL IMMEDIATE; %s SELECT", delete.data);
 		step->role = owner;
-		step->search_path = trigger_path(owner);
+		step->search_path = path;
 		step->tenant = tenant;
 		step->noforce_rls = true;
 	}
@@ -340,6 +358,7 @@ add_removal(TenancyJob *job, List *tables, const pg_uuid_t *tenant)
 			tenancy_exec_refuse_superuser(table->owner, table->name);
 		tables = foreach_delete_current(tables, lc);
 	}
+	find_paths(tables);
 	add_ordered_batches(job, tables, tenant);
 	while (next < list_length(tables))
 		add_deletion(job, tables, &next, tenant);
