@@ -174,7 +174,7 @@ create_temporary(const char *name, const char *what)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_unrestrict();
-	tenancy_exec_format("CREATE TEMPORARY TABLE %s ON COMMIT DROP %s; GRANT ALL ON pg_temp.%s TO PUBLIC", name, what, name);
+	tenancy_exec_format("CREATE TEMPORARY TABLE %s ON COMMIT DROP %s; GRANT SELECT, INSERT ON pg_temp.%s TO PUBLIC", name, what, name);
 	tenancy_exec_end(&exec);
 }
 

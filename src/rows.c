@@ -80,7 +80,7 @@ create_keys(const char *query)
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_unrestrict();
 	tenancy_exec_format("CREATE TEMPORARY TABLE tenancy_keys ON COMMIT DROP AS %s WITH NO DATA;"
-						"GRANT ALL ON pg_temp.tenancy_keys TO PUBLIC", query);
+						"GRANT SELECT, INSERT ON pg_temp.tenancy_keys TO PUBLIC", query);
 	tenancy_exec_end(&exec);
 }
 
