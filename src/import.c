@@ -966,12 +966,23 @@ tenancy_import_changes(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Enter a tenant whose tables are still to be made, with the plug-ins of the manifest. */
+/*
+ * Enter the tenant that the worker is told of, with the plug-ins of the manifest; its
+ * tables are still to be made.
+ */
 static void
-enter_tenant(const TenancyTenant *tenant, const char *manifest)
+enter_tenant(FunctionCallInfo fcinfo, TenancyMode mode, const char *manifest, TenancyTenant *tenant)
 {
 	char	   *metadata = tenancy_import_member(manifest, "metadata");
 
+	memset(tenant, 0, sizeof(*tenant));
+	tenant->id = *PG_GETARG_UUID_P(2);
+	tenant->mode = mode;
+	strlcpy(tenant->slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant->slug));
+	if (mode == TENANCY_SCHEMA)
+		strlcpy(tenant->schema_name, tenancy_ident_schema(tenant->slug, NULL), NAMEDATALEN);
+	else
+		strlcpy(tenant->database_name, tenancy_ident_database(tenant->slug), NAMEDATALEN);
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_provision_insert(tenant, tenancy_import_member(manifest, "display_name"), metadata ? metadata : "{}");
 	tenancy_exec_format_as(tenancy_registry_owner(),
@@ -994,12 +1005,7 @@ tenancy_import_schema(PG_FUNCTION_ARGS)
 	StringInfoData schemas;
 	ListCell   *lc;
 
-	memset(&tenant, 0, sizeof(tenant));
-	tenant.id = *PG_GETARG_UUID_P(2);
-	tenant.mode = TENANCY_SCHEMA;
-	strlcpy(tenant.slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant.slug));
-	strlcpy(tenant.schema_name, tenancy_ident_schema(tenant.slug, NULL), NAMEDATALEN);
-	enter_tenant(&tenant, manifest);
+	enter_tenant(fcinfo, TENANCY_SCHEMA, manifest, &tenant);
 	initStringInfo(&schemas);
 	foreach(lc, tenancy_registry_installed(&tenant))
 	{
@@ -1030,12 +1036,7 @@ tenancy_import_database(PG_FUNCTION_ARGS)
 	TenancyTenant tenant;
 	TenancyJob *job;
 
-	memset(&tenant, 0, sizeof(tenant));
-	tenant.id = *PG_GETARG_UUID_P(2);
-	tenant.mode = TENANCY_DATABASE;
-	strlcpy(tenant.slug, text_to_cstring(PG_GETARG_TEXT_PP(3)), sizeof(tenant.slug));
-	strlcpy(tenant.database_name, tenancy_ident_database(tenant.slug), NAMEDATALEN);
-	enter_tenant(&tenant, manifest);
+	enter_tenant(fcinfo, TENANCY_DATABASE, manifest, &tenant);
 	tenancy_database_create(&tenant, false);
 
 	job = tenancy_worker_job(tenancy_database_oid(&tenant));

@@ -230,7 +230,7 @@ add_empty_check(TenancyJob *job, const TenancyModule *module, const char *expect
 		return;
 	step = tenancy_worker_add(job, "%s", sql.data);
 	step->role = tenancy_registry_module_owner(module);
-	tenancy_exec_refuse_superuser(step->role, module->model_schema);
+	tenancy_registry_refuse_superuser(module->model_schema, step->role);
 	step->noforce_rls = true;
 	step->expectation = expectation;
 }
@@ -250,7 +250,7 @@ add_truncation(TenancyJob *job, const TenancyModule *module)
 		return;
 	step = tenancy_worker_add(job, "%s", sql.data);
 	step->role = tenancy_registry_module_owner(module);
-	tenancy_exec_refuse_superuser(step->role, module->model_schema);
+	tenancy_registry_refuse_superuser(module->model_schema, step->role);
 }
 
 /* The tables stay in the database, empty, and get the module's migrations. */
