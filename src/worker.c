@@ -786,18 +786,22 @@ waits_for_us(int pid)
 	List	   *processes = add_blockers(NIL, pid);
 	bool		found;
 
+	if (processes == NIL)
+		return false;
+
 	/* What was there a while ago is no help. */
-	if (processes != NIL)
-		pgstat_clear_backend_activity_snapshot();
+	pgstat_clear_backend_activity_snapshot();
 
 	/* It grows while we walk it. */
 	for (int i = 0; i < list_length(processes); i++)
 	{
+		int			process = list_nth_int(processes, i);
+
 		CHECK_FOR_INTERRUPTS();
-		if (list_nth_int(processes, i) == MyProcPid)
+		if (process == MyProcPid)
 			break;
-		processes = add_blockers(processes, list_nth_int(processes, i));
-		processes = add_workers(processes, list_nth_int(processes, i));
+		processes = add_blockers(processes, process);
+		processes = add_workers(processes, process);
 	}
 	found = list_member_int(processes, MyProcPid);
 	list_free(processes);
