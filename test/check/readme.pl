@@ -1,6 +1,6 @@
-# Does README.md work?  Its commands are run as they stand there, those of SQL in
-# the order of the page, in one psql session for each section.  Comments are what
-# it promises:
+# Do README.md and docs/guide.md work?  Their commands are run as they stand there,
+# those of SQL in the order of the page, in one psql session for each section.
+# Comments are what they promise:
 #
 #   -- ERROR: message    the statement before it fails with a message that begins so
 #   -- no rows, -- one row
@@ -18,20 +18,29 @@ use File::Basename;
 use File::Temp;
 use Test::More;
 
-my $readme = slurp("$top/README.md");
-
-# The blocks of code of a language, by the heading above them.
-my (%sql, %sh);
+# The blocks of code of a page: language, heading above it, code.
+sub blocks
 {
+	my ($page) = @_;
 	my $heading = '';
+	my @blocks;
 
-	while ($readme =~ /^(?:#+ ([^\n]*)|```(\w+)\n(.*?)^```)$/msg)
+	while ($page =~ /^(?:#+ ([^\n]*)|```(\w+)\n(.*?)^```)$/msg)
 	{
 		$heading = $1 if defined $1;
-		push @{ $sql{$heading} }, $3 if ($2 // '') eq 'sql';
-		push @{ $sh{$heading} }, $3 if ($2 // '') eq 'sh';
-		fail("README.md: nobody runs a block of \"$2\"") if defined $2 && $2 !~ /^(sql|sh)$/;
+		push @blocks, [ $2, $heading, $3 ] if defined $2;
 	}
+	return @blocks;
+}
+
+my (%sql, %sh);
+for my $block (blocks(slurp("$top/README.md")))
+{
+	my ($language, $heading, $code) = @$block;
+
+	push @{ $sql{$heading} }, $code if $language eq 'sql';
+	push @{ $sh{$heading} }, $code if $language eq 'sh';
+	fail("README.md: nobody runs a block of \"$language\"") unless $language =~ /^(sql|sh)$/;
 }
 
 # ---------------------------------------------------------------------------
@@ -81,7 +90,7 @@ sub statements
 	for my $line (split /\n/, $text)
 	{
 		my ($code, $comment) = $line =~ /^(.*?)\s*(?:-- (.*))?$/;
-		my $open = @statements && $statements[-1]{code} !~ /;$|^\\/;
+		my $open = @statements && $statements[-1]{code} !~ /(;|\\gexec)$|^\\/;
 
 		if ($code ne '' && $open)
 		{
@@ -121,7 +130,7 @@ sub run
 	{
 		my ($code, $comment) = @{ $statements[$n] }{qw(code comment)};
 		my ($state, $rows, $message) = ($result{$n} // 'none 0 lost') =~ /^(\S+) (\S+) ?(.*)/;
-		my $what = "README.md, $section: " . $code =~ s/\s+/ /gr;
+		my $what = "$section: " . $code =~ s/\s+/ /gr;
 		my $ok = $code =~ /^\\/ ? $state ne 'none' : $state eq '00000';
 
 		if ($comment =~ /^ERROR: +(.*)/)
@@ -149,25 +158,65 @@ sub query
 }
 
 query('postgres', 'CREATE DATABASE check_readme');
-run('Install', 'check_readme', statements($_)) for @{ $sql{Install} };
+run('README.md, Install', 'check_readme', statements($_)) for @{ $sql{Install} };
 query('postgres', 'DROP DATABASE check_readme');
 
-# What is for tables that are there already needs one.
 my @start = @{ $sql{'Getting started'} };
 my ($old) = grep { /old_notes/ } @start;
-run('Getting started', 'postgres', map { statements($_) } grep { $_ ne $old } @start);
+run('README.md, Getting started', 'postgres', map { statements($_) } grep { $_ ne $old } @start);
 is(query('shop', 'SELECT slug, mode, status FROM tenancy.tenants ORDER BY slug'),
 	"acme|shared|active\nglobex|schema|active\ninitech|database|active", 'README.md: three tenants in three modes');
+
+# ---------------------------------------------------------------------------
+# The guide goes on from there, but for an application that is there already
+# ---------------------------------------------------------------------------
+my @guide = grep { $_->[0] eq 'sql' } blocks(slurp("$top/docs/guide.md"));
+my $existing = 'An application that has rows already';
+my $backup = "$scratch/backup";
+
+# the server, another user, writes there
+mkdir $backup or die $!;
+chmod 0777, $backup or die $!;
+chmod 0711, "$scratch" or die $!;
+query('postgres', 'CREATE DATABASE check_guide');
+query('check_guide', q{CREATE ROLE crm_owner;
+	CREATE TABLE account (id bigint PRIMARY KEY, name text);
+	CREATE TABLE customer (id bigint PRIMARY KEY, account_id bigint NOT NULL REFERENCES account, email text UNIQUE);
+	CREATE TABLE invoice (id bigint PRIMARY KEY, account_id bigint NOT NULL REFERENCES account, customer_id bigint REFERENCES customer);
+	INSERT INTO account VALUES (1, 'Acme'), (2, 'Globex');
+	INSERT INTO customer VALUES (1, 1, 'a'), (2, 2, 'b');
+	INSERT INTO invoice VALUES (1, 1, 1), (2, 2, 2);
+	ALTER TABLE customer OWNER TO crm_owner;
+	ALTER TABLE invoice OWNER TO crm_owner;
+	GRANT REFERENCES ON account TO crm_owner;});
+for my $section (do { my %seen; grep { !$seen{$_}++ } map { $_->[1] } @guide })
+{
+	my $own = $section eq $existing;
+	my $role = $section =~ /^(Monitoring)$/ ? 'ops' : $section eq 'Tenants with databases of their own' ? 'app' : undef;
+	my @code = map { $_->[2] =~ s{/backup/}{$backup/}gr } grep { $_->[1] eq $section } @guide;
+
+	run("guide.md, $section", $own ? 'check_guide' : 'shop',
+		($role ? { code => "SET ROLE $role;", comment => '' } : ()), map { statements($_) } @code);
+}
+is(query('check_guide', q{SELECT count(*) FROM crm.customer c JOIN tenancy.tenant t ON t.id = c.tenant_id
+	AND t.slug = 'account-' || c.account_id}), 2, 'guide.md: the rows are their tenants\'');
+query('postgres', 'DROP DATABASE check_guide');
+query('postgres', 'DROP ROLE crm_owner');
+is(query('shop', q{SELECT slug, mode, (SELECT count(*) FROM tenancy.tenants) FROM tenancy.tenants WHERE slug = 'acme'}),
+	'acme|database|3', 'guide.md: the tenant was restored, and moved');
+query('shop', q{CALL tenancy.move_tenant('acme', 'shared')});
+
+# What is for tables that are there already needs one.
 query('shop', q{CREATE TABLE old_notes (body text); ALTER TABLE old_notes OWNER TO shop_owner; INSERT INTO old_notes VALUES ('old');
 	GRANT CREATE ON SCHEMA public TO shop_owner});
-run('Getting started', 'shop', statements($old));
+run('README.md, Getting started', 'shop', statements($old));
 is(query('shop', 'SELECT count(*) FROM old_notes n JOIN tenancy.tenant t ON t.id = n.tenant_id AND t.slug = \'acme\''),
 	1, 'README.md: the rows are the tenant\'s');
 
 # What the page begins with, and the form that an application sends.
 for my $section ('tenancy', 'Context, and poolers')
 {
-	run($section, 'shop', { code => 'SET ROLE app;', comment => '' }, map { statements(s/\$1/'acme'/gr) } @{ $sql{$section} });
+	run("README.md, $section", 'shop', { code => 'SET ROLE app;', comment => '' }, map { statements(s/\$1/'acme'/gr) } @{ $sql{$section} });
 }
 is(join(', ', sort keys %sql), 'Context, and poolers, Getting started, Install, tenancy', 'README.md: no other SQL');
 ok($promises{error} && $promises{rows}, 'README.md: it promises results');
