@@ -5,7 +5,7 @@
  * No foreign keys: pg_restore with several jobs loads the tables in any order,
  * and their constraints are there before.  Whoever adds a row that names a
  * tenant holds the tenant's row locked, and whoever deletes the tenant
- * deletes such rows along: tenancy_registry_removal().
+ * deletes such rows along: tenancy_remove().
  */
 
 CREATE TYPE tenancy.isolation_mode AS ENUM ('shared', 'schema', 'database');

@@ -38,12 +38,16 @@
 #include "miscadmin.h"
 #include "provision.h"
 #include "registry.h"
+#include "remove.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(tenancy_drop_tenant);
+
+PGDLLEXPORT void tenancy_drop_tenant_main(const char *argument);
 
 /* A protected table, as far as deleting a tenant's rows needs it. */
 typedef struct SharedTable
@@ -407,18 +411,24 @@ drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 	TenancyJob *job = begin_dropping(tenant, force);
 
 	add_removal(job, tables, &tenant->id);
-	tenancy_worker_add(job, "%s", tenancy_registry_removal(&tenant->id));
+	job->function = "tenancy_drop_tenant_main";
+	job->argument = tenancy_ident_uuid_text(&tenant->id);
 	(void) tenancy_worker_run(job);
 }
 
-static void
-delete_tenant(const TenancyTenant *tenant)
+/* What the worker does last; its argument is the tenant's id. */
+void
+tenancy_drop_tenant_main(const char *argument)
 {
-	TenancyExec exec;
+	pg_uuid_t	id;
 
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_sql(tenancy_registry_removal(&tenant->id));
-	tenancy_exec_end(&exec);
+	if (!tenancy_ident_parse_uuid(argument, &id))
+		elog(ERROR, "invalid argument of a worker");
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	tenancy_remove(&id);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
 }
 
 /* Drop a shared tenant that has rows; returns false if it has none. */
@@ -491,6 +501,6 @@ tenancy_drop_tenant(PG_FUNCTION_ARGS)
 							 tenancy_registry_schemas(&tenant), force);
 	if (tenant.mode == TENANCY_DATABASE)
 		tenancy_database_drop(&tenant);
-	delete_tenant(&tenant);
+	tenancy_remove(&tenant.id);
 	PG_RETURN_VOID();
 }

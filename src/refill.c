@@ -35,6 +35,7 @@
 #include "progress.h"
 #include "refill.h"
 #include "registry.h"
+#include "remove.h"
 #include "spare.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
@@ -184,16 +185,12 @@ set_fingerprint(const TenancyTenant *spare, const char *fingerprint)
 static void
 drop_spare(const TenancyTenant *spare)
 {
-	TenancyExec exec;
-
 	if (spare->mode == TENANCY_SCHEMA)
 		tenancy_drop_schemas(psprintf("spare \"%s\"", spare->slug),
 							 list_make1(pstrdup(spare->schema_name)), false);
 	else
 		tenancy_database_drop(spare);
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_sql(tenancy_registry_removal(&spare->id));
-	tenancy_exec_end(&exec);
+	tenancy_remove(&spare->id);
 }
 
 /* The ids of the spares of a mode, or of those of all modes that are stale. */

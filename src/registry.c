@@ -1122,21 +1122,6 @@ tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module)
 						   tenancy_ident_uuid_text(tenant), quote_literal_cstr(module), row.level);
 }
 
-/* What deletes a tenant from the registry, for whoever may write to it. */
-char *
-tenancy_registry_removal(const pg_uuid_t *tenant)
-{
-	char	   *id = tenancy_ident_uuid_text(tenant);
-
-	return psprintf("DELETE FROM tenancy.access WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
-					"DELETE FROM tenancy.tenant_module WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
-					"DELETE FROM tenancy.module_copy WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
-					" AND module OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT name FROM tenancy.module));"
-					"DELETE FROM tenancy.spare WHERE tenant_id OPERATOR(pg_catalog.=) '%s';"
-					"DELETE FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s'",
-					id, id, id, id, id);
-}
-
 
 /* ----------------------------------------------------------------
  * Access

@@ -98,7 +98,6 @@ extern bool tenancy_registry_has_models(void);
 extern void tenancy_registry_unlock_models(void);
 extern void tenancy_registry_refuse_recording(const char *module);
 extern void tenancy_registry_add_copy(const pg_uuid_t *tenant, const char *module);
-extern char *tenancy_registry_removal(const pg_uuid_t *tenant);
 extern bool tenancy_registry_may_act(Oid role, const TenancyTenant *tenant);
 extern bool tenancy_registry_may_act_for_all(Oid role);
 extern Oid	tenancy_registry_owner(void);

@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "move.h"
 #include "registry.h"
+#include "remove.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -142,7 +143,7 @@ repair_spares(ReturnSetInfo *rsinfo)
 		*slug++ = '\0';
 		if (!tenancy_ident_parse_uuid(lfirst(lc), &id))
 			continue;
-		(void) query_list(tenancy_registry_removal(&id));
+		tenancy_remove(&id);
 		report(rsinfo, psprintf("spare %s", slug), "its schema or database does not exist", "spare deleted");
 	}
 }

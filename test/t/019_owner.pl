@@ -136,6 +136,56 @@ $node->safe_psql($db, q{
 });
 
 # ---------------------------------------------------------------------------
+# Foreign keys to the registry that have actions: what follows from these, PostgreSQL up to 17
+# fires with the rights of whoever deletes the tenant
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{
+	CREATE SCHEMA billing AUTHORIZATION shop_owner;
+	SELECT tenancy.create_tenant('bare'), tenancy.create_tenant('filled'), tenancy.create_tenant('apart', 'schema'), tenancy.create_tenant('stays');
+	SELECT tenancy.set_spares('schema', 2);
+	CALL tenancy.refill_spares();
+	SET ROLE shop_owner;
+	CREATE TABLE billing.account (tenant uuid PRIMARY KEY REFERENCES tenancy.tenant ON DELETE CASCADE);
+	CREATE TABLE billing.bill (account uuid REFERENCES billing.account, tenant uuid REFERENCES tenancy.tenant ON DELETE CASCADE);
+	CREATE TABLE billing.log (seller uuid REFERENCES tenancy.tenant ON DELETE SET NULL, buyer uuid REFERENCES tenancy.tenant ON DELETE SET DEFAULT, n int DEFAULT 1)
+		PARTITION BY LIST (n);
+	CREATE TABLE billing.log_1 PARTITION OF billing.log DEFAULT;
+	INSERT INTO billing.account SELECT id FROM tenancy.tenant;
+	INSERT INTO billing.bill SELECT tenant, tenant FROM billing.account;
+	INSERT INTO billing.log SELECT tenant, tenant FROM billing.account;
+	CREATE TRIGGER t AFTER DELETE ON billing.account FOR EACH ROW EXECUTE FUNCTION shop.trigger();
+	CREATE TRIGGER t AFTER UPDATE ON billing.log FOR EACH ROW EXECUTE FUNCTION shop.trigger();
+});
+$node->safe_psql($db, q{BEGIN; SELECT tenancy.set_tenant('filled'); INSERT INTO notes (note) VALUES ('filled'); COMMIT}, extra_params => [ '-U', 'app' ]);
+my $spare = $node->safe_psql($db, q{SELECT schema_name FROM tenancy.tenant WHERE status = 'spare' ORDER BY id LIMIT 1});
+for my $call ((map { "SELECT tenancy.drop_tenant('$_', true)" } 'bare', 'filled', 'apart'),
+	"DROP SCHEMA $spare CASCADE; SELECT * FROM tenancy.repair()", q{SELECT tenancy.set_spares('schema', 0); CALL tenancy.refill_spares()})
+{
+	is(sqlstate($node, $db, undef, $call), '00000', "$call, with foreign keys to the registry");
+	is($node->safe_psql($db, $dev_is), 'ordinary', '... runs triggers of their owner with its rights');
+	$node->safe_psql($db, 'ALTER ROLE dev NOSUPERUSER');
+}
+my $left = q{SELECT count(*), (SELECT count(*) FROM billing.bill), (SELECT concat_ws(' ', count(*), count(seller), count(buyer)) FROM billing.log) FROM billing.account};
+my $tenants = $node->safe_psql($db, 'SELECT count(*) FROM tenancy.tenant');
+is($node->safe_psql($db, $left), "$tenants|$tenants|" . ($tenants + 5) . " $tenants $tenants", 'and does what they ask for');
+$node->safe_psql($db, 'CREATE TABLE billing.due AS SELECT id FROM tenancy.tenant; ALTER TABLE billing.due OWNER TO shop_owner, ADD FOREIGN KEY (id) REFERENCES tenancy.tenant');
+is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('stays', true)}), '23503', 'one without an action still holds the tenant');
+is($node->safe_psql($db, $left), "$tenants|$tenants|" . ($tenants + 5) . " $tenants $tenants", 'and all that refers to it');
+$node->safe_psql($db, 'DROP TABLE billing.account, billing.bill, billing.log');
+is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('stays', true)}), '23503', '... where there is no other');
+
+# As Django makes them
+$node->safe_psql($db, q{
+	DROP TABLE billing.due;
+	SET ROLE shop_owner;
+	CREATE TABLE billing.late (id uuid REFERENCES tenancy.tenant DEFERRABLE INITIALLY DEFERRED);
+	INSERT INTO billing.late SELECT id FROM tenancy.tenant;
+});
+is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('stays', true)}), '23503', 'one that is deferred holds the tenant');
+is(sqlstate($node, $db, undef, q{DELETE FROM billing.late; SELECT tenancy.drop_tenant('stays', true)}), '00000', '... as long as rows refer to it');
+$node->safe_psql($db, 'DROP SCHEMA billing CASCADE');
+
+# ---------------------------------------------------------------------------
 # The application's functions on the path of migrations
 # ---------------------------------------------------------------------------
 $node->safe_psql($db, q{

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * remove.h
+ *	  Deleting a tenant, or a spare, from the registry.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TENANCY_REMOVE_H
+#define TENANCY_REMOVE_H
+
+#include "utils/uuid.h"
+
+extern void tenancy_remove(const pg_uuid_t *tenant);
+
+#endif							/* TENANCY_REMOVE_H */
