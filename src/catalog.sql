@@ -218,9 +218,17 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.module', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_module', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.module_copy', '');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.access', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.move', '');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table', '');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.reference_table', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.spare', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.spare_target', '');
+
+/*
+ * A role or table that was dropped leaves its row behind until repair(), and the row
+ * has nothing but a number of it.  In another cluster, that is another role's or table's.
+ */
+SELECT pg_catalog.pg_extension_config_dump('tenancy.access',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role)');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.protected_table',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relation)');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.reference_table',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relation)');

@@ -147,6 +147,37 @@ for my $copy ('copy1', 'copy2')
 }
 
 # ---------------------------------------------------------------------------
+# Roles and tables that are gone: to another cluster, their numbers are somebody else's
+# ---------------------------------------------------------------------------
+$node->safe_psql('postgres', "CREATE DATABASE $_") for 'gone', 'copy4';
+$node->safe_psql('gone', q{
+	CREATE EXTENSION tenancy;
+	CREATE SCHEMA gone AUTHORIZATION shop_owner;
+	SELECT tenancy.create_module('gone', 'gone');
+	SET ROLE shop_owner;
+	CREATE TABLE gone.item (id int PRIMARY KEY);
+	CREATE TABLE gone.old (id int PRIMARY KEY);
+	RESET ROLE;
+	CREATE TABLE public.plan (id int PRIMARY KEY);
+	CREATE TABLE public.old (id int PRIMARY KEY);
+	ALTER TABLE public.plan OWNER TO shop_owner;
+	ALTER TABLE public.old OWNER TO shop_owner;
+	SELECT * FROM tenancy.protect_module('gone');
+	SELECT tenancy.add_reference_table('public.plan'), tenancy.add_reference_table('public.old');
+	SELECT tenancy.create_tenant('one');
+	CREATE ROLE leaver;
+	SELECT tenancy.grant_access('leaver', 'one'), tenancy.grant_access('clerk', 'one');
+	DROP TABLE gone.old, public.old;
+	DROP OWNED BY leaver;
+	DROP ROLE leaver;
+});
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/gone.dump", '-d', $node->connstr('gone') ], 'pg_dump without what is gone');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy4'), "$dir/gone.dump" ], 'pg_restore');
+is($node->safe_psql('copy4', 'SELECT role FROM tenancy.access'), 'clerk', 'a role that is gone has no access in a copy');
+is($node->safe_psql('copy4', 'SELECT relation FROM tenancy.protected_table'), 'gone.item', 'a table that is gone is not protected there');
+is($node->safe_psql('copy4', 'SELECT relation FROM tenancy.reference_table'), 'plan', 'nor a reference table');
+
+# ---------------------------------------------------------------------------
 # An ordinary role's dump
 # ---------------------------------------------------------------------------
 my ($out, $err) = run_command([ 'pg_dump', '--data-only', '-t', 'shop.notes', '-d', $node->connstr($db) . ' user=app' ]);
