@@ -494,6 +494,19 @@ check_tables(const Import *import)
 			   psprintf("Tables on one side only, or twice: %s.", difference));
 }
 
+static int
+position_of(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (name != NULL && strcmp(lfirst(lc), name) == 0)
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
 /* Find the table, and compare its columns with the manifest's. */
 static void
 find_target(const Import *import, Target *target)
@@ -529,6 +542,11 @@ find_target(const Import *import, Target *target)
 		get_namespace_oid(target->part->module->model_schema, false), quote_literal_cstr(target->name)));
 	if (import->shared && target->tenant_column == NULL)
 		refuse(psprintf("table \"%s\" is not protected", target->name), NULL);
+
+	/* The type of a column may have been made to look like another column. */
+	if (target->tenant_column != NULL && position_of(target->column_names, target->tenant_column) < 0)
+		refuse(psprintf("the columns of table \"%s\" do not fit", target->name),
+			   psprintf("Tenant column \"%s\" is missing.", target->tenant_column));
 }
 
 
@@ -536,19 +554,6 @@ find_target(const Import *import, Target *target)
  * Loading
  * ----------------------------------------------------------------
  */
-
-static int
-position_of(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (name != NULL && strcmp(lfirst(lc), name) == 0)
-			return foreach_current_index(lc);
-	}
-	return -1;
-}
 
 /* Load what COPY makes of the source. */
 static void

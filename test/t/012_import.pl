@@ -200,6 +200,14 @@ tampered('another number of rows', '22023', sub { $_[0]{tables}[1]{rows}++ });
 tampered('a column too many', '22023', sub { push @{ $_[0]{tables}[1]{columns} }, { name => 'x', type => 'text' } });
 tampered('a column of another type', '22023', sub { $_[0]{tables}[1]{columns}[0]{type} = 'bigint' });
 tampered('a generated column', '22023', sub { $_[0]{tables}[1]{columns}[1]{name} = 'upper_name' });
+tampered('a column within the type of another', '22023', sub {
+	my $columns = $_[0]{tables}[1]{columns};
+	my ($tenant) = grep { $_->{name} eq 'tenant_id' } @$columns;
+	my ($before) = (sort { $b cmp $a } grep { $_ lt 'tenant_id' } map { $_->{name} } @$columns)[0];
+
+	$_->{type} .= ', tenant_id uuid' foreach grep { $_->{name} eq $before } @$columns;
+	@$columns = grep { $_ != $tenant } @$columns;
+}, sub { s/\t\Q$id\E$//mg });
 tampered('a table of another name', '22023', sub { $_[0]{tables}[1]{table} = 'pg_authid' });
 tampered('a table twice', '22023', sub { push @{ $_[0]{tables} }, $_[0]{tables}[0] });
 tampered('a table missing', '22023', sub { pop @{ $_[0]{tables} } });
