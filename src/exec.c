@@ -63,6 +63,7 @@ static const struct
 	{"standard_conforming_strings", "on"},
 	{"TimeZone", "UTC"},
 	{"transform_null_equals", "off"},
+	{"xmloption", "content"},
 };
 
 /* Our own hook for utility statements, and whether it calls another library's. */

@@ -41,18 +41,21 @@ $node->safe_psql($db, q{
 	CREATE DOMAIN shop.feeling AS shop.mood;
 	CREATE TABLE shop.paid (
 		n int PRIMARY KEY, mood shop.mood, feeling shop.feeling, flag boolean, letter "char",
-		small smallint, whole int, day date, real real, object oid, price money DEFAULT '5');
+		small smallint, whole int, day date, real real, object oid, price money DEFAULT '5', doc xml DEFAULT 'a<b/>c');
 	RESET ROLE;
 	SELECT * FROM tenancy.protect_module('shop');
 	SELECT tenancy.create_tenant('acme');
 	SELECT tenancy.set_tenant('acme', false);
-	INSERT INTO shop.paid SELECT n, 'fine', 'sad', n > 0, chr(200 + abs(n))::"char", n, n, date '2000-01-01' + n, n, 4000000000 + n, (1000 * n)::money
+	INSERT INTO shop.paid SELECT n, 'fine', 'sad', n > 0, chr(200 + abs(n))::"char", n, n, date '2000-01-01' + n, n, 4000000000 + n, (1000 * n)::money, n::text::xml
 	FROM generate_series(-2, 2) n;
 	INSERT INTO shop.paid (n) VALUES (3);
 });
 cmp_ok($node->safe_psql($db, q{SELECT max(oid) FROM pg_enum}), '>', 3000000000, 'an enum has such OIDs');
 
-my $columns = 'n, mood, feeling, flag, letter, small, whole, day, real, object, price::numeric, price';
+# What is no whole document is none to whoever is told to take documents only.
+$node->safe_psql('postgres', 'ALTER ROLE CURRENT_USER SET xmloption = document');
+
+my $columns = 'n, mood, feeling, flag, letter, small, whole, day, real, object, price::numeric, price, doc';
 my $expected = $node->safe_psql($db, "SELECT tenancy.set_tenant('acme', false); SELECT $columns FROM shop.paid ORDER BY n");
 
 sub rows
