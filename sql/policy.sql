@@ -392,6 +392,12 @@ SELECT policies FROM public.protection('regress_shop.item');
 -- without tenant_isolation, nothing comes through tenant_access
 SELECT tenancy.policy_allow('regress_shop.item'::regclass), tenancy.policy_allow('pg_class'::regclass);
 SELECT tenancy.policy_allow(NULL);
+SELECT tenancy.policy_allow(0);
+BEGIN;
+SELECT tenancy.policy_allow('tenancy.tenant'::regclass);
+-- it holds up nobody
+SELECT mode FROM pg_locks WHERE relation = 'tenancy.tenant'::regclass AND pid = pg_backend_pid();
+COMMIT;
 BEGIN;
 DROP POLICY tenant_isolation ON regress_shop.item;
 SELECT policies FROM public.protection('regress_shop.item');

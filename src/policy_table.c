@@ -374,13 +374,15 @@ keeps_apart(const RowSecurityPolicy *policy)
 static bool
 has_wall_in_cache(Oid relid, LOCKMODE lockmode)
 {
-	Relation	rel = table_open(relid, lockmode);
+	Relation	rel = try_table_open(relid, lockmode);
 	bool		found = false;
 	ListCell   *lc;
 
+	if (rel == NULL)
+		return false;
 	foreach(lc, rel->rd_rsdesc ? rel->rd_rsdesc->policies : NIL)
 		found = found || keeps_apart(lfirst(lc));
-	table_close(rel, NoLock);
+	table_close(rel, lockmode);
 	return found;
 }
 
