@@ -187,6 +187,17 @@
 #define TENANCY_EXECUTE_ONCE , execute_once
 #endif
 
+/*
+ * Up to 17, AFTER triggers on rows that a foreign key's action has changed fire with the
+ * rights of whoever changed the row that is referred to; since then, with the owner's, as
+ * whom the action is done.
+ */
+#if PG_VERSION_NUM >= 180000
+#define TENANCY_ACTIONS_BORROW_RIGHTS false
+#else
+#define TENANCY_ACTIONS_BORROW_RIGHTS true
+#endif
+
 /* 16 renamed the function that gives the state of one of the processes. */
 #if PG_VERSION_NUM >= 160000
 #define tenancy_get_backend_status(i) pgstat_get_local_beentry_by_index(i)

@@ -28,6 +28,7 @@
 
 #include "access/xact.h"
 #include "apply.h"
+#include "compat.h"
 #include "database.h"
 #include "drop.h"
 #include "drop_schema.h"
@@ -341,6 +342,43 @@ add_deletion(TenancyJob *job, List *tables, int *next, const pg_uuid_t *tenant)
 }
 
 /*
+ * Rows are deleted as the owner of their table.  Foreign keys' actions go on to tables of
+ * others, a plug-in's, whose triggers would fire with his rights, and past FORCE ROW LEVEL
+ * SECURITY as well: they would see the rows of all tenants.
+ */
+static void
+refuse_borrowers(List *tables)
+{
+	StringInfoData oids;
+	char	   *borrower;
+	ListCell   *lc;
+
+	if (!TENANCY_ACTIONS_BORROW_RIGHTS || tables == NIL)
+		return;
+	initStringInfo(&oids);
+	foreach(lc, tables)
+		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", ((SharedTable *) lfirst(lc))->relid);
+	borrower = tenancy_exec_text_as(tenancy_registry_owner(),
+									"WITH RECURSIVE reach (owner, relid, constraint_id) AS (SELECT c.relowner, c.oid, 0::pg_catalog.oid"
+									"  FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])"
+									" UNION SELECT r.owner, k.conrelid, k.oid FROM reach r CROSS JOIN LATERAL " TENANCY_KEYS_TO("r.relid") " k"
+									"  WHERE k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))"
+									" SELECT pg_catalog.format('Foreign key %%I of table %%s, which belongs to role %%I, acts on rows there, and the table has trigger %%I.',"
+									"  k.conname, c.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(c.relowner), t.tgname)"
+									" FROM reach r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relid"
+									" JOIN pg_catalog.pg_constraint k ON k.oid OPERATOR(pg_catalog.=) r.constraint_id"
+									" JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal"
+									" WHERE NOT pg_catalog.pg_has_role(c.relowner, r.owner, 'MEMBER')"
+									" ORDER BY c.oid, k.oid, t.oid LIMIT 1", oids.data);
+	if (borrower != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot delete a tenant's rows: a trigger of another owner's would fire with the rights of the tables' owner"),
+				 errdetail_internal("%s", borrower),
+				 errhint("Let the foreign key have NO ACTION, drop the trigger, or let the tables have one owner.")));
+}
+
+/*
  * Add the steps that delete the tenant's rows from all of these tables.  The
  * application's triggers run with the rights of the tables' owners, and with the
  * tenant in context: a log of theirs may be a protected table.
@@ -362,6 +400,7 @@ add_removal(TenancyJob *job, List *tables, const pg_uuid_t *tenant)
 			tenancy_exec_refuse_superuser(table->owner, table->name);
 		tables = foreach_delete_current(tables, lc);
 	}
+	refuse_borrowers(tables);
 	find_paths(tables);
 	add_ordered_batches(job, tables, tenant);
 	while (next < list_length(tables))

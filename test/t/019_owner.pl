@@ -186,6 +186,50 @@ is(sqlstate($node, $db, undef, q{DELETE FROM billing.late; SELECT tenancy.drop_t
 $node->safe_psql($db, 'DROP SCHEMA billing CASCADE');
 
 # ---------------------------------------------------------------------------
+# The same from a plug-in of another owner to the main module's tables: that one's triggers get
+# neither the rights of the main module's owner nor the rows of other tenants
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{
+	CREATE ROLE extra_owner;
+	CREATE SCHEMA extra AUTHORIZATION extra_owner;
+	SELECT tenancy.create_module('extra', 'extra');
+	SELECT tenancy.create_tenant('first'), tenancy.create_tenant('second');
+	SET ROLE shop_owner;
+	GRANT USAGE ON SCHEMA shop TO extra_owner;
+	GRANT REFERENCES ON shop.notes TO extra_owner;
+	SET ROLE extra_owner;
+	CREATE TABLE extra.loot (who name, what text);
+	GRANT USAGE ON SCHEMA extra TO PUBLIC;
+	GRANT INSERT ON extra.loot TO PUBLIC;
+	CREATE TABLE extra.mark (note text PRIMARY KEY REFERENCES shop.notes ON DELETE CASCADE);
+	CREATE TABLE extra.deep (note text REFERENCES extra.mark ON DELETE CASCADE);
+	CREATE FUNCTION extra.rob() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			INSERT INTO extra.loot SELECT current_user, note FROM shop.notes;
+			RETURN NULL;
+		EXCEPTION WHEN insufficient_privilege THEN
+			RETURN NULL;
+		END$$;
+	CREATE TRIGGER rob AFTER DELETE ON extra.deep FOR EACH ROW EXECUTE FUNCTION extra.rob();
+});
+$node->safe_psql($db, qq{BEGIN; SELECT tenancy.set_tenant('$_'); INSERT INTO shop.notes (note) VALUES ('$_'); COMMIT}, extra_params => [ '-U', 'app' ]) for 'first', 'second';
+$node->safe_psql($db, q{INSERT INTO extra.mark VALUES ('first'); INSERT INTO extra.deep VALUES ('first')});
+my $borrows = $node->safe_psql($db, 'SHOW server_version_num') < 180000;
+is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('first', true)}), $borrows ? '55000' : '00000', 'a trigger at the end of another owner\'s foreign keys');
+is($node->safe_psql($db, 'SELECT * FROM extra.loot'), '', '... has seen no rows');
+is($node->safe_psql($db, q{SELECT string_agg(status, ' ') FROM tenancy.tenants WHERE slug = 'first'}), $borrows ? 'active' : '', '... and the tenant is as it was, or gone');
+$node->safe_psql($db, 'DROP TRIGGER rob ON extra.deep');
+is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('first', true)}), $borrows ? '00000' : '42704', 'without it, the tenant can be dropped');
+is($node->safe_psql($db, q{SELECT count(*) FROM extra.mark, extra.deep}), '0', '... with what refers to its rows');
+$node->safe_psql($db, q{
+	SELECT tenancy.drop_tenant('second', true);
+	DROP SCHEMA extra CASCADE;
+	DELETE FROM tenancy.module WHERE name = 'extra';
+	REVOKE ALL ON SCHEMA shop FROM extra_owner;
+	REVOKE ALL ON shop.notes FROM extra_owner;
+});
+
+# ---------------------------------------------------------------------------
 # The application's functions on the path of migrations
 # ---------------------------------------------------------------------------
 $node->safe_psql($db, q{
