@@ -24,6 +24,7 @@
 
 #include "context.h"
 #include "database.h"
+#include "database_settle.h"
 #include "exec.h"
 #include "fmgr.h"
 #include "ident.h"

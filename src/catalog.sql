@@ -125,7 +125,7 @@ COMMENT ON COLUMN tenancy.reference_table.definition IS 'What a copy in a tenant
 /*
  * A database is created and dropped outside the transaction that asks for
  * it.  A row here, committed before the database is touched, says what to do
- * about it should that transaction or the server die: see database.c.
+ * about it should that transaction or the server die: see database_settle.c.
  */
 CREATE TABLE tenancy.pending_database (
 	tenant_id		uuid NOT NULL,

@@ -18,7 +18,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "database.h"
+#include "database_settle.h"
 #include "drift.h"
 #include "drift_database.h"
 #include "drift_describe.h"

@@ -40,6 +40,7 @@
 #include "common/hashfn.h"
 #include "compat.h"
 #include "database.h"
+#include "database_settle.h"
 #include "drop_schema.h"
 #include "exec.h"
 #include "executor/spi.h"

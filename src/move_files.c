@@ -15,7 +15,7 @@
  * READ, so that log and rows are of one snapshot; what that is goes into the
  * manifest, and is all that the next round needs to know.
  *
- * A new database is pending until the long transaction commits (database.c), and
+ * A new database is pending until the long transaction commits (database_settle.c), and
  * is dropped if it does not; nothing that was committed in it is ever seen.
  *
  * What the target is checked for: the files' checksums and numbers of rows, and the

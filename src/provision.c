@@ -6,7 +6,7 @@
  * A tenant's row is written first and by the caller's transaction, in every
  * mode, so that its unique keys decide between concurrent calls before a
  * schema or database is touched.  A schema comes and goes with the same
- * transaction; a database is settled at its end (database.c).
+ * transaction; a database is settled at its end (database_settle.c).
  *
  *-------------------------------------------------------------------------
  */

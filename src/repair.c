@@ -3,7 +3,7 @@
  * repair.c
  *	  repair(): what a crash left half done, finished, undone or reported.
  *
- * What each kind of work needs is known by its own module (database.c,
+ * What each kind of work needs is known by its own module (database_settle.c,
  * move.c, ...), which leaves a row of what it has begun; here these rows are
  * gone through.  It may be called at any time, and again: what somebody is
  * still at is left to him, and what fails is reported and does not keep the rest
@@ -18,7 +18,7 @@
 
 #include "access/xact.h"
 #include "commands/dbcommands.h"
-#include "database.h"
+#include "database_settle.h"
 #include "exec.h"
 #include "fmgr.h"
 #include "funcapi.h"

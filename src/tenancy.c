@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "context.h"
-#include "database.h"
+#include "database_settle.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "hooks.h"
@@ -29,7 +29,7 @@ _PG_init(void)
 	tenancy_session_init();
 	tenancy_registry_init();
 	tenancy_context_init();
-	tenancy_database_init();
+	tenancy_database_settle_init();
 	tenancy_spare_init();
 	tenancy_token_key_init();
 	tenancy_progress_init();

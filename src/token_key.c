@@ -47,7 +47,7 @@
 #include "catalog.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "database.h"
+#include "database_settle.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "fmgr.h"
