@@ -38,7 +38,6 @@
 #include "sibling.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"

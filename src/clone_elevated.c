@@ -41,7 +41,6 @@
 
 #include "access/genam.h"
 #include "access/table.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_cast.h"
@@ -51,7 +50,6 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_range.h"
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
 #include "clone_elevated.h"
@@ -59,7 +57,6 @@
 #include "commands/defrem.h"
 #include "compat.h"
 #include "funcapi.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"

@@ -43,7 +43,6 @@
 #include "access/xact.h"
 #include "cache.h"
 #include "catalog/namespace.h"
-#include "commands/dbcommands.h"
 #include "compat.h"
 #include "context.h"
 #include "exec.h"

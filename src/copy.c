@@ -12,7 +12,6 @@
 
 #include <unistd.h>
 
-#include "common/file_perm.h"
 #include "compat.h"
 #include "exec.h"
 #include "export.h"
@@ -22,7 +21,6 @@
 #include "miscadmin.h"
 #include "registry.h"
 #include "rows.h"
-#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 

@@ -16,7 +16,6 @@
 #include "drift_database.h"
 #include "drift_describe.h"
 #include "exec.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "registry.h"

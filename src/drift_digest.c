@@ -26,7 +26,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
-#include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"

@@ -31,7 +31,6 @@
 #include <sys/stat.h>
 
 #include "catalog/pg_authid.h"
-#include "common/file_perm.h"
 #include "compat.h"
 #include "copy_file.h"
 #include "database.h"

@@ -32,13 +32,11 @@
 
 #include "access/xact.h"
 #include "clone.h"
-#include "common/file_perm.h"
 #include "compat.h"
 #include "database.h"
 #include "exec.h"
 #include "export.h"
 #include "fmgr.h"
-#include "ident.h"
 #include "import.h"
 #include "miscadmin.h"
 #include "move_log.h"

@@ -44,7 +44,6 @@
 #include "plugin.h"
 #include "progress.h"
 #include "postmaster/bgworker.h"
-#include "provision.h"
 #include "registry.h"
 #include "rows.h"
 #include "storage/lmgr.h"

@@ -44,7 +44,6 @@
 #include "exec.h"
 #include "executor/spi.h"
 #include "file.h"
-#include "ident.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"

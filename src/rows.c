@@ -14,7 +14,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
-#include "common/file_perm.h"
 #include "compat.h"
 #include "exec.h"
 #include "miscadmin.h"

@@ -32,7 +32,6 @@
 #include "clone.h"
 #include "database.h"
 #include "exec.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "ident.h"
 #include "miscadmin.h"
