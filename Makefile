@@ -17,7 +17,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The install script: its parts in the order in which they need each other.
 DATA_built = tenancy--1.0.sql
-SQL_PARTS = prologue catalog registry session context database token policy migration record progress migrate spare provision drop plugin export import copy move reference repair access lint drift refill
+SQL_PARTS = prologue catalog registry module session context database token policy migration record progress migrate spare provision drop plugin export import copy move reference repair access lint drift refill
 
 # For the signatures of tokens
 SHLIB_LINK += -lcrypto

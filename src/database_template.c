@@ -29,6 +29,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "module.h"
 #include "reference.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -233,10 +234,7 @@ add_model_schema(TenancyJob *job, const TenancyModule *module)
 					   quote_literal_cstr(module->name),
 					   quote_literal_cstr(module->model_schema), module->position,
 					   module->level);
-	tenancy_worker_add(job, "GRANT USAGE ON SCHEMA tenancy TO %s;"
-					   "GRANT EXECUTE ON FUNCTION " TENANCY_POLICY_FUNCTIONS " TO %s;"
-					   "GRANT SELECT (id), REFERENCES (id) ON tenancy.tenant TO %s",
-					   role, role, role);
+	tenancy_worker_add(job, "%s", tenancy_module_owner_grants(owner));
 }
 
 static void

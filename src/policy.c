@@ -66,6 +66,7 @@
 #include "funcapi.h"
 #include "ident.h"
 #include "miscadmin.h"
+#include "module.h"
 #include "policy.h"
 #include "policy_add.h"
 #include "policy_grant.h"
@@ -606,7 +607,7 @@ protect(TenancyProtection *protection)
 	/* Granting costs every session its cache of the registry. */
 	if (pg_attribute_aclcheck(tenancy_registry_relation("tenant"), 1,
 							  protection->owner, ACL_REFERENCES) != ACLCHECK_OK)
-		tenancy_registry_grant_owner(protection->owner);
+		tenancy_module_grant_owner(protection->owner);
 
 	tenancy_policy_begin_as_owner(&exec, protection->owner);
 	tenancy_policy_add_column(protection);

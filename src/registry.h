@@ -104,7 +104,6 @@ extern Oid	tenancy_registry_owner(void);
 extern Oid	tenancy_registry_relation(const char *name);
 extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
 extern void tenancy_registry_refuse_superuser(const char *schema, Oid owner);
-extern void tenancy_registry_grant_owner(Oid owner);
 
 /*
  * SQL: the rows of pg_class for what is in schemas, an array of OIDs, but indexes.

@@ -1,11 +1,4 @@
-/* registry.c: modules, and the cache's invalidation */
-
-CREATE FUNCTION tenancy.create_module(name text, model_schema name)
-RETURNS void
-AS 'MODULE_PATHNAME', 'tenancy_registry_create_module'
-LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION tenancy.create_module(text, name) IS
-'Makes the tables of a schema a module; the first one is the main module';
+/* registry.c: the cache's invalidation */
 
 CREATE FUNCTION tenancy.invalidate_registry()
 RETURNS trigger
@@ -45,5 +38,4 @@ WHERE t.status OPERATOR(pg_catalog.<>) 'spare'
 COMMENT ON VIEW tenancy.tenants IS
 'The tenants: all of them for whoever may read tenancy.tenant, else those that the role may act for';
 
-REVOKE ALL ON FUNCTION tenancy.create_module(text, name) FROM PUBLIC;
 REVOKE ALL ON FUNCTION tenancy.invalidate_registry() FROM PUBLIC;
