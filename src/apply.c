@@ -177,7 +177,10 @@ tenancy_apply_following(const TenancyModule *module, bool warn)
 	return following.data;
 }
 
-/* The path of a migration: the module's schema first, then all else that the tenant sees. */
+/*
+ * The path of a migration: the module's schema first, then all else that the tenant sees
+ * and the module's owner trusts.
+ */
 char *
 tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module, const char *following)
 {
@@ -200,7 +203,7 @@ tenancy_apply_path(const TenancyTenant *tenant, const TenancyModule *module, con
 
 	initStringInfo(&path);
 	appendStringInfo(&path, "%s, ", quote_identifier(first));
-	foreach(lc, schemas)
+	foreach(lc, tenancy_registry_trusted(schemas, tenancy_registry_schema_owner(first)))
 	{
 		if (strcmp(lfirst(lc), first) != 0)
 			appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));

@@ -741,7 +741,8 @@ tenancy_clone_refresh(const TenancyTenant *tenant)
 	foreach(lc, schemas)
 	{
 		char	   *schema = lfirst(lc);
-		char	   *path = path_of(lcons(schema, list_copy(schemas)));
+		List	   *trusted = tenancy_registry_trusted(schemas, tenancy_registry_schema_owner(schema));
+		char	   *path = path_of(lcons(schema, trusted));
 
 		foreach(lc2, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 			"SELECT c.oid FROM pg_catalog.pg_depend d"

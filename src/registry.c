@@ -919,6 +919,25 @@ tenancy_registry_schemas(const TenancyTenant *tenant)
 	return schemas;
 }
 
+/*
+ * Of the schemas of modules, main module first: those where code that runs as a role may
+ * look for names.  Plug-ins of other owners have functions and operators that may fit
+ * better than those that are meant.
+ */
+List *
+tenancy_registry_trusted(List *schemas, Oid role)
+{
+	List	   *trusted = NIL;
+	ListCell   *lc;
+
+	foreach(lc, schemas)
+	{
+		if (foreach_current_index(lc) == 0 || tenancy_registry_schema_owner(lfirst(lc)) == role)
+			trusted = lappend(trusted, lfirst(lc));
+	}
+	return trusted;
+}
+
 /* Add the tables of a schema, partitions included, to a list of OIDs. */
 static List *
 add_tables(List *tables, Oid schema)

@@ -88,6 +88,7 @@ extern bool tenancy_registry_lock_row(Relation rel, const ItemPointerData *tid, 
 extern List *tenancy_registry_installed(const TenancyTenant *tenant);
 extern char *tenancy_registry_schema(const TenancyTenant *tenant, const TenancyModule *module);
 extern List *tenancy_registry_schemas(const TenancyTenant *tenant);
+extern List *tenancy_registry_trusted(List *schemas, Oid role);
 extern bool tenancy_registry_is_foreign_schema(const char *schema);
 extern void tenancy_registry_refuse_foreign_schema(const TenancyTenant *tenant,
 												   const char *schema);

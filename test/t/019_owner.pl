@@ -221,10 +221,37 @@ is($node->safe_psql($db, q{SELECT string_agg(status, ' ') FROM tenancy.tenants W
 $node->safe_psql($db, 'DROP TRIGGER rob ON extra.deep');
 is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('first', true)}), $borrows ? '00000' : '42704', 'without it, the tenant can be dropped');
 is($node->safe_psql($db, q{SELECT count(*) FROM extra.mark, extra.deep}), '0', '... with what refers to its rows');
+
+# Its functions are not found where the main module's code runs, however well they fit.
+$node->safe_psql($db, q{
+	SET ROLE extra_owner;
+	CREATE FUNCTION extra.upper(varchar) RETURNS text LANGUAGE plpgsql AS
+		'BEGIN INSERT INTO extra.loot VALUES (current_user, $1); RETURN $1; END';
+	SET ROLE shop_owner;
+	CREATE FUNCTION shop.shout() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN upper(''view''::varchar); END';
+	CREATE MATERIALIZED VIEW shop.shouted AS SELECT shop.shout();
+	RESET ROLE;
+	SELECT tenancy.create_tenant('third', 'schema'), tenancy.create_tenant('fourth', 'database');
+	SELECT tenancy.install_module('third', 'extra'), tenancy.install_module('fourth', 'extra');
+	GRANT USAGE ON SCHEMA tenant_third_plugin_extra TO PUBLIC;
+	SELECT tenancy.add_migration(1, 'DO $q$ BEGIN PERFORM upper(''migration''::varchar); END $q$');
+});
+is(sqlstate($node, $db, undef, 'CALL tenancy.migrate(retries => 0)'), '00000', 'a migration of the main module, with a plug-in of another owner');
+is(sqlstate($node, $db, undef, q{SELECT tenancy.copy_tenant('third', 'fifth', 'database')}), '00000', '... a copy with a materialized view');
+is($node->safe_psql($_, 'SELECT * FROM extra.loot'), '', "... no function of the plug-in's in $_") for $db, 'tenant_fourth', 'tenant_fifth';
+$node->safe_psql($db, q{SELECT tenancy.add_migration(1, 'DO $q$ BEGIN PERFORM ''notes''::regclass, ''mark''::regclass; END $q$', module => 'extra')});
+is(sqlstate($node, $db, undef, q{CALL tenancy.migrate('extra', retries => 0)}), '00000',
+	'a migration of the plug-in finds the main module');
+$node->safe_psql($db, q{
+	SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants WHERE slug IN ('third', 'fourth', 'fifth');
+	DROP MATERIALIZED VIEW shop.shouted;
+	DROP FUNCTION shop.shout();
+});
 $node->safe_psql($db, q{
 	SELECT tenancy.drop_tenant('second', true);
 	DROP SCHEMA extra CASCADE;
 	DELETE FROM tenancy.module WHERE name = 'extra';
+	DELETE FROM tenancy.migration WHERE module = 'extra';
 	REVOKE ALL ON SCHEMA shop FROM extra_owner;
 	REVOKE ALL ON shop.notes FROM extra_owner;
 });
@@ -244,7 +271,7 @@ my $plant = q{CREATE FUNCTION public.upper(varchar) RETURNS text LANGUAGE plpgsq
 	'BEGIN EXECUTE ''ALTER TABLE words NO FORCE ROW LEVEL SECURITY''; RETURN NULL; EXCEPTION WHEN OTHERS THEN RETURN NULL; END'};
 $node->safe_psql($db, $plant, extra_params => [ '-U', 'app' ]);
 my $forced = q{SELECT bool_and(relforcerowsecurity) FROM pg_class WHERE relname = 'words'};
-my $version = 0;
+my $version = 1;
 
 # One more migration that calls upper(), and another name of which there is one in public
 sub migrate_past
