@@ -589,8 +589,9 @@ as_array(List *oids)
 	ListCell   *lc;
 
 	initStringInfo(&array);
+	appendStringInfoChar(&array, '{');
 	foreach(lc, oids)
-		appendStringInfo(&array, "%s%u", foreach_current_index(lc) > 0 ? "," : "{", lfirst_oid(lc));
+		appendStringInfo(&array, "%s%u", foreach_current_index(lc) > 0 ? "," : "", lfirst_oid(lc));
 	appendStringInfoChar(&array, '}');
 	return array.data;
 }

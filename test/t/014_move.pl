@@ -489,5 +489,16 @@ $node->safe_psql($db, q{
 	is_whole('shared', 'a cascade');
 }
 
+# ---------------------------------------------------------------------------
+# A model without tables
+# ---------------------------------------------------------------------------
+$node->safe_psql('postgres', 'CREATE DATABASE hollow');
+$node->safe_psql('hollow', q{
+	CREATE EXTENSION tenancy;
+	CREATE SCHEMA hollow AUTHORIZATION shop_owner;
+	SELECT tenancy.create_module('hollow', 'hollow'), tenancy.create_tenant('nothing');
+});
+is(sqlstate($node, 'hollow', undef, "CALL tenancy.move_tenant('nothing', '$_')"), '00000', "no tables: to mode $_") for qw(schema database shared database schema shared);
+
 $node->stop;
 done_testing();
