@@ -89,8 +89,8 @@ running_callback(void *arg)
 /*
  * Why a migration must not look for names in a schema: what is wrong with it, or
  * NULL.  Migrations name things without their schema, and run with the rights of
- * the model's owner.  Where those who act for tenants can put a function or
- * operator on the path, one that fits the types better than PostgreSQL's own, a
+ * the model's owner.  Where those who act for tenants, or plug-ins' owners, can put a function
+ * or operator on the path, one that fits the types better than PostgreSQL's own, a
  * migration would run it.  In a tenant's database, they are those who may connect.
  */
 static char *
@@ -100,7 +100,10 @@ find_distrust(Oid owner, const char *schema)
 
 	return tenancy_exec_text_as(tenancy_registry_owner(),
 								"WITH actor (oid, rolname) AS (SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r"
-								"  WHERE NOT r.rolsuper AND NOT pg_catalog.pg_has_role(r.oid, %u, 'MEMBER') AND %s),"
+								"  WHERE NOT r.rolsuper AND NOT pg_catalog.pg_has_role(r.oid, %u, 'MEMBER') AND (%s"
+								"  OR r.oid OPERATOR(pg_catalog.=) ANY (SELECT n.nspowner FROM tenancy.module m"
+								"   JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.model_schema"
+								"   WHERE m.position OPERATOR(pg_catalog.>) 1))),"
 								" place (oid, nspname, nspacl) AS (SELECT n.oid, n.nspname, n.nspacl"
 								"  FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) %s)"
 								" SELECT pg_catalog.format('PUBLIC may create objects in schema %%I.', p.nspname)"
@@ -171,7 +174,7 @@ tenancy_apply_following(const TenancyModule *module, bool warn)
 			ereport(WARNING,
 					(errmsg("migrations of module \"%s\" do not look for names in schema \"%s\"",
 							module->name, schema),
-					 errdetail("%s They would run with the rights of the model's owner what those who act for tenants put there.", distrust),
+					 errdetail("%s They would run with the rights of the model's owner what others put there.", distrust),
 					 errhint("Revoke CREATE on the schema, and drop what they have made there, or have migrations name the schema.")));
 	}
 	return following.data;

@@ -227,6 +227,13 @@ $node->safe_psql($db, q{
 	SET ROLE extra_owner;
 	CREATE FUNCTION extra.upper(varchar) RETURNS text LANGUAGE plpgsql AS
 		'BEGIN INSERT INTO extra.loot VALUES (current_user, $1); RETURN $1; END';
+	RESET ROLE;
+	GRANT CREATE ON SCHEMA public TO extra_owner;
+	SET ROLE extra_owner;
+	CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE plpgsql AS
+		'BEGIN INSERT INTO extra.loot VALUES (current_user, ''in public''); RETURN $1; END';
+	RESET ROLE;
+	REVOKE CREATE ON SCHEMA public FROM extra_owner;
 	SET ROLE shop_owner;
 	CREATE FUNCTION shop.shout() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN upper(''view''::varchar); END';
 	CREATE MATERIALIZED VIEW shop.shouted AS SELECT shop.shout();
@@ -234,7 +241,7 @@ $node->safe_psql($db, q{
 	SELECT tenancy.create_tenant('third', 'schema'), tenancy.create_tenant('fourth', 'database');
 	SELECT tenancy.install_module('third', 'extra'), tenancy.install_module('fourth', 'extra');
 	GRANT USAGE ON SCHEMA tenant_third_plugin_extra TO PUBLIC;
-	SELECT tenancy.add_migration(1, 'DO $q$ BEGIN PERFORM upper(''migration''::varchar); END $q$');
+	SELECT tenancy.add_migration(1, 'DO $q$ BEGIN PERFORM upper(''migration''::varchar), lower(''x''::varchar); END $q$');
 });
 is(sqlstate($node, $db, undef, 'CALL tenancy.migrate(retries => 0)'), '00000', 'a migration of the main module, with a plug-in of another owner');
 is(sqlstate($node, $db, undef, q{SELECT tenancy.copy_tenant('third', 'fifth', 'database')}), '00000', '... a copy with a materialized view');
@@ -245,7 +252,7 @@ is(sqlstate($node, $db, undef, q{CALL tenancy.migrate('extra', retries => 0)}), 
 $node->safe_psql($db, q{
 	SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants WHERE slug IN ('third', 'fourth', 'fifth');
 	DROP MATERIALIZED VIEW shop.shouted;
-	DROP FUNCTION shop.shout();
+	DROP FUNCTION shop.shout(), public.lower(varchar);
 });
 $node->safe_psql($db, q{
 	SELECT tenancy.drop_tenant('second', true);
