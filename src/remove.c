@@ -22,10 +22,12 @@
  */
 #include "postgres.h"
 
+#include "commands/trigger.h"
 #include "compat.h"
 #include "exec.h"
 #include "executor/spi.h"
 #include "ident.h"
+#include "nodes/parsenodes.h"
 #include "registry.h"
 #include "remove.h"
 #include "storage/lmgr.h"
@@ -113,10 +115,7 @@ are_ours_to_do(List *references)
 	return false;
 }
 
-/*
- * Run a statement as the owner of tables, all of whose rows it reaches.  What is deferred
- * fires at once: see above.
- */
+/* Run a statement as the owner of tables, all of whose rows it reaches. */
 static void
 run_as(Oid owner, const char *sql)
 {
@@ -124,7 +123,6 @@ run_as(Oid owner, const char *sql)
 
 	tenancy_exec_begin(&exec, owner, TENANCY_PATH_NONE);
 	tenancy_exec_noforce_rls();
-	(void) tenancy_exec_sql("SET CONSTRAINTS ALL IMMEDIATE");
 	(void) tenancy_exec_sql(sql);
 	tenancy_exec_end(&exec);
 }
@@ -194,6 +192,7 @@ void
 tenancy_remove(const pg_uuid_t *tenant)
 {
 	char	   *id = tenancy_ident_uuid_text(tenant);
+	ConstraintsSetStmt immediate = {.type = T_ConstraintsSetStmt};	/* all of them */
 	TenancyExec exec;
 	List	   *references;
 	bool		by_hand;
@@ -210,6 +209,8 @@ tenancy_remove(const pg_uuid_t *tenant)
 	by_hand = are_ours_to_do(references);
 	if (by_hand)
 	{
+		/* What is deferred by now is the caller's, and fires as such; nothing is from here on. */
+		AfterTriggerSetState(&immediate);
 		tenancy_exec_format_as(tenancy_registry_owner(),
 							   "SELECT FROM tenancy.tenant WHERE id OPERATOR(pg_catalog.=) '%s' FOR UPDATE", id);
 		do_actions(references);

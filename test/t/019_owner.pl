@@ -157,6 +157,26 @@ $node->safe_psql($db, q{
 	CREATE TRIGGER t AFTER UPDATE ON billing.log FOR EACH ROW EXECUTE FUNCTION shop.trigger();
 });
 $node->safe_psql($db, q{BEGIN; SELECT tenancy.set_tenant('filled'); INSERT INTO notes (note) VALUES ('filled'); COMMIT}, extra_params => [ '-U', 'app' ]);
+
+# What the caller has deferred does not fire as the owner of these tables.
+$node->safe_psql($db, q{
+	CREATE ROLE helper LOGIN;
+	GRANT USAGE ON SCHEMA tenancy TO helper;
+	GRANT EXECUTE ON FUNCTION tenancy.drop_tenant(text, boolean) TO helper;
+	CREATE SCHEMA helper AUTHORIZATION helper;
+	SET ROLE helper;
+	CREATE TABLE helper.late AS SELECT NULL::name AS fired_as;
+	GRANT USAGE ON SCHEMA helper TO PUBLIC;
+	GRANT ALL ON helper.late TO PUBLIC;
+	CREATE FUNCTION helper.late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE helper.late SET fired_as = current_user WHERE fired_as IS NULL; RETURN NULL; END';
+	CREATE CONSTRAINT TRIGGER t AFTER INSERT ON helper.late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION helper.late();
+	RESET ROLE;
+	SELECT tenancy.create_tenant('late');
+	INSERT INTO billing.account SELECT id FROM tenancy.tenant WHERE slug = 'late';
+});
+is(sqlstate($node, $db, 'helper', q{BEGIN; INSERT INTO helper.late VALUES ('none'); SELECT tenancy.drop_tenant('late', true); COMMIT}), '00000', 'a call after something was deferred');
+is($node->safe_psql($db, q{SELECT string_agg(fired_as, ' ' ORDER BY fired_as) FROM helper.late}), 'helper none', '... which fires as the caller');
+$node->safe_psql($db, 'DROP OWNED BY helper; DROP ROLE helper');
 my $spare = $node->safe_psql($db, q{SELECT schema_name FROM tenancy.tenant WHERE status = 'spare' ORDER BY id LIMIT 1});
 for my $call ((map { "SELECT tenancy.drop_tenant('$_', true)" } 'bare', 'filled', 'apart'),
 	"DROP SCHEMA $spare CASCADE; SELECT * FROM tenancy.repair()", q{SELECT tenancy.set_spares('schema', 0); CALL tenancy.refill_spares()})
