@@ -304,6 +304,47 @@ makes_functions(const TenancyMigration *migration, int from, int to)
 	return false;
 }
 
+/* Could these statements change a table's row security, or its policies? */
+static bool
+may_change_row_security(const TenancyMigration *migration, int from, int to)
+{
+	ListCell   *lc;
+
+	for (int n = from; n < to; n++)
+	{
+		Node	   *stmt = ((TenancyStatement *) list_nth(migration->statements, n))->parsed;
+
+		switch (nodeTag(stmt))
+		{
+			case T_AlterTableStmt:
+				foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+				{
+					AlterTableType type = ((AlterTableCmd *) lfirst(lc))->subtype;
+
+					if (type == AT_EnableRowSecurity || type == AT_DisableRowSecurity ||
+						type == AT_ForceRowSecurity || type == AT_NoForceRowSecurity)
+						return true;
+				}
+				break;
+			case T_DropStmt:
+				if (((DropStmt *) stmt)->removeType == OBJECT_POLICY)
+					return true;
+				break;
+			case T_CommentStmt:
+			case T_CreateFunctionStmt:
+			case T_CreateStmt:
+			case T_CreateTrigStmt:
+			case T_GrantStmt:
+			case T_IndexStmt:
+			case T_ViewStmt:
+				break;
+			default:
+				return true;
+		}
+	}
+	return false;
+}
+
 /* What names the models in a copy's new functions is to name the copies. */
 static void
 follow_models(const TenancyPlace *place)
@@ -363,6 +404,8 @@ run_statements(const TenancyPlace *place, const TenancyMigration *migration, int
 	tenancy_exec_end(&exec);
 	if (may_make_tables(migration, from, to))
 		tenancy_sibling_complete(place->schema, place->owner, place->column, place->tenant, NIL);
+	if (may_change_row_security(migration, from, to))
+		tenancy_sibling_restore_walls(place->schema, place->owner, place->tenant != NULL);
 	if (place->tenant != NULL && makes_functions(migration, from, to))
 		follow_models(place);
 	if (!may_expose(migration, from, to))

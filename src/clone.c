@@ -159,7 +159,10 @@ place_rest(Model *m)
 			tenancy_clone_add_column_actions(m, table);
 			tenancy_clone_add_replica_identity(table);
 			if (object->kind == OBJ_TABLE)
+			{
+				tenancy_clone_validate_inherited(m, table);
 				tenancy_clone_create_policies(m, table);
+			}
 		}
 		tenancy_clone_comment_object(m, object);
 		tenancy_clone_copy_object_privileges(m, object);
@@ -360,6 +363,7 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	tenancy_clone_read_members(m);
 	tenancy_clone_check_refused(m);
 	tenancy_clone_begin_privileges(m);
+	tenancy_clone_copy_database_defaults(m);
 	tenancy_clone_place_all(m);
 	place_rest(m);
 	tenancy_clone_check_refused(m);

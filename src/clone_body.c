@@ -50,7 +50,7 @@
 
 /* To the scanner nothing is a keyword, so that a schema may have the name of one. */
 static const uint16 no_offsets[1] = {0};
-static const ScanKeywordList no_keywords = {
+const ScanKeywordList tenancy_clone_no_keywords = {
 	.kw_string = "",
 	.kw_offsets = no_offsets,
 	.hash = NULL,
@@ -480,7 +480,7 @@ scan(const char *body, BodyNames *names)
 	bool		qualified = false;	/* and it comes after a dot */
 	int			constant = 0;	/* 1 after a string that names the schema, 2 after a cast of that */
 
-	scanner = scanner_init(body, &extra, &no_keywords, NULL);
+	scanner = scanner_init(body, &extra, &tenancy_clone_no_keywords, NULL);
 	while ((token = core_yylex(&value, &location, scanner)) != 0)
 	{
 		const char *start = body + location;

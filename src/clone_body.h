@@ -9,7 +9,10 @@
 #ifndef TENANCY_CLONE_BODY_H
 #define TENANCY_CLONE_BODY_H
 
+#include "common/kwlookup.h"
 #include "nodes/nodes.h"
+
+extern const ScanKeywordList tenancy_clone_no_keywords;
 
 extern bool tenancy_clone_means_extension(const char *schema, const char *start);
 extern bool tenancy_clone_string_names(const char *string, const char *schema);

@@ -43,6 +43,7 @@
 #include "commands/defrem.h"
 #include "compat.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -274,19 +275,40 @@ tenancy_clone_is_inherited_column(const Table *table, Form_pg_attribute att)
 	return table->inherits && att->attinhcount > 0;
 }
 
+/* Has a parent the same expression for a column that is generated? */
+static bool
+has_parents_expression(Model *m, Table *table, Form_pg_attribute att, const Object *part)
+{
+	char	   *expression = tenancy_clone_deparse(table, part->expr);
+	ListCell   *lc;
+
+	foreach(lc, table->parents)
+	{
+		Table	   *parent = tenancy_clone_find_table(m, lfirst_oid(lc));
+		Form_pg_attribute theirs = tenancy_clone_find_column_by_name(parent, NameStr(att->attname));
+		Object	   *def = theirs ? tenancy_clone_find_default(parent, theirs->attnum) : NULL;
+
+		if (def != NULL && strcmp(tenancy_clone_deparse(parent, def->expr), expression) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A default of an inherited column is set afterwards; a generation expression
- * comes with the column.
+ * comes with the column, which must not say it once more.
  */
 static void
-classify_default(Table *table, Object *part)
+classify_default(Model *m, Table *table, Object *part)
 {
 	Form_pg_attribute att;
 
 	if (part->kind != OBJ_DEFAULT || table->object.kind != OBJ_TABLE)
 		return;
 	att = tenancy_clone_find_column(table, part->attno);
-	if (!tenancy_clone_is_inherited_column(table, att) || att->attislocal)
+	if (!tenancy_clone_is_inherited_column(table, att) ||
+		(att->attislocal &&
+		 (att->attgenerated == '\0' || !has_parents_expression(m, table, att, part))))
 		return;
 	if (att->attgenerated != '\0')
 		part->state = OBJ_PLACED;
@@ -326,7 +348,7 @@ place_parts(Model *m, Object *whole, bool foreign_keys)
 			continue;
 		if (whole->kind == OBJ_TABLE)
 		{
-			classify_default((Table *) whole, part);
+			classify_default(m, (Table *) whole, part);
 			if (is_inherited_check(m, part))
 			{
 				part->inherited = true;
@@ -374,13 +396,6 @@ tenancy_clone_deparse(Table *table, Node *expr)
 		table->context = deparse_context_for(NameStr(ROW(Form_pg_class, table->object.row)->relname),
 											 table->object.oid);
 	return deparse_expression(expr, table ? table->context : NIL, false, false);
-}
-
-char *
-tenancy_clone_constraint_definition(const Object *part)
-{
-	return TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
-												   ObjectIdGetDatum(part->oid)));
 }
 
 /* "name=value" as in reloptions, as "name='value'". */
@@ -435,6 +450,36 @@ tenancy_clone_relation_options(HeapTuple class_row)
 		ReleaseSysCache(tuple);
 	}
 	return buf.data;
+}
+
+/*
+ * PostgreSQL leaves out the options of a key's index.  They can be set afterwards,
+ * but for those of a partitioned one.
+ */
+char *
+tenancy_clone_constraint_definition(const Object *part)
+{
+	Form_pg_constraint con = ROW(Form_pg_constraint, part->row);
+	char	   *definition = TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
+																	 ObjectIdGetDatum(part->oid)));
+	char	   *options;
+	char	   *end;
+	HeapTuple	tuple;
+
+	if ((con->contype != CONSTRAINT_PRIMARY && con->contype != CONSTRAINT_UNIQUE) ||
+		get_rel_relkind(con->conindid) != RELKIND_PARTITIONED_INDEX)
+		return definition;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(con->conindid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", con->conindid);
+	options = tenancy_clone_relation_options(tuple);
+	ReleaseSysCache(tuple);
+	if (options[0] == '\0')
+		return definition;
+
+	/* The columns end with the last parenthesis. */
+	end = strrchr(definition, ')') + 1;
+	return psprintf("%s WITH (%s)%s", pnstrdup(definition, end - definition), options, end);
 }
 
 
@@ -1361,6 +1406,27 @@ create_table(Model *m, Table *table)
 	adjust_identity_sequences(m, table);
 }
 
+/* Does a query read a relation?  A view's has the view itself among its tables, too. */
+static bool
+reads_relation(Node *node, void *context)
+{
+	const Oid  *relid = context;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, reads_relation, context);
+	foreach(lc, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relid == *relid && rte->inFromCl)
+			return true;
+	}
+	return query_tree_walker((Query *) node, reads_relation, context, 0);
+}
+
 /* A view's query. */
 static char *
 view_query(Model *m, const Table *view)
@@ -1376,6 +1442,8 @@ view_query(Model *m, const Table *view)
 	}
 	if (query == NULL)
 		elog(ERROR, "view %s has no query", view->object.name);
+	if (reads_relation((Node *) query, unconstify(Oid *, &view->object.oid)))
+		tenancy_clone_refuse(m, RelationRelationId, view->object.oid, "reads itself");
 	return pg_get_querydef(query, false);
 }
 

@@ -596,7 +596,7 @@ add_schemas(Fingerprint *f, OidSet *namespaces)
 	add_sources(f, described_sources, lengthof(described_sources), &f->described);
 }
 
-/* The default privileges that an owner has set in its model schema. */
+/* The default privileges that an owner has set in its model schema, or in the database. */
 static void
 add_default_privileges(Fingerprint *f, Oid owner, Oid namespace)
 {
@@ -654,6 +654,7 @@ tenancy_clone_fingerprint(void)
 
 		add_oid(&namespaces, namespace);
 		add_default_privileges(&f, tenancy_registry_module_owner(module), namespace);
+		add_default_privileges(&f, tenancy_registry_module_owner(module), InvalidOid);
 	}
 	add_schemas(&f, &namespaces);
 	add_whole_table(&f, tenancy_registry_relation("module"));

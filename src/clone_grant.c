@@ -255,16 +255,15 @@ change_privileges(Model *m, const GrantTarget *target, const Acl *born, Oid crea
 }
 
 /*
- * Privileges of an object, whose column acl this is.  Default privileges that
- * the creator has set for the whole database are those of this database: in the
- * template's, there are none.
+ * Privileges of an object, whose column acl this is.  Of the default privileges that
+ * have been set for a whole database, the template's has the module owner's.
  */
 static void
 copy_privileges(Model *m, const GrantTarget *target, ObjectType type, Oid creator,
 				Oid owner, bool isnull, Datum acl)
 {
 	Acl		   *hardwired = acldefault(type, m->owner);
-	Acl		   *born = m->tenant ? get_user_default_acl(type, creator, InvalidOid) : NULL;
+	Acl		   *born = m->tenant || creator == m->owner ? get_user_default_acl(type, creator, InvalidOid) : NULL;
 
 	if (isnull && born == NULL)
 		return;
@@ -461,21 +460,62 @@ default_acl_keyword(char type)
 	}
 }
 
-/* What the owner has set for what it creates in the model schema. */
-void
-tenancy_clone_copy_default_privileges(Model *m)
+/* The privileges that objects have of which nobody has said anything */
+static Acl *
+hardwired_acl(const Model *m, char type)
 {
-	GrantTarget target = {default_privileges_prefix(m), NULL, NULL, NULL};
+	switch (type)
+	{
+		case DEFACLOBJ_RELATION:
+			return acldefault(OBJECT_TABLE, m->owner);
+		case DEFACLOBJ_SEQUENCE:
+			return acldefault(OBJECT_SEQUENCE, m->owner);
+		case DEFACLOBJ_FUNCTION:
+			return acldefault(OBJECT_FUNCTION, m->owner);
+		case DEFACLOBJ_TYPE:
+			return acldefault(OBJECT_TYPE, m->owner);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * What the owner has set for what it creates, in the model schema or (an invalid OID)
+ * in all of the database.  That for schemas and the like is for the owner's own.
+ */
+static void
+copy_default_privileges(Model *m, const char *prefix, Oid namespace)
+{
+	GrantTarget target = {prefix, NULL, NULL, NULL};
 	ListCell   *lc;
 
-	end_privileges(m);
-	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DEFAULT_ACL, m->owner, m->namespace))
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_DEFAULT_ACL, m->owner, namespace))
 	{
+		char		type = ROW(Form_pg_default_acl, lfirst(lc))->defaclobjtype;
+		Acl		   *hardwired = hardwired_acl(m, type);
 		bool		isnull;
 		Datum		acl = tenancy_clone_attr(&m->catalogs, CAT_DEFAULT_ACL, lfirst(lc),
 											 Anum_pg_default_acl_defaclacl, &isnull);
 
-		target.keyword = default_acl_keyword(ROW(Form_pg_default_acl, lfirst(lc))->defaclobjtype);
-		change_privileges(m, &target, make_empty_acl(), m->owner, DatumGetAclP(acl), m->owner);
+		if (hardwired == NULL)
+			continue;
+		target.keyword = default_acl_keyword(type);
+		change_privileges(m, &target, OidIsValid(namespace) ? make_empty_acl() : hardwired, m->owner,
+						  DatumGetAclP(acl), m->owner);
 	}
+}
+
+/* Those for all of a database: a copy in a schema is where they are already. */
+void
+tenancy_clone_copy_database_defaults(Model *m)
+{
+	if (m->tenant == NULL)
+		copy_default_privileges(m, "ALTER DEFAULT PRIVILEGES ", InvalidOid);
+}
+
+void
+tenancy_clone_copy_default_privileges(Model *m)
+{
+	end_privileges(m);
+	copy_default_privileges(m, default_privileges_prefix(m), m->namespace);
 }

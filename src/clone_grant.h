@@ -13,6 +13,7 @@
 extern void tenancy_clone_begin_privileges(Model *m);
 extern void tenancy_clone_copy_object_privileges(Model *m, const Object *object);
 extern void tenancy_clone_write_grants(Model *m, List *groups);
+extern void tenancy_clone_copy_database_defaults(Model *m);
 extern void tenancy_clone_copy_default_privileges(Model *m);
 
 #endif							/* TENANCY_CLONE_GRANT_H */

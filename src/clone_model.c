@@ -45,12 +45,14 @@
 #include "clone_body.h"
 #include "clone_catalog.h"
 #include "clone_model.h"
+#include "clone_faithful.h"
 #include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "compat.h"
 #include "ident.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/catcache.h"
@@ -148,7 +150,7 @@ in_main_schema(Model *m, const char *sql)
 void
 tenancy_clone_emit(Model *m, const char *sql)
 {
-	(void) emit(m, in_main_schema(m, sql));
+	(void) emit(m, in_main_schema(m, tenancy_clone_faithful(sql)));
 }
 
 /* Write one that only a superuser may run: see clone_elevated.c. */
@@ -656,6 +658,30 @@ check_foreign_key(Model *m, Form_pg_constraint con)
 	}
 }
 
+/*
+ * Has a table another key of the same columns, before this one?  CREATE TABLE would
+ * make one of both.
+ */
+static bool
+is_second_key(Model *m, const Table *table, HeapTuple row)
+{
+	bool		isnull;
+	Datum		columns = tenancy_clone_attr(&m->catalogs, CAT_CONSTRAINT, row, Anum_pg_constraint_conkey, &isnull);
+	ListCell   *lc;
+
+	foreach(lc, table->object.parts)
+	{
+		const Object *part = lfirst(lc);
+
+		if (part->kind == OBJ_CONSTRAINT && part->row != row &&
+			OidIsValid(ROW(Form_pg_constraint, part->row)->conindid) &&
+			ROW(Form_pg_constraint, part->row)->contype != CONSTRAINT_FOREIGN &&
+			datumIsEqual(columns, tenancy_clone_attr(&m->catalogs, CAT_CONSTRAINT, part->row, Anum_pg_constraint_conkey, &isnull), false, -1))
+			return true;
+	}
+	return false;
+}
+
 /* Constraints of a table that have a definition of their own. */
 static void
 read_constraints(Model *m, Table *table)
@@ -695,7 +721,8 @@ read_constraints(Model *m, Table *table)
 		 * attached one by one.
 		 */
 		part->apart = !con->convalidated ||
-			(partitioned && con->contype != CONSTRAINT_CHECK);
+			(partitioned && con->contype != CONSTRAINT_CHECK) ||
+			(is_index && is_second_key(m, table, row));
 	}
 }
 

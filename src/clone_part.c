@@ -101,7 +101,7 @@ adjust_index(Model *m, HeapTuple row, const char *name, bool is_constraint)
 	options = is_constraint ? tenancy_clone_relation_options(tuple) : "";
 	if (!index->indisvalid && class->relkind == RELKIND_INDEX)
 		tenancy_clone_refuse(m, RelationRelationId, index->indexrelid, "not valid");
-	if (options[0] != '\0')
+	if (options[0] != '\0' && class->relkind == RELKIND_INDEX)
 		tenancy_clone_emit(m, psprintf("ALTER INDEX %s SET (%s)", name, options));
 	if (OidIsValid(class->reltablespace))
 		tenancy_clone_emit(m, psprintf("ALTER INDEX %s SET TABLESPACE %s", name,
@@ -468,25 +468,6 @@ tenancy_clone_create_triggers(Model *m, Table *table)
 	}
 }
 
-/* How a parent has the column; NULL if the table is not created with one. */
-static Form_pg_attribute
-find_parent_column(Model *m, const Table *table, Form_pg_attribute att)
-{
-	ListCell   *lc;
-
-	if (!tenancy_clone_is_inherited_column(table, att))
-		return NULL;
-	foreach(lc, table->parents)
-	{
-		Table	   *parent = tenancy_clone_find_table(m, lfirst_oid(lc));
-		Form_pg_attribute theirs = tenancy_clone_find_column_by_name(parent, NameStr(att->attname));
-
-		if (theirs != NULL)
-			return theirs;
-	}
-	return NULL;
-}
-
 static const char *
 storage_name(char storage)
 {
@@ -503,19 +484,84 @@ storage_name(char storage)
 	}
 }
 
-/* Where an inherited column differs from its parent's. */
+/* What a column has from a table's parents, and theirs, when the table is created */
+typedef struct Inherited
+{
+	bool		has_default;
+	bool		not_null;
+	char		compression;
+} Inherited;
+
 static void
-add_inherited_actions(Table *table, Form_pg_attribute att, Form_pg_attribute theirs)
+find_inherited(Model *m, const Table *table, const char *column, Inherited *inherited)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->parents)
+	{
+		Table	   *parent = tenancy_clone_find_table(m, lfirst_oid(lc));
+		Form_pg_attribute att = tenancy_clone_find_column_by_name(parent, column);
+
+		if (att == NULL)
+			continue;
+		inherited->has_default = inherited->has_default || att->atthasdef;
+		inherited->not_null = inherited->not_null || att->attnotnull;
+		if (tenancy_clone_is_inherited_column(parent, att))
+			find_inherited(m, parent, column, inherited);
+		else if (inherited->compression == '\0')
+			inherited->compression = att->attcompression;
+	}
+}
+
+/* Where an inherited column differs from what it has got. */
+static void
+add_inherited_actions(Model *m, Table *table, Form_pg_attribute att)
 {
 	char	   *column = psprintf("ALTER COLUMN %s", tenancy_clone_identifier(att->attname));
+	Inherited	inherited = {0};
 
-	if (att->attcompression != theirs->attcompression)
+	find_inherited(m, table, NameStr(att->attname), &inherited);
+	if (att->attcompression != inherited.compression)
 		tenancy_clone_add_action(table, psprintf("%s SET COMPRESSION %s", column,
 												 tenancy_clone_compression_name(att->attcompression)));
-	if (theirs->atthasdef && !att->atthasdef)
+	if (inherited.has_default && !att->atthasdef)
 		tenancy_clone_add_action(table, psprintf("%s DROP DEFAULT", column));
-	if (att->attnotnull && !theirs->attnotnull && !att->attislocal)
+	if (inherited.not_null && !att->attnotnull)
+		tenancy_clone_add_action(table, psprintf("%s DROP NOT NULL", column));
+	if (att->attnotnull && !inherited.not_null && !att->attislocal)
 		tenancy_clone_add_action(table, psprintf("%s SET NOT NULL", column));
+}
+
+/*
+ * A check that came to a child from a parent that has it NOT VALID, and was
+ * validated there.
+ */
+void
+tenancy_clone_validate_inherited(Model *m, const Table *table)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+	ListCell   *lc3;
+
+	foreach(lc, table->object.parts)
+	{
+		const Object *part = lfirst(lc);
+
+		if (!part->inherited || !ROW(Form_pg_constraint, part->row)->convalidated)
+			continue;
+		foreach(lc2, table->parents)
+		{
+			foreach(lc3, tenancy_clone_find_table(m, lfirst_oid(lc2))->object.parts)
+			{
+				const Object *theirs = lfirst(lc3);
+
+				if (theirs->kind == OBJ_CONSTRAINT && strcmp(theirs->name, part->name) == 0 &&
+					!ROW(Form_pg_constraint, theirs->row)->convalidated)
+					tenancy_clone_emit(m, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+												   table->object.name, part->name));
+			}
+		}
+	}
 }
 
 /* Put a column's options into a buffer, which is empty if it has none. */
@@ -543,15 +589,14 @@ tenancy_clone_add_column_actions(Model *m, Table *table)
 	{
 		HeapTuple	row = lfirst(lc);
 		Form_pg_attribute att = ROW(Form_pg_attribute, row);
-		Form_pg_attribute theirs = find_parent_column(m, table, att);
-		char		storage = theirs ? theirs->attstorage : get_typstorage(att->atttypid);
+		char		storage = get_typstorage(att->atttypid);
 		int			target = tenancy_clone_attr_target(&m->catalogs, CAT_ATTRIBUTE, row,
 													   Anum_pg_attribute_attstattarget);
 		char	   *column;
 
 		read_column_options(m, &options, row);
-		if (theirs != NULL)
-			add_inherited_actions(table, att, theirs);
+		if (tenancy_clone_is_inherited_column(table, att))
+			add_inherited_actions(m, table, att);
 		if (table->object.kind == OBJ_MATVIEW && att->attcompression != '\0')
 			tenancy_clone_add_action(table, psprintf("ALTER COLUMN %s SET COMPRESSION %s",
 													 tenancy_clone_identifier(att->attname),

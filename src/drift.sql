@@ -177,11 +177,13 @@ BEGIN ATOMIC
 	FROM pg_catalog.pg_namespace n WHERE n.oid = schema_oid
 UNION ALL
 	-- Copies take over the owner's default privileges only
-	SELECT NULL, 'default privileges of ' || d.defaclrole::pg_catalog.regrole::text || ' for ' || CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' ELSE d.defaclobjtype::text END,
+	SELECT NULL, 'default privileges of ' || d.defaclrole::pg_catalog.regrole::text || ' for ' || CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' ELSE d.defaclobjtype::text END
+		   || CASE WHEN d.defaclnamespace = 0 THEN ' in all schemas' ELSE '' END,
 		   ARRAY['privileges'],
 		   ARRAY[tenancy.drift_privileges(d.defaclacl, 'r', d.defaclrole, d.defaclrole, side)]
 	FROM pg_catalog.pg_namespace n
-	JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = n.oid
+	JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = n.oid OR
+		(side IN ('database', 'template') AND d.defaclnamespace = 0 AND d.defaclrole = n.nspowner AND d.defaclobjtype IN ('r', 'S', 'f', 'T'))
 	WHERE n.oid = schema_oid AND (d.defaclrole = n.nspowner OR side IN ('copy', 'database'))
 UNION ALL
 	-- Tables
@@ -189,7 +191,7 @@ UNION ALL
 						 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid) END,
 		   CASE c.relkind WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || c.relname,
 		   ARRAY['kind', 'persistence', 'owner', 'access method', 'tablespace', 'storage options', 'replica identity',
-				 'type', 'parents', 'partition key', 'partition bounds', 'keys of its parent', 'triggers of its parent', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END,
+				 'type', 'parents', 'partition key', 'partition bounds', 'keys of its parent', 'constraints of its parents', 'triggers of its parent', CASE WHEN side IN ('copy', 'model') THEN 'isolation' ELSE 'row security' END,
 				 CASE WHEN side IN ('copy', 'model') THEN 'isolation''s check' ELSE 'policy tenant_isolation' END,
 				 CASE WHEN side IN ('copy', 'model') THEN 'access policy' ELSE 'policy tenant_access' END, 'privileges', 'comment', 'security labels'],
 		   ARRAY[c.relkind::text, c.relpersistence::text, tenancy.drift_owner(c.relowner, m.owner, side)::pg_catalog.regrole::text,
@@ -210,6 +212,12 @@ UNION ALL
 				  JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
 				  JOIN pg_catalog.pg_class x ON x.oid = k.conindid
 				  WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x') AND k.conparentid <> 0) END,
+				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(k.conname), CASE WHEN NOT k.convalidated THEN '(not valid)' END,
+				   pg_catalog.obj_description(k.oid, 'pg_constraint')), ', ' ORDER BY k.conname)
+				  FROM pg_catalog.pg_constraint k
+				  WHERE k.conrelid = c.oid AND (k.contype = 'c' AND NOT k.conislocal OR k.contype = 'f' AND EXISTS (
+				   SELECT FROM pg_catalog.pg_constraint u WHERE u.oid = k.conparentid AND u.conrelid <> k.conrelid))
+				  AND k.confrelid <> 'tenancy.tenant'::pg_catalog.regclass),
 				 CASE WHEN c.relispartition AND c.relhastriggers THEN
 				 (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(g.tgname),
 				   CASE g.tgenabled WHEN u.tgenabled THEN NULL WHEN 'O' THEN '(enabled)' WHEN 'D' THEN '(disabled)' WHEN 'R' THEN '(enabled on replicas only)' ELSE '(enabled always)' END,
@@ -326,13 +334,13 @@ UNION ALL
 UNION ALL
 	-- Constraints, but for inherited ones and the reference to the registry
 	SELECT 'table ' || c.relname, 'constraint ' || k.conname || ' on ' || c.relname,
-		   ARRAY['definition', 'enforced', 'index options', 'index tablespace', 'clustered', 'replica identity', 'comment'],
+		   ARRAY['definition', 'enforced', 'index options', 'index tablespace', 'clustered', 'replica identity', 'comment', 'comment on its index'],
 		   ARRAY[pg_catalog.pg_get_constraintdef(k.oid),
 				 CASE WHEN k.contype = 'f' THEN (NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled IN ('D', 'R')))::text END,
 				 x.reloptions::text,
 				 (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace),
 				 i.indisclustered::text, i.indisreplident::text,
-				 pg_catalog.obj_description(k.oid, 'pg_constraint')]
+				 pg_catalog.obj_description(k.oid, 'pg_constraint'), pg_catalog.obj_description(x.oid, 'pg_class')]
 	FROM tenancy.drift_member m
 	JOIN pg_catalog.pg_class c ON c.oid = m.objid
 	JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')

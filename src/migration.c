@@ -359,6 +359,56 @@ check_names(const char *sql)
 				 errhint("Leave the schema out: the migration's search_path leads to the right one.")));
 }
 
+/* The schemas that a statement is about, as a List of String nodes. */
+static List *
+schemas_of(Node *stmt)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(stmt))
+	{
+		case T_GrantStmt:
+			if (castNode(GrantStmt, stmt)->targtype == ACL_TARGET_ALL_IN_SCHEMA ||
+				castNode(GrantStmt, stmt)->objtype == OBJECT_SCHEMA)
+				return castNode(GrantStmt, stmt)->objects;
+			return NIL;
+		case T_AlterDefaultPrivilegesStmt:
+			foreach(lc, castNode(AlterDefaultPrivilegesStmt, stmt)->options)
+			{
+				DefElem    *option = lfirst(lc);
+
+				if (strcmp(option->defname, "schemas") == 0)
+					return castNode(List, option->arg);
+			}
+			return NIL;
+		case T_CommentStmt:
+			if (castNode(CommentStmt, stmt)->objtype == OBJECT_SCHEMA)
+				return list_make1(castNode(CommentStmt, stmt)->object);
+			return NIL;
+		default:
+			return NIL;
+	}
+}
+
+/* The same where the schema is not before a dot, but what the statement is about. */
+static void
+check_schemas(const TenancyStatement *statement)
+{
+	List	   *modules = tenancy_registry_modules();
+	ListCell   *lc;
+
+	foreach(lc, schemas_of(statement->parsed))
+	{
+		if (is_model_schema(modules, strVal(lfirst(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a migration must not name the model schema \"%s\"", strVal(lfirst(lc))),
+					 errdetail("It does in line %d; in a tenant's copy, this would change the model once more.",
+							   statement->line),
+					 errhint("Name the objects, without a schema.")));
+	}
+}
+
 
 /* ----------------------------------------------------------------
  * Adding
@@ -402,6 +452,8 @@ check_text(const Draft *draft, const char *sql, bool transactional)
 	foreach(lc, statements)
 		check_statement(lfirst(lc), foreach_current_index(lc) + 1, transactional);
 	check_names(sql);
+	foreach(lc, statements)
+		check_schemas(lfirst(lc));
 }
 
 /*

@@ -178,6 +178,30 @@ oids_text(List *oids)
 }
 
 /*
+ * A migration may switch off the row security of an application's own policies, which
+ * is that of ours as well: switch it on again.  In a tenant's copy, tenant_access is
+ * there only as long as no policy of the application's opens the table, which it would
+ * make void; and as long as the model's has no row security at all.
+ */
+void
+tenancy_sibling_restore_walls(Oid schema, Oid owner, bool is_copy)
+{
+	run_as(owner, tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
+		"WITH mine AS (SELECT c.oid::pg_catalog.regclass AS name, c.relrowsecurity AS is_on, c.relforcerowsecurity AS is_forced,"
+		"  EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid OPERATOR(pg_catalog.=) c.oid AND p.polname OPERATOR(pg_catalog.=) '" TENANCY_POLICY_ACCESS "') AS is_open,"
+		"  EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid OPERATOR(pg_catalog.=) c.oid AND p.polname OPERATOR(pg_catalog.<>) '" TENANCY_POLICY_ACCESS "' AND p.polpermissive) AS has_own"
+		"  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
+		"  JOIN pg_catalog.pg_policy w ON w.polrelid OPERATOR(pg_catalog.=) c.oid AND w.polname OPERATOR(pg_catalog.=) '" TENANCY_POLICY_ISOLATION "'"
+		"  WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.=) %u"
+		"  AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND c.relkind IN ('r', 'p'))"
+		" SELECT pg_catalog.format('ALTER TABLE ONLY %%s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name) FROM mine WHERE NOT (is_on AND is_forced)"
+		" UNION ALL SELECT pg_catalog.format('DROP POLICY " TENANCY_POLICY_ACCESS " ON %%s', name) FROM mine WHERE %s AND is_open AND has_own"
+		" UNION ALL SELECT pg_catalog.format('CREATE POLICY " TENANCY_POLICY_ACCESS " ON %%s USING (tenancy.policy_allow(tableoid))', name) FROM mine"
+		"  WHERE %s AND NOT is_on AND NOT is_open AND NOT has_own",
+		schema, is_copy ? "true" : "false", is_copy ? "true" : "false")));
+}
+
+/*
  * Complete the tables that the current transaction has made in a schema: a
  * model's, or, with a tenant, a tenant's copy.  column is the siblings' tenant
  * column, NULL if they have none; others are tables that count neither as new nor

@@ -13,6 +13,7 @@
 extern char *tenancy_sibling_column(const TenancyModule *module);
 extern void tenancy_sibling_complete(Oid schema, Oid owner, const char *column,
 									 const pg_uuid_t *tenant, List *others);
+extern void tenancy_sibling_restore_walls(Oid schema, Oid owner, bool is_copy);
 extern void tenancy_sibling_notice_withheld(Oid schema);
 extern void tenancy_sibling_withhold(const pg_uuid_t *tenant);
 

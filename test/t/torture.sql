@@ -227,6 +227,33 @@ ALTER TABLE inh_q ADD CONSTRAINT qni CHECK (q < 9) NO INHERIT;
 CREATE TABLE inh_gen (x int, y int GENERATED ALWAYS AS (x * 2) STORED);
 CREATE TABLE inh_gen_c (z int) INHERITS (inh_gen);
 
+-- What PostgreSQL would not read as it writes it, and what CREATE TABLE would make something else of
+CREATE TABLE listed (id int PRIMARY KEY UNIQUE, s varchar(10) DEFAULT 'a' UNIQUE CHECK (s IN ('a', 'b''],', NULL)), t text CHECK (t IN ('a', 'b')), v varchar(5)[] DEFAULT ARRAY['a', 'b'],
+	found boolean GENERATED ALWAYS AS (s IN ('a', 'b')) STORED, CHECK (CASE WHEN s IN ('a') THEN true ELSE s NOT IN ('b', 'c') END));
+ALTER TABLE listed ADD UNIQUE (s);
+CREATE INDEX ON listed ((s IN ('a', 'b'))) WHERE s IN ('x', 'y');
+CREATE STATISTICS listed_statistics ON (s IN ('a', 'b')), id FROM listed;
+CREATE VIEW some_listed AS SELECT 'x', NULL AS nothing, q.z, l.* FROM listed l, (SELECT 'y', 'z' AS z) q WHERE s IN ('a', 'b') AND EXISTS (SELECT NULL FROM listed WHERE t IN (SELECT 'a'));
+CREATE POLICY own_listed ON listed USING (s IN ('a', 'b') AND EXISTS (SELECT 'x' FROM listed WHERE s IN ('c', 'd')));
+ALTER TABLE listed ENABLE ROW LEVEL SECURITY;
+CREATE RULE noted AS ON UPDATE TO listed WHERE old.s IN ('x', 'y') DO ALSO INSERT INTO listed (s, t) SELECT 'updated', old.s;
+CREATE TRIGGER fire BEFORE UPDATE ON listed FOR EACH ROW WHEN (new.s IN ('a', 'b')) EXECUTE FUNCTION trg();
+CREATE FUNCTION hello(a varchar DEFAULT 'x') RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT DISTINCT ON (id) 'x' FROM listed; SELECT 'a' WHERE a IN ('b', 'c'); SELECT 'hello'; END;
+CREATE PROCEDURE fill() LANGUAGE sql BEGIN ATOMIC INSERT INTO listed (id, s, t) SELECT 1, 'x', 'y' FROM listed GROUP BY 1 ON CONFLICT DO NOTHING RETURNING 'z', id; END;
+CREATE TABLE parted_options (a int, b int, CONSTRAINT parted_options_key UNIQUE (a) INCLUDE (b) WITH (fillfactor = 70) DEFERRABLE) PARTITION BY RANGE (a);
+CREATE TABLE parted_options_1 PARTITION OF parted_options FOR VALUES FROM (1) TO (2);
+ALTER TABLE parted_options ADD CONSTRAINT unchecked CHECK (b > 0) NOT VALID;
+ALTER TABLE parted_options_1 VALIDATE CONSTRAINT unchecked;
+CREATE TABLE kept (a text COMPRESSION pglz, b int DEFAULT 5);
+ALTER TABLE kept ALTER a SET STORAGE EXTERNAL;
+CREATE TABLE kept_child () INHERITS (kept);
+ALTER TABLE kept_child ALTER b DROP DEFAULT;
+CREATE TABLE kept_grandchild () INHERITS (kept_child);
+ALTER TABLE ONLY kept_child ALTER a SET COMPRESSION default;
+CREATE TABLE computed (a int, b int GENERATED ALWAYS AS (a * 2) STORED);
+CREATE TABLE computed_child (LIKE computed INCLUDING GENERATED, c int);
+ALTER TABLE computed_child INHERIT computed;
+
 -- Policies
 CREATE TABLE pol (id int, who name DEFAULT current_user);
 ALTER TABLE pol ENABLE ROW LEVEL SECURITY;
