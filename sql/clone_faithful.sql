@@ -16,17 +16,17 @@ CREATE DOMAIN "a domain" AS varchar(5) CHECK (VALUE NOT IN ('x]y', 'z'));
 CREATE TABLE listed (
 	id int PRIMARY KEY, s varchar(10) DEFAULT 'a' CHECK (s IN ('a', 'b''],', NULL)), d "a domain" CHECK (d IN ('a', 'b')),
 	t text CHECK (t IN ('a', 'b')), n numeric CHECK (n IN (1, 2.5)), o oid CHECK (o IN ('pg_class'::regclass, 'pg_proc'::regclass)),
-	c char(3) CHECK (c IN ('a', 'b')), v varchar(5)[] DEFAULT ARRAY['a', 'b'],
+	c char(3) CHECK (c IN ('a', 'b')), v varchar(5)[] DEFAULT ARRAY['a', 'b'], i bigint[] DEFAULT ARRAY[1, 2], r numeric(5,1)[] DEFAULT ARRAY[2, 1.5],
 	found boolean GENERATED ALWAYS AS (s IN ('a', 'b')) STORED,
 	CHECK (s LIKE ANY (ARRAY['a%', 'b%'])), CHECK (s = ANY ('{a,b}')), CHECK (CASE WHEN s IN ('a') THEN true ELSE d IN ('b', 'c') END),
 	CHECK (s NOT IN (lower('A')::varchar, 'b'::varchar || 'c')));
 CREATE INDEX ON listed (id) WHERE s IN ('x', 'y') AND d IN ('a', 'b');
 CREATE INDEX ON listed ((s IN ('a', 'b')));
 CREATE STATISTICS listed_statistics ON (s IN ('a', 'b')), id FROM listed;
-CREATE VIEW some AS SELECT * FROM listed WHERE s IN ('a', 'b') AND s IN (SELECT 'b' UNION SELECT t FROM listed);
+CREATE VIEW some_listed AS SELECT * FROM listed WHERE s IN ('a', 'b') AND s IN (SELECT 'b' UNION SELECT t FROM listed);
 CREATE POLICY own ON listed USING (s IN ('a', 'b') AND EXISTS (SELECT 'x' FROM listed WHERE s IN ('c', 'd')));
 ALTER TABLE listed ENABLE ROW LEVEL SECURITY;
-CREATE RULE noted AS ON UPDATE TO listed WHERE old.s IN ('x', 'y') DO ALSO INSERT INTO listed (s, t) SELECT 'updated', old.s;
+CREATE RULE noted AS ON DELETE TO listed WHERE old.s IN ('x', 'y') DO ALSO INSERT INTO listed (s, t) SELECT 'deleted', old.s;
 CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
 CREATE TRIGGER fire BEFORE UPDATE ON listed FOR EACH ROW WHEN (new.s IN ('a', 'b')) EXECUTE FUNCTION fire();
 
@@ -52,7 +52,13 @@ CREATE TABLE parent (a int NOT NULL, b int, c text COMPRESSION pglz);
 ALTER TABLE parent ALTER c SET STORAGE EXTERNAL;
 CREATE TABLE other_parent (b int DEFAULT 5 NOT NULL);
 CREATE TABLE child () INHERITS (parent, other_parent);
-ALTER TABLE child ALTER a DROP NOT NULL, ALTER b DROP NOT NULL, ALTER b DROP DEFAULT;
+ALTER TABLE child ALTER b DROP DEFAULT;
+DO $$
+BEGIN
+	-- refused from PostgreSQL 18 on
+	ALTER TABLE child ALTER a DROP NOT NULL, ALTER b DROP NOT NULL;
+EXCEPTION WHEN invalid_table_definition THEN
+END $$;
 CREATE TABLE grandchild (a int) INHERITS (child);
 ALTER TABLE ONLY child ALTER c SET COMPRESSION default;
 ALTER TABLE ONLY grandchild ALTER c SET COMPRESSION default, ALTER c SET STORAGE MAIN;
@@ -71,6 +77,14 @@ CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (2) TO (3);
 ALTER TABLE parted ADD CONSTRAINT positive CHECK (b > 0) NOT VALID, ADD CONSTRAINT of_twice FOREIGN KEY (b) REFERENCES twice;
 ALTER TABLE parted_1 VALIDATE CONSTRAINT positive;
 ALTER TABLE parted_2 RENAME CONSTRAINT of_twice TO its_own;
+
+-- Parents that got columns later
+CREATE TABLE elder (a int, t text NOT NULL DEFAULT 't', CHECK (a > 0));
+CREATE TABLE younger (own serial PRIMARY KEY, z int CHECK (z > 0)) INHERITS (elder);
+CREATE TABLE youngest (y int) INHERITS (younger, other_parent);
+ALTER TABLE elder ADD late int DEFAULT 7 CONSTRAINT late CHECK (late > 0), ADD twice int GENERATED ALWAYS AS (a * 2) STORED;
+ALTER TABLE elder ADD CONSTRAINT unchecked CHECK (late < 9) NOT VALID;
+ALTER TABLE younger VALIDATE CONSTRAINT unchecked;
 RESET search_path;
 RESET ROLE;
 
@@ -81,6 +95,18 @@ SELECT conname, contype, condeferrable FROM pg_constraint WHERE conrelid = 'tena
 SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'tenant_a'::regnamespace AND reloptions IS NOT NULL ORDER BY 1;
 SELECT conrelid::regclass, convalidated, conislocal FROM pg_constraint
 	WHERE connamespace = 'tenant_a'::regnamespace AND conname = 'positive' ORDER BY 1;
+
+SELECT attrelid::regclass, attname, attislocal, attinhcount FROM pg_attribute
+	WHERE attrelid IN ('tenant_a.younger'::regclass, 'tenant_a.youngest'::regclass) AND attnum > 0 ORDER BY attrelid::regclass::text, attnum;
+SELECT conrelid::regclass, conname, convalidated, conislocal FROM pg_constraint
+	WHERE conrelid IN ('tenant_a.younger'::regclass, 'tenant_a.youngest'::regclass) AND contype = 'c' ORDER BY conrelid::regclass::text, conname;
+
+-- What a parent loses its children lose
+BEGIN;
+ALTER TABLE tenant_a.elder DROP COLUMN late, DROP CONSTRAINT elder_a_check;
+SELECT conrelid::regclass, conname FROM pg_constraint
+	WHERE conrelid IN ('tenant_a.younger'::regclass, 'tenant_a.youngest'::regclass) AND contype = 'c' ORDER BY conrelid::regclass::text, conname;
+ROLLBACK;
 
 -- drift() sees them
 BEGIN;

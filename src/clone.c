@@ -160,6 +160,7 @@ place_rest(Model *m)
 			tenancy_clone_add_replica_identity(table);
 			if (object->kind == OBJ_TABLE)
 			{
+				tenancy_clone_disown_inherited(m, table);
 				tenancy_clone_validate_inherited(m, table);
 				tenancy_clone_create_policies(m, table);
 			}

@@ -255,7 +255,7 @@ is_inherited_check(Model *m, Object *part)
 		ROW(Form_pg_constraint, part->row)->conislocal)
 		return false;
 	if (!ROW(Form_pg_class, table->object.row)->relispartition)
-		return true;
+		return table->inherits;
 
 	parent = tenancy_clone_find_table(m, linitial_oid(table->parents));
 	foreach(lc, parent->object.parts)
@@ -1286,32 +1286,33 @@ has_natural_order(Model *m, const Table *table)
 	return true;
 }
 
-/* Is all that comes from the parents also the table's own? */
+/* Has a column that may be null a parent that says NOT NULL? */
 static bool
-is_all_local(const Table *table)
+has_dropped_not_null(Model *m, const Table *table)
 {
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, table->columns)
 	{
-		if (!ROW(Form_pg_attribute, lfirst(lc))->attislocal)
-			return false;
-	}
-	foreach(lc, table->object.parts)
-	{
-		Object	   *part = lfirst(lc);
+		Form_pg_attribute att = ROW(Form_pg_attribute, lfirst(lc));
 
-		if (part->kind == OBJ_CONSTRAINT &&
-			ROW(Form_pg_constraint, part->row)->contype == CONSTRAINT_CHECK &&
-			!ROW(Form_pg_constraint, part->row)->conislocal)
-			return false;
+		foreach(lc2, table->parents)
+		{
+			Form_pg_attribute theirs = tenancy_clone_find_column_by_name(tenancy_clone_find_table(m, lfirst_oid(lc2)),
+																		 NameStr(att->attname));
+
+			if (theirs != NULL && theirs->attnotnull && !att->attnotnull)
+				return true;
+		}
 	}
-	return true;
+	return false;
 }
 
 /*
- * Decide how a child gets to its parents: created with them, or afterwards.
- * The parents have been placed.
+ * Decide how a child gets to its parents: created with them, or afterwards, where its
+ * columns are in another order, as when a parent has got a column later.  The
+ * parents have been placed.
  */
 static void
 choose_inheritance(Model *m, Table *table)
@@ -1319,9 +1320,9 @@ choose_inheritance(Model *m, Table *table)
 	if (table->parents == NIL || ROW(Form_pg_class, table->object.row)->relispartition)
 		return;
 	table->inherits = has_natural_order(m, table);
-	if (!table->inherits && !is_all_local(table))
+	if (!table->inherits && has_dropped_not_null(m, table))
 		tenancy_clone_refuse(m, RelationRelationId, table->object.oid,
-							 "has inherited columns in another order than its parents");
+							 "has inherited columns in another order than its parents, and not their NOT NULL");
 }
 
 static void

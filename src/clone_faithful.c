@@ -53,8 +53,9 @@ typedef struct Level
 	bool		is_list;		/* in a select list */
 	ItemState	state;
 	bool		is_constant;
+	const char *number;			/* the type that the item has, if it is a number */
 	int			type;			/* where the item's type begins */
-	char	   *element;		/* of an array: its elements' type, or NULL */
+	const char *element;		/* of an array: its elements' type, or NULL */
 } Level;
 
 typedef struct Reader
@@ -63,7 +64,7 @@ typedef struct Reader
 	StringInfoData buf;
 	int			copied;			/* up to where sql is in there */
 	List	   *levels;			/* the innermost first */
-	char	   *array;			/* the type of the elements of an array that has just ended */
+	const char *array;			/* the type of the elements of an array that has just ended */
 	int			array_end;		/* and where it has */
 	LastWord	word;
 } Reader;
@@ -103,10 +104,13 @@ end_item(Reader *r, Level *level, int location)
 	if (level->state == ITEM_TYPE && level->is_array && level->element == NULL &&
 		r->sql[end - 1] != ']')
 		level->element = pnstrdup(r->sql + level->type, end - level->type);
+	if (level->state == ITEM_PRIMARY && level->is_array && level->element == NULL)
+		level->element = level->number;
 	if (level->state == ITEM_TYPE && level->is_list && level->is_constant)
 		insert_text(r, end, " AS \"?column?\"");
 	level->state = ITEM_START;
 	level->is_constant = false;
+	level->number = NULL;
 }
 
 /* A value, or something that begins with one */
@@ -114,7 +118,19 @@ static void
 read_value(Level *level, bool is_constant)
 {
 	level->is_constant = level->state == ITEM_START && is_constant;
+	level->number = NULL;
 	level->state = level->state == ITEM_START ? ITEM_PRIMARY : ITEM_OTHER;
+}
+
+/* The type of a number, which is written without one; NULL if that takes a closer look */
+static const char *
+number_type(const char *number)
+{
+	size_t		digits = strspn(number, "0123456789");
+
+	if (number[digits] != '\0' && strchr(".eE", number[digits]) != NULL)
+		return "numeric";
+	return digits < 10 ? "integer" : NULL;
 }
 
 static bool
@@ -241,7 +257,11 @@ read_token(Reader *r, const char *word, char last, int location)
 	else if (isalpha((unsigned char) *start) || *start == '_' || IS_HIGHBIT_SET(*start))
 		read_word(r, level, word, last_word, location);
 	else if (*start == '"' || *start == '$' || isdigit((unsigned char) *start))
+	{
 		read_value(level, false);
+		if (isdigit((unsigned char) *start) && level->state == ITEM_PRIMARY)
+			level->number = number_type(start);
+	}
 	else
 		read_sign(r, level, start, last_word, location);
 }

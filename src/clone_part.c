@@ -532,6 +532,52 @@ add_inherited_actions(Model *m, Table *table, Form_pg_attribute att)
 		tenancy_clone_add_action(table, psprintf("%s SET NOT NULL", column));
 }
 
+/* "'a', 'b'", or an empty text */
+static char *
+literal_list(List *names)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
+	return buf.data;
+}
+
+/*
+ * Columns and constraints of a child that got to its parents after it was created
+ * are its own then.  Those that are not in the model go with the parents' again; but
+ * for that, PostgreSQL has no statement, so that pg_upgrade does it in this way.
+ */
+void
+tenancy_clone_disown_inherited(Model *m, const Table *table)
+{
+	static const char *const statement = "UPDATE pg_catalog.%s SET %s = false WHERE %s OPERATOR(pg_catalog.=) %s::pg_catalog.regclass"
+		" AND %s OPERATOR(pg_catalog.=) ANY (ARRAY[%s]::pg_catalog.name[])";
+	const char *name = quote_literal_cstr(quote_qualified_identifier(m->schema, NameStr(ROW(Form_pg_class, table->object.row)->relname)));
+	List	   *columns = NIL;
+	List	   *constraints = NIL;
+	ListCell   *lc;
+
+	if (table->parents == NIL || table->inherits || ROW(Form_pg_class, table->object.row)->relispartition)
+		return;
+	foreach(lc, table->columns)
+	{
+		if (!ROW(Form_pg_attribute, lfirst(lc))->attislocal)
+			columns = lappend(columns, NameStr(ROW(Form_pg_attribute, lfirst(lc))->attname));
+	}
+	foreach(lc, table->constraints)
+	{
+		if (!ROW(Form_pg_constraint, lfirst(lc))->conislocal)
+			constraints = lappend(constraints, NameStr(ROW(Form_pg_constraint, lfirst(lc))->conname));
+	}
+	if (columns != NIL)
+		tenancy_clone_emit_elevated(m, psprintf(statement, "pg_attribute", "attislocal", "attrelid", name, "attname", literal_list(columns)));
+	if (constraints != NIL)
+		tenancy_clone_emit_elevated(m, psprintf(statement, "pg_constraint", "conislocal", "conrelid", name, "conname", literal_list(constraints)));
+}
+
 /*
  * A check that came to a child from a parent that has it NOT VALID, and was
  * validated there.

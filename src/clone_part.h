@@ -20,6 +20,7 @@ extern void tenancy_clone_add_outside_keys(Model *m);
 extern void tenancy_clone_create_statistics(Model *m, HeapTuple row);
 extern void tenancy_clone_create_rules(Model *m, Table *table);
 extern void tenancy_clone_create_triggers(Model *m, Table *table);
+extern void tenancy_clone_disown_inherited(Model *m, const Table *table);
 extern void tenancy_clone_validate_inherited(Model *m, const Table *table);
 extern void tenancy_clone_add_column_actions(Model *m, Table *table);
 extern void tenancy_clone_add_replica_identity(Table *table);

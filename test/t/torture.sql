@@ -236,7 +236,7 @@ CREATE STATISTICS listed_statistics ON (s IN ('a', 'b')), id FROM listed;
 CREATE VIEW some_listed AS SELECT 'x', NULL AS nothing, q.z, l.* FROM listed l, (SELECT 'y', 'z' AS z) q WHERE s IN ('a', 'b') AND EXISTS (SELECT NULL FROM listed WHERE t IN (SELECT 'a'));
 CREATE POLICY own_listed ON listed USING (s IN ('a', 'b') AND EXISTS (SELECT 'x' FROM listed WHERE s IN ('c', 'd')));
 ALTER TABLE listed ENABLE ROW LEVEL SECURITY;
-CREATE RULE noted AS ON UPDATE TO listed WHERE old.s IN ('x', 'y') DO ALSO INSERT INTO listed (s, t) SELECT 'updated', old.s;
+CREATE RULE noted AS ON DELETE TO listed WHERE old.s IN ('x', 'y') DO ALSO INSERT INTO listed (s, t) SELECT 'deleted', old.s;
 CREATE TRIGGER fire BEFORE UPDATE ON listed FOR EACH ROW WHEN (new.s IN ('a', 'b')) EXECUTE FUNCTION trg();
 CREATE FUNCTION hello(a varchar DEFAULT 'x') RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT DISTINCT ON (id) 'x' FROM listed; SELECT 'a' WHERE a IN ('b', 'c'); SELECT 'hello'; END;
 CREATE PROCEDURE fill() LANGUAGE sql BEGIN ATOMIC INSERT INTO listed (id, s, t) SELECT 1, 'x', 'y' FROM listed GROUP BY 1 ON CONFLICT DO NOTHING RETURNING 'z', id; END;
@@ -253,6 +253,9 @@ ALTER TABLE ONLY kept_child ALTER a SET COMPRESSION default;
 CREATE TABLE computed (a int, b int GENERATED ALWAYS AS (a * 2) STORED);
 CREATE TABLE computed_child (LIKE computed INCLUDING GENERATED, c int);
 ALTER TABLE computed_child INHERIT computed;
+CREATE TABLE elder (a int, b text NOT NULL DEFAULT 'b', CHECK (a > 0));
+CREATE TABLE younger (own serial PRIMARY KEY, z int CHECK (z > 0)) INHERITS (elder);
+ALTER TABLE elder ADD late int DEFAULT 7 CONSTRAINT late CHECK (late > 0);
 
 -- Policies
 CREATE TABLE pol (id int, who name DEFAULT current_user);
