@@ -327,8 +327,11 @@ find_columns(const Source *table, const char *main_schema, char **json)
 		" WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
 		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''";
 
-	/* Types of the same schema go without its name, which another copy has not; and the main module's. */
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), psprintf("%s, %s", quote_identifier(table->schema),
+	/*
+	 * Types of the same schema go without its name, which another copy has not; and the
+	 * main module's.  So do those that have the name of one of PostgreSQL's.
+	 */
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), psprintf("%s, %s, pg_catalog", quote_identifier(table->schema),
 																 quote_identifier(main_schema)));
 	columns = tenancy_exec_text(&exec, psprintf(psprintf("SELECT pg_catalog.string_agg("
 														 "'s.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) %s",
@@ -336,7 +339,7 @@ find_columns(const Source *table, const char *main_schema, char **json)
 	*json = tenancy_exec_text(&exec, psprintf(psprintf("SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
 													   "'name', attname,"
 													   " 'type', pg_catalog.format_type(atttypid, atttypmod),"
-													   " 'identity', NULLIF(attidentity::pg_catalog.text, ''))"
+													   " 'identity', CASE WHEN attidentity OPERATOR(pg_catalog.<>) '' THEN attidentity::pg_catalog.text END)"
 													   " ORDER BY attnum), '[]') %s",
 													   from), table->oid));
 	tenancy_exec_end(&exec);

@@ -520,7 +520,7 @@ find_target(const Import *import, Target *target)
 
 	target->oid = get_relname_relid(target->name, get_namespace_oid(target->part->schema, false));
 	theirs = query_text(TENANCY_PATH_NONE, psprintf("%s %s", sorted, from));
-	ours = query_text(target->part->path, psprintf(
+	ours = query_text(psprintf("%s, pg_catalog", target->part->path), psprintf(
 		"%s FROM (SELECT attname::pg_catalog.text AS name, pg_catalog.format_type(atttypid, atttypmod) AS type"
 		" FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %u AND attnum OPERATOR(pg_catalog.>) 0"
 		" AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) '') c",

@@ -288,7 +288,8 @@ $node->safe_psql('lax', 'ALTER TABLE lax.item ADD UNIQUE (code, id) DEFERRABLE')
 is(sqlstate($node, 'lax', undef, q{SELECT tenancy.copy_tenant('first', 'bad', 'shared')}), '0A000', 'deferrable constraints: one for all tenants');
 is(sqlstate($node, 'lax', undef, q{CALL tenancy.move_tenant('first', 'shared')}), '0A000', '... and for a move');
 
-# Tables without columns, or with generated ones only, have rows, too.
+# Tables without columns, or with generated ones only, have rows, too; types may have the names
+# of PostgreSQL's.
 $node->safe_psql('postgres', 'CREATE DATABASE bare');
 $node->safe_psql('bare', q{
 	CREATE EXTENSION tenancy;
@@ -296,17 +297,23 @@ $node->safe_psql('bare', q{
 	SET ROLE shop_owner;
 	CREATE TABLE bare.nothing ();
 	CREATE TABLE bare.made (two int GENERATED ALWAYS AS (1 + 1) STORED);
+	CREATE TYPE bare.name AS ENUM ('first', 'last');
+	CREATE TYPE bare.point AS (x int);
+	CREATE TABLE bare.hidden (n bare.name, p bare.point[], o point, i int GENERATED ALWAYS AS IDENTITY);
 	RESET ROLE;
 	SELECT tenancy.create_module('bare', 'bare'), tenancy.create_tenant('rows', 'schema');
 	INSERT INTO tenant_rows.nothing DEFAULT VALUES;
 	INSERT INTO tenant_rows.nothing DEFAULT VALUES;
 	INSERT INTO tenant_rows.made DEFAULT VALUES;
+	INSERT INTO tenant_rows.hidden VALUES ('last', '{(7)}', '(1,2)');
 });
 is(sqlstate($node, 'bare', undef, "SELECT tenancy.copy_tenant('rows', 'rows$_', '$_')"), '00000', "no columns to copy: $_") for 'schema', 'database';
 is(sqlstate($node, 'bare', undef, "CALL tenancy.move_tenant('rows', '$_')"), '00000', "... to move: $_") for 'database', 'schema';
 is($node->safe_psql('bare', 'SELECT count(*), (SELECT sum(two) FROM tenant_rows.made) FROM tenant_rows.nothing'), '2|2', '... they are there');
 is($node->safe_psql('bare', 'SELECT count(*), (SELECT sum(two) FROM tenant_rowsschema.made) FROM tenant_rowsschema.nothing'), '2|2', '... in a copy, too');
 is($node->safe_psql('tenant_rowsdatabase', 'SELECT count(*), (SELECT sum(two) FROM bare.made) FROM bare.nothing'), '2|2', '... and in a database');
+is($node->safe_psql($$_[0], "SELECT n, p, o, i FROM $$_[1].hidden"), 'last|{(7)}|(1,2)|1', "types with PostgreSQL's names: $$_[1]")
+	for [ 'bare', 'tenant_rows' ], [ 'bare', 'tenant_rowsschema' ], [ 'tenant_rowsdatabase', 'bare' ];
 
 # Tables outside that foreign keys of schemas lead to can be written to while rows are loaded.
 $node->safe_psql('postgres', 'CREATE DATABASE linked');
