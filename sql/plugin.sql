@@ -256,8 +256,45 @@ ALTER TABLE regress_same.customer DROP d;
 ALTER TABLE regress_same.customer ADD CONSTRAINT of_lead FOREIGN KEY (n) REFERENCES regress_crm.lead;
 SELECT tenancy.install_module('n', 'same');
 
+ALTER TABLE regress_same.customer DROP CONSTRAINT of_lead;
+
+-- An operator that goes together with one of the main module's, which has been without in copies
+CREATE SCHEMA regress_outside AUTHORIZATION regress_owner;
+SET ROLE regress_owner;
+CREATE TYPE regress_model.pair AS (a int);
+CREATE FUNCTION regress_model.lt(regress_model.pair, regress_model.pair) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN ($1).a < ($2).a;
+CREATE FUNCTION regress_same.gt(regress_model.pair, regress_model.pair) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN ($1).a > ($2).a;
+CREATE FUNCTION regress_same.ge(regress_model.pair, regress_model.pair) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN ($1).a >= ($2).a;
+CREATE OPERATOR regress_model.<# (FUNCTION = regress_model.lt, LEFTARG = regress_model.pair, RIGHTARG = regress_model.pair);
+CREATE OPERATOR regress_same.># (FUNCTION = regress_same.gt, LEFTARG = regress_model.pair, RIGHTARG = regress_model.pair, COMMUTATOR = OPERATOR(regress_model.<#));
+CREATE OPERATOR regress_same.>=# (FUNCTION = regress_same.ge, LEFTARG = regress_model.pair, RIGHTARG = regress_model.pair, NEGATOR = OPERATOR(regress_model.<#));
+CREATE OPERATOR regress_model.<# (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR regress_same.># (FUNCTION = int4gt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = OPERATOR(regress_model.<#));
+RESET ROLE;
+PREPARE operators AS SELECT oid::regoperator AS operator, oprcom::regoperator, oprnegate::regoperator FROM pg_operator
+WHERE oprnamespace IN ('regress_model'::regnamespace, 'regress_same'::regnamespace, to_regnamespace('tenant_o'), to_regnamespace('tenant_o_plugin_same')) ORDER BY oid::regoperator::text COLLATE "C";
+SELECT tenancy.create_tenant('o', 'schema', '00000000-0000-4000-8000-0000000000d2');
+EXECUTE operators;
+SELECT * FROM tenancy.drift('o');
+SELECT tenancy.install_module('o', 'same');
+EXECUTE operators;
+SELECT * FROM tenancy.drift('o');
+SET ROLE regress_owner;
+DROP OPERATOR tenant_o_plugin_same.># (int, int);
+CREATE OPERATOR tenant_o_plugin_same.># (FUNCTION = int4gt, LEFTARG = int, RIGHTARG = int);
+RESET ROLE;
+SELECT * FROM tenancy.drift('o');
+SELECT tenancy.uninstall_module('o', 'same');
+SELECT * FROM tenancy.drift('o');
+-- ... or with one that stays where it is
+CREATE OPERATOR regress_outside.># (FUNCTION = int4gt, LEFTARG = int, RIGHTARG = int, NEGATOR = OPERATOR(regress_model.<#));
+SELECT tenancy.create_tenant('p', 'schema');
+DROP OPERATOR regress_outside.># (int, int);
+CREATE OPERATOR regress_crm.># (FUNCTION = int4gt, LEFTARG = int, RIGHTARG = int, NEGATOR = OPERATOR(regress_same.>#));
+SELECT tenancy.install_module('o', 'same');
+
 SELECT tenancy.drop_tenant(slug, true) FROM tenancy.tenants;
 SET client_min_messages = error;
 DROP EXTENSION tenancy CASCADE;
-DROP SCHEMA regress_model, regress_crm, regress_same CASCADE;
+DROP SCHEMA regress_model, regress_crm, regress_same, regress_outside CASCADE;
 DROP ROLE regress_owner, regress_app, regress_a;

@@ -13,6 +13,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_opclass.h"
@@ -109,14 +110,46 @@ create_collation(Model *m, const Object *object)
 }
 
 /*
+ * The schema that an operator will be in with which one of the model's goes together;
+ * NULL if they are to be brought together by that one's own copy, which comes later, or
+ * never: a plug-in's.
+ */
+static const char *
+partner_schema(Model *m, const Object *object, Oid partner, Oid namespace)
+{
+	ListCell   *lc;
+
+	if (tenancy_clone_find_object(m, OperatorRelationId, partner) != NULL)
+		return m->schema;
+	foreach(lc, tenancy_registry_modules())
+	{
+		TenancyModule *module = lfirst(lc);
+
+		if (namespace != get_namespace_oid(module->model_schema, true) ||
+			tenancy_clone_is_extension_member(m, OperatorRelationId, partner))
+			continue;
+		if (module->position == 1)
+			return m->main_schema ? m->main_schema : module->model_schema;
+		if (m->module->position == 1)
+			return NULL;
+	}
+
+	/* It has one partner, and that is the model's. */
+	tenancy_clone_refuse(m, OperatorRelationId, object->oid,
+						 psprintf("goes together with operator %s", format_operator(partner)));
+	return NULL;
+}
+
+/*
  * Another operator that goes with this one.  It may be created later, for which
  * PostgreSQL makes a shell of it, in the schema that is named.
  */
 static void
-append_operator(Model *m, StringInfo buf, const char *option, Oid oid)
+append_operator(Model *m, StringInfo buf, const Object *object, const char *option, Oid oid)
 {
 	HeapTuple	tuple;
 	Form_pg_operator operator;
+	const char *schema;
 
 	if (!OidIsValid(oid))
 		return;
@@ -124,10 +157,9 @@ append_operator(Model *m, StringInfo buf, const char *option, Oid oid)
 	if (!HeapTupleIsValid(tuple))
 		return;
 	operator = ROW(Form_pg_operator, tuple);
-	appendStringInfo(buf, ", %s = OPERATOR(%s.%s)", option,
-					 quote_identifier(operator->oprnamespace == m->namespace ? m->schema :
-									  get_namespace_name(operator->oprnamespace)),
-					 NameStr(operator->oprname));
+	schema = partner_schema(m, object, oid, operator->oprnamespace);
+	if (schema != NULL)
+		appendStringInfo(buf, ", %s = OPERATOR(%s.%s)", option, quote_identifier(schema), NameStr(operator->oprname));
 	ReleaseSysCache(tuple);
 }
 
@@ -151,8 +183,8 @@ create_operator(Model *m, const Object *object)
 		appendStringInfo(&buf, ", LEFTARG = %s", format_type_be(operator->oprleft));
 	if (OidIsValid(operator->oprright))
 		appendStringInfo(&buf, ", RIGHTARG = %s", format_type_be(operator->oprright));
-	append_operator(m, &buf, "COMMUTATOR", operator->oprcom);
-	append_operator(m, &buf, "NEGATOR", operator->oprnegate);
+	append_operator(m, &buf, object, "COMMUTATOR", operator->oprcom);
+	append_operator(m, &buf, object, "NEGATOR", operator->oprnegate);
 	append_estimator(m, &buf, "RESTRICT", operator->oprrest);
 	append_estimator(m, &buf, "JOIN", operator->oprjoin);
 	if (operator->oprcanhash)

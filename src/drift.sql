@@ -489,13 +489,15 @@ UNION ALL
 	JOIN pg_catalog.pg_collation l ON l.oid = m.objid
 	WHERE m.namespace = schema_oid AND m.classid = 'pg_catalog.pg_collation'::pg_catalog.regclass
 UNION ALL
-	-- Operators
+	-- Operators; those that go together with a plug-in's, which is not on the path, do so where the plug-in is
 	SELECT NULL, 'operator ' || o.oprname || '(' || CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprleft, NULL) END
 		   || ',' || CASE WHEN o.oprright = 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprright, NULL) END || ')',
 		   ARRAY['function', 'result', 'commutator', 'negator', 'estimators', 'hashes', 'merges', 'owner', 'comment'],
 		   ARRAY[o.oprcode::pg_catalog.regprocedure::text, pg_catalog.format_type(o.oprresult, NULL),
-				 CASE WHEN o.oprcom <> 0 THEN o.oprcom::pg_catalog.regoperator::text END,
-				 CASE WHEN o.oprnegate <> 0 THEN o.oprnegate::pg_catalog.regoperator::text END,
+				 (SELECT p.oid::pg_catalog.regoperator::text FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace
+				  WHERE p.oid = o.oprcom AND n.nspname = ANY (pg_catalog.current_schemas(false))),
+				 (SELECT p.oid::pg_catalog.regoperator::text FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace
+				  WHERE p.oid = o.oprnegate AND n.nspname = ANY (pg_catalog.current_schemas(false))),
 				 pg_catalog.concat_ws(' ', NULLIF(o.oprrest::text, '-'), NULLIF(o.oprjoin::text, '-')),
 				 o.oprcanhash::text, o.oprcanmerge::text, tenancy.drift_owner(o.oprowner, m.owner, side)::pg_catalog.regrole::text, pg_catalog.obj_description(o.oid, 'pg_operator')]
 	FROM tenancy.drift_member m

@@ -211,13 +211,23 @@ SKIP:
 		CREATE INDEX ON plugged.thing USING gin ((name::text) contrib.gin_trgm_ops);
 		CREATE TEXT SEARCH CONFIGURATION plugged.plain (COPY = pg_catalog.simple);
 		ALTER TEXT SEARCH CONFIGURATION plugged.plain ALTER MAPPING FOR word WITH contrib.unaccent, contrib.mine, pg_catalog.simple;
+		CREATE TYPE contrib.pair AS (a int);
+		CREATE FUNCTION contrib.lt(contrib.pair, contrib.pair) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN ($1).a < ($2).a;
+		CREATE FUNCTION plugged.gt(contrib.pair, contrib.pair) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN ($1).a > ($2).a;
+		CREATE OPERATOR contrib.<# (FUNCTION = contrib.lt, LEFTARG = contrib.pair, RIGHTARG = contrib.pair);
+		CREATE OPERATOR plugged.># (FUNCTION = plugged.gt, LEFTARG = contrib.pair, RIGHTARG = contrib.pair, COMMUTATOR = OPERATOR(contrib.<#));
 		RESET ROLE;
-		SELECT tenancy.create_module('plugged', 'plugged'), tenancy.create_tenant('plugged', 'schema');
-		SELECT tenancy.install_module('plugged', 'plugged')});
+		SELECT tenancy.create_module('plugged', 'plugged'), tenancy.create_tenant('plugged', 'schema'), tenancy.create_tenant('dplugged', 'database');
+		SELECT tenancy.install_module('plugged', 'plugged'), tenancy.install_module('dplugged', 'plugged')});
 	is($node->safe_psql('contrib', q{SELECT confrelid::regclass FROM pg_constraint WHERE conrelid = 'tenant_plugged_plugin_plugged.thing'::regclass AND contype = 'f'}), 'tenant_plugged.used', 'a plug-in refers to the tenant');
 	is($node->safe_psql('contrib', q{SELECT string_agg(DISTINCT mapdict::regdictionary::text, ' ') FROM pg_ts_config_map WHERE mapcfg = 'tenant_plugged_plugin_plugged.plain'::regconfig AND mapdict::regdictionary::text ~ 'un|mine'}),
 		'contrib.unaccent tenant_plugged.mine', 'its configuration has the extension\'s dictionary, and the tenant\'s');
 	is($node->safe_psql('contrib', 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
+	my $plugin = definition('contrib', 'plugged', 'plugged');
+
+	is(differences([ map { s/tenant_plugged\b/contrib/gr } @{ definition('contrib', 'tenant_plugged_plugin_plugged', 'plugged') } ], $plugin), '', 'the copy of the plug-in is its model');
+	is(differences([ grep { $_ ne 'GRANT USAGE ON SCHEMA plugged TO PUBLIC;' } @{ definition('tenant_dplugged', 'plugged', 'plugged') } ], $plugin), '', '... and so is the one in a database');
+	like(join("\n", @$plugin), qr/COMMUTATOR = OPERATOR\(contrib\.<#\)/, '... with an operator that goes together with the main module\'s');
 }
 
 # ---------------------------------------------------------------------------
