@@ -17,7 +17,9 @@
  * to their own table, have no such order.  They, and what they refer to, are
  * left to one last statement, which deletes from all tables at once.
  *
- * Nothing but rows of the tenant is locked.
+ * Nothing but rows of the tenant is locked.  Who writes one while we are at it has
+ * the tenant's row in the registry locked by a foreign key.  Where there is none, he is
+ * waited for when the tenant is "dropping".
  *
  * A schema goes with the caller's transaction, unless it has too many tables for
  * that: these are dropped by a worker, in the same way.
@@ -26,6 +28,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "apply.h"
 #include "compat.h"
@@ -41,10 +44,13 @@
 #include "registry.h"
 #include "remove.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "worker.h"
+#include "writers.h"
 
 PG_FUNCTION_INFO_V1(tenancy_drop_tenant);
 
@@ -57,6 +63,7 @@ typedef struct SharedTable
 	char	   *column;			/* quoted */
 	Oid			owner;
 	Oid			relid;
+	bool		loose;			/* no foreign key leads from its rows to the registry */
 	bool		batched;		/* its rows are deleted in batches */
 	const char *path;			/* where its triggers look for names */
 } SharedTable;
@@ -78,11 +85,16 @@ shared_tables(const char *schema)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	nrows = tenancy_exec_format("SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
-								" pg_catalog.quote_ident(p.tenant_column), c.relowner, c.oid"
+								" pg_catalog.quote_ident(p.tenant_column), c.relowner, c.oid,"
+								" NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=) c.oid"
+								"  AND k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.=) %u AND " TENANCY_IS_ENFORCED
+								"  AND k.conkey OPERATOR(pg_catalog.=) ARRAY[(SELECT a.attnum FROM pg_catalog.pg_attribute a"
+								"   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attname OPERATOR(pg_catalog.=) p.tenant_column)])"
 								" FROM tenancy.protected_table p"
 								" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation"
 								" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 								" WHERE %s ORDER BY c.relowner, c.oid",
+								tenancy_registry_relation("tenant"),
 								schema == NULL ? "true" :
 								psprintf("n.nspname OPERATOR(pg_catalog.=) %s", quote_literal_cstr(schema)));
 	for (uint64 i = 0; i < nrows; i++)
@@ -96,6 +108,7 @@ shared_tables(const char *schema)
 		table->column = pstrdup(SPI_getvalue(tuple, desc, 2));
 		table->owner = atooid(SPI_getvalue(tuple, desc, 3));
 		table->relid = atooid(SPI_getvalue(tuple, desc, 4));
+		table->loose = SPI_getvalue(tuple, desc, 5)[0] == 't';
 		tables = lappend(tables, table);
 		MemoryContextSwitchTo(old);
 	}
@@ -443,12 +456,61 @@ begin_dropping(const TenancyTenant *tenant, bool force)
 	return job;
 }
 
+/* Those of the tables, as OIDs, from which no foreign key leads to the registry. */
+static List *
+loose_tables(List *tables)
+{
+	List	   *loose = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		SharedTable *table = lfirst(lc);
+
+		if (table->loose)
+			loose = lappend_oid(loose, table->relid);
+	}
+	return loose;
+}
+
+/* What this transaction has written, a worker does not see, nor wait for. */
+static void
+refuse_own_writes(const TenancyTenant *tenant, List *loose)
+{
+	ListCell   *lc;
+
+	foreach(lc, loose)
+	{
+		Relation	rel = try_table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (rel != NULL && CheckRelationLockedByMe(rel, RowExclusiveLock, true))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("this transaction has written to table \"%s\", which may have rows of tenant \"%s\"",
+							RelationGetRelationName(rel), tenant->slug),
+					 errhint("Commit the transaction, then drop the tenant.")));
+		if (rel != NULL)
+			table_close(rel, NoLock);
+	}
+}
+
 /* Delete a shared tenant and its rows, in a worker. */
 static void
 drop_rows(const TenancyTenant *tenant, List *tables, bool force)
 {
+	List	   *loose = loose_tables(tables);
 	TenancyJob *job = begin_dropping(tenant, force);
 
+	if (loose != NIL)
+	{
+		/* What is refused is so before anything is changed. */
+		refuse_own_writes(tenant, loose);
+		add_removal(tenancy_worker_job(MyDatabaseId), tables, &tenant->id);
+		(void) tenancy_worker_run(job);
+		tenancy_writers_wait(tenancy_writers_find(loose), LockTimeout);
+		job = tenancy_worker_job(MyDatabaseId);
+		tables = shared_tables(NULL);
+	}
 	add_removal(job, tables, &tenant->id);
 	job->function = "tenancy_drop_tenant_main";
 	job->argument = tenancy_ident_uuid_text(&tenant->id);
@@ -470,19 +532,20 @@ tenancy_drop_tenant_main(const char *argument)
 	CommitTransactionCommand();
 }
 
-/* Drop a shared tenant that has rows; returns false if it has none. */
+/* Drop a shared tenant that has rows, or may get some; returns false if not. */
 static bool
 drop_shared(const TenancyTenant *tenant, bool force)
 {
 	List	   *tables = shared_tables(NULL);
+	bool		filled = has_rows(tables, tenancy_ident_uuid_text(&tenant->id));
 
-	if (!has_rows(tables, tenancy_ident_uuid_text(&tenant->id)))
+	if (!filled && loose_tables(tables) == NIL)
 		return false;
 	if (tenant->is_ours)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("tenant \"%s\" was created or changed by this transaction, and has rows",
-						tenant->slug),
+				 errmsg("tenant \"%s\" was created or changed by this transaction, and %s",
+						tenant->slug, filled ? "has rows" : "may get rows from others"),
 				 errhint("Commit the transaction, then drop the tenant.")));
 	drop_rows(tenant, tables, force);
 	return true;

@@ -65,6 +65,7 @@
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "worker.h"
+#include "writers.h"
 
 PG_FUNCTION_INFO_V1(tenancy_move_tenant);
 
@@ -470,7 +471,7 @@ move_offline(Leader *leader, const TenancyTenant *tenant, TenancyMode mode)
 		tenancy_move_set_status_inside(tenant, "active", "moving");
 	writers = tenancy_move_find_writers(tenant);
 	commit_here();				/* without a snapshot */
-	tenancy_move_wait_for_writers(writers, LockTimeout);
+	tenancy_writers_wait(writers, LockTimeout);
 	if (mode == TENANCY_DATABASE)
 		move_to_database(leader, tenant);
 	else if (tenant->mode == TENANCY_DATABASE)

@@ -15,7 +15,6 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "compat.h"
 #include "database.h"
 #include "exec.h"
 #include "export.h"
@@ -27,22 +26,16 @@
 #include "move_source.h"
 #include "pgstat.h"
 #include "registry.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker.h"
+#include "writers.h"
 
 PGDLLEXPORT void tenancy_move_attach_main(const char *argument);
 PGDLLEXPORT void tenancy_move_check_attached_main(const char *argument);
-
-/* How long to wait for older writers, unless lock_timeout says so. */
-#define WRITERS_TIMEOUT_MS	30000
-
-/* The locks that keep SHARE locks away, but for VACUUM's. */
-#define WRITERS_LOCKS		"'{RowExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'"
 
 /* When a round is short enough to refuse writers for the next one. */
 #define SHORT_ROUND_MS		200
@@ -238,63 +231,26 @@ tenancy_move_check_attached_main(const char *argument)
 List *
 tenancy_move_find_writers(const TenancyTenant *tenant)
 {
-	StringInfoData tables;
-	ListCell   *lc;
-
 	if (tenant->mode == TENANCY_DATABASE)
 		return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
 			"SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l"
 			" WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.database OPERATOR(pg_catalog.=) %u"
 			" AND l.relation OPERATOR(pg_catalog.>=) %u AND l.granted"
-			" AND l.mode OPERATOR(pg_catalog.=) ANY (" WRITERS_LOCKS ")"
+			" AND l.mode OPERATOR(pg_catalog.=) ANY (" TENANCY_WRITERS_LOCKS ")"
 			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
 			"  WHERE a.pid OPERATOR(pg_catalog.=) l.pid AND a.backend_type OPERATOR(pg_catalog.=) 'autovacuum worker')",
 			tenancy_database_oid(tenant), FirstNormalObjectId));
-	initStringInfo(&tables);
-	foreach(lc, tenancy_registry_tables(tenant))
-		appendStringInfo(&tables, "%s%u", tables.len > 0 ? "," : "", lfirst_oid(lc));
-	return tenancy_exec_list_as(tenancy_registry_owner(), psprintf(
-		"SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks"
-		" WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND database OPERATOR(pg_catalog.=) %u"
-		" AND relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[]) AND granted"
-		" AND mode OPERATOR(pg_catalog.=) ANY (" WRITERS_LOCKS ")"
-		" AND pid IS DISTINCT FROM %d",
-		MyDatabaseId, tables.data, MyProcPid));
+	return tenancy_writers_find(tenancy_registry_tables(tenant));
 }
 
-/*
- * Wait for the transactions that were writing when the tenant became moving.
- * Whoever locks a table later hears of it by that, and is refused.
- *
- * Nobody can tell for which tenant a transaction writes to a shared table, so
- * that it is all of them.
- */
-void
-tenancy_move_wait_for_writers(List *writers, int timeout_ms)
-{
-	TenancyExec exec;
-	ListCell   *lc;
-
-	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_set("lock_timeout", psprintf("%d", timeout_ms > 0 ? timeout_ms : WRITERS_TIMEOUT_MS));
-	foreach(lc, writers)
-	{
-		VirtualTransactionId id;
-
-		if (sscanf(lfirst(lc), "%d/%u", &tenancy_vxid_process(id), &id.localTransactionId) == 2)
-			(void) VirtualXactLock(id, true);
-	}
-	tenancy_exec_end(&exec);
-}
-
-/* The same for those whom the policies do not ask, who may have begun since. */
+/* Wait for those whom the policies do not ask, who may have begun since the others were refused. */
 static void
 close_log(const TenancyTenant *tenant, int timeout_ms)
 {
 	TenancyExec exec;
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
-	tenancy_exec_set("lock_timeout", psprintf("%d", timeout_ms > 0 ? timeout_ms : WRITERS_TIMEOUT_MS));
+	tenancy_exec_set("lock_timeout", psprintf("%d", timeout_ms > 0 ? timeout_ms : TENANCY_WRITERS_TIMEOUT_MS));
 	tenancy_move_log_close(&tenant->id, tenant->mode == TENANCY_DATABASE ? tenancy_database_oid(tenant) : MyDatabaseId);
 	tenancy_exec_end(&exec);
 }
@@ -320,7 +276,7 @@ tenancy_move_refuse_writers(const TenancyMove *move, int timeout_ms)
 	if (move->from.mode == TENANCY_DATABASE)
 		tenancy_move_set_status_inside(&move->from, "active", "moving");
 	pgstat_report_activity(STATE_RUNNING, "tenancy.move_tenant: waiting for writers");
-	tenancy_move_wait_for_writers(tenancy_move_find_writers(&move->from), timeout_ms);
+	tenancy_writers_wait(tenancy_move_find_writers(&move->from), timeout_ms);
 	close_log(&move->from, timeout_ms);
 }
 

@@ -21,7 +21,6 @@ extern void tenancy_move_refuse_changed(const TenancyMove *move);
 extern void tenancy_move_attach(TenancyMove *move, MemoryContext context);
 extern void tenancy_move_check_attached(const TenancyMove *move);
 extern List *tenancy_move_find_writers(const TenancyTenant *tenant);
-extern void tenancy_move_wait_for_writers(List *writers, int timeout_ms);
 extern void tenancy_move_refuse_writers(const TenancyMove *move, int timeout_ms);
 extern void tenancy_move_set_status_inside(const TenancyTenant *tenant, const char *old, const char *new);
 extern char *tenancy_move_write_files(const TenancyTenant *from, const char *directory, const char *since,
