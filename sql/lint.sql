@@ -343,6 +343,12 @@ SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS bigint LANGUAGE s
 	'DROP FUNCTION regress_aside.f()');
 SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_temp, "regress_shop" AS ''SELECT count(*) FROM note''; ALTER FUNCTION regress_aside.f() OWNER TO regress_owner',
 	'DROP FUNCTION regress_aside.f()');
+SELECT public.prove('CREATE FUNCTION regress_aside.f(text) RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ''BEGIN RETURN tenancy.Set_Tenant($1); END''; ALTER FUNCTION regress_aside.f(text) OWNER TO regress_owner',
+	'DROP FUNCTION regress_aside.f(text)');
+SELECT public.prove('CREATE FUNCTION regress_aside.f(text) RETURNS uuid LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog BEGIN ATOMIC SELECT tenancy.set_tenant_token($1); END; ALTER FUNCTION regress_aside.f(text) OWNER TO regress_owner',
+	'DROP FUNCTION regress_aside.f(text)');
+SELECT public.prove('CREATE FUNCTION regress_aside.f(text) RETURNS uuid LANGUAGE sql SET search_path = pg_catalog AS ''SELECT tenancy.set_tenant($1)''; CREATE FUNCTION regress_aside.g() RETURNS uuid LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog SET tenancy.search_path = '''' AS ''SELECT tenancy.set_tenant(NULL::text)''; ALTER FUNCTION regress_aside.g() OWNER TO regress_owner',
+	'DROP FUNCTION regress_aside.f(text), regress_aside.g()');
 SELECT public.prove('CREATE FUNCTION regress_aside.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = '''' AS ''SELECT count(*) FROM regress_shop.note''; ALTER FUNCTION regress_aside.f() OWNER TO regress_owner',
 	'DROP FUNCTION regress_aside.f()');
 SELECT public.prove('ALTER TABLE regress_shop.note ALTER body SET DEFAULT pg_catalog.lower(''regress_shop.note'')', NULL, 'ALTER TABLE regress_shop.note ALTER body DROP DEFAULT');

@@ -907,6 +907,15 @@ static const Lint lints[] =
 		" FROM (SELECT f.*, substr(c, length('search_path=') + 1) AS path FROM definer f, unnest(f.config) c WHERE c LIKE 'search_path=%') f"
 		" WHERE f.path !~ '(^|, )\"?pg_temp\"?$' AND f.path NOT IN ('', '\"\"', 'pg_catalog')"},
 
+	{"error", "definer_function_sets_tenant",
+		"SELECT 'function ' || f.name, 'The function runs with its owner''s rights, and sets a tenant. From then on it looks for names on the caller''s tenancy.search_path: the caller decides what those mean that are not the tenant''s.',"
+		" format('ALTER ROUTINE %s SET tenancy.search_path = %L', f.name, current_setting('tenancy.search_path'))"
+		" FROM definer f JOIN pg_proc p ON p.oid = f.oid"
+		" WHERE NOT EXISTS (SELECT FROM unnest(f.config) c WHERE c LIKE 'tenancy.search_path=%')"
+		" AND (p.prosrc ~* '\\mset_tenant(_token)?\\M' OR EXISTS (SELECT FROM pg_depend d JOIN pg_proc s ON s.oid = d.refobjid"
+		"  WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_proc'::regclass"
+		"  AND s.pronamespace = 'tenancy'::regnamespace AND s.proname IN ('set_tenant', 'set_tenant_token')))"},
+
 	{"error", "definer_function_bypasses",
 		"SELECT 'function ' || f.name, format('The function runs with the rights of %s, which row security does not bind.', o.rolname),"
 		" (SELECT format('ALTER ROUTINE %s OWNER TO %I', f.name, w.rolname) FROM tenancy.module m"

@@ -15,10 +15,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'SELECT tenancy.set_tenant(tenant)';
 CREATE FUNCTION t.enter_open(tenant text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN tenancy.set_tenant(tenant); END';
+CREATE FUNCTION t.path_after(tenant text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET tenancy.search_path = 'public'
+AS 'BEGIN PERFORM tenancy.set_tenant(tenant); RETURN current_setting(''search_path''); END';
 
 \connect - app
 SET client_min_messages = warning;
-SELECT plan(113);
+SELECT plan(114);
 
 -- ---------------------------------------------------------------------------
 -- Without a context
@@ -273,6 +276,10 @@ SELECT t.enter('acme') \g /dev/null
 SELECT is(tenancy.current_tenant(), 'acme', 'one that pins its path keeps the context');
 SELECT is(current_setting('search_path'), '"$user", public', 'but puts the path back');
 SELECT throws_ok('SELECT * FROM customers', '42P01', NULL, 'and so leads nowhere');
+COMMIT;
+BEGIN;
+SET LOCAL tenancy.search_path = 'planted';
+SELECT is(t.path_after('acme'), 'shop, public, pg_temp', 'one that pins tenancy.search_path does not follow its caller''s');
 COMMIT;
 
 SELECT t.admin($$SELECT tenancy.grant_access('team', 'acme')$$) \g /dev/null
