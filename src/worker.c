@@ -22,7 +22,8 @@
  * - The lock manager does not know that the caller waits for the worker.  A
  *	 worker that waits in turn for a lock of its caller would wait for ever, and
  *	 so would two callers whose workers wait for each other's locks, so a caller
- *	 looks for that itself after deadlock_timeout.
+ *	 looks for that itself after deadlock_timeout.  Of several, who have all looked,
+ *	 the one with the highest PID fails; the others look again before they do.
  * - When tenancy_worker_run() returns or throws, the worker is gone from another
  *	 database: that can be copied or dropped.  One in ours, or whose job says so,
  *	 may still be ending, which takes a process that has seen much of the shared
@@ -83,6 +84,9 @@
 
 /* How long to wait for the place of a worker that is ending. */
 #define LEAVE_TIMEOUT_MS	1000
+
+/* How often to look at a deadlock that another session is to end. */
+#define DEADLOCK_PATIENCE	2
 
 /* What a worker is called, by which others know whose it is. */
 #define WORKER_NAME			"tenancy worker for PID %d"
@@ -778,14 +782,16 @@ add_workers(List *processes, int pid)
 
 /*
  * Does the process wait, by itself or through others, for us?  For a lock of ours, or
- * for the job that we do.
+ * for the job that we do.  And is there one among the others who waits for a worker as
+ * we do, and is to fail rather than we?
  */
 static bool
-waits_for_us(int pid)
+waits_for_us(int pid, bool *rival)
 {
 	List	   *processes = add_blockers(NIL, pid);
 	bool		found;
 
+	*rival = false;
 	if (processes == NIL)
 		return false;
 
@@ -796,25 +802,32 @@ waits_for_us(int pid)
 	for (int i = 0; i < list_length(processes); i++)
 	{
 		int			process = list_nth_int(processes, i);
+		int			before;
 
 		CHECK_FOR_INTERRUPTS();
 		if (process == MyProcPid)
 			break;
 		processes = add_blockers(processes, process);
+		before = list_length(processes);
 		processes = add_workers(processes, process);
+		if (list_length(processes) > before && process > MyProcPid)
+			*rival = true;
 	}
 	found = list_member_int(processes, MyProcPid);
 	list_free(processes);
 	return found;
 }
 
+/* Fail if there is a deadlock, unless somebody else should; "found" counts how often that was so. */
 static void
-check_deadlock(BackgroundWorkerHandle *handle)
+check_deadlock(BackgroundWorkerHandle *handle, int *found)
 {
 	pid_t		pid;
+	bool		rival;
 
-	if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STARTED &&
-		waits_for_us(pid))
+	if (GetBackgroundWorkerPid(handle, &pid) != BGWH_STARTED || !waits_for_us(pid, &rival))
+		*found = 0;
+	else if (!rival || ++*found > DEADLOCK_PATIENCE)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 				 errmsg("deadlock detected"),
@@ -858,6 +871,7 @@ static uint64
 wait_for_worker(const TenancyJob *job, TenancyWorker *worker)
 {
 	uint64		processed = 0;
+	int			deadlocks = 0;
 
 	for (;;)
 	{
@@ -879,7 +893,7 @@ wait_for_worker(const TenancyJob *job, TenancyWorker *worker)
 
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					  DeadlockTimeout, PG_WAIT_EXTENSION) & WL_TIMEOUT)
-			check_deadlock(worker->handle);
+			check_deadlock(worker->handle, &deadlocks);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -24,25 +24,28 @@ $node->safe_psql($db, q{SELECT tenancy.create_tenant('one', 'schema'), tenancy.c
 # ---------------------------------------------------------------------------
 {
 	my ($one, $two) = map { session($node, $db) } 1 .. 2;
+	my @pids = ($one->{pid}, $two->{pid});
 	my @states;
 
-	$one->rows("SET statement_timeout = '60s'; BEGIN; LOCK TABLE tenant_two.notes");
-	$two->rows("SET statement_timeout = '60s'; BEGIN; LOCK TABLE tenant_one.notes");
+	$_->rows(q{SET statement_timeout = '60s'; SET deadlock_timeout = '2s'}) for $one, $two;
+	$one->rows('BEGIN; LOCK TABLE tenant_two.notes');
+	$two->rows('BEGIN; LOCK TABLE tenant_one.notes');
 	$one->send("SELECT FROM tenancy.export_tenant('one', '$dir/one')");
 	slow($node, $db, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'tenancy worker' AND wait_event_type = 'Lock'}) or die 'no worker waits';
 	like($node->safe_psql($db, q{SELECT application_name FROM pg_stat_activity WHERE backend_type = 'tenancy worker'}),
 		qr/^tenancy worker for PID $one->{pid}$/, 'a worker tells whose it is');
-	sleep 1;
+	sleep 3;
 	ok($node->safe_psql($db, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $one->{pid}") eq 't', 'it waits for a lock that will be free');
+
+	# Both look at the same time.
+	kill 'STOP', $one->{pid};
 	$two->send("SELECT FROM tenancy.export_tenant('two', '$dir/two')");
-	# whoever looks first; the other one goes on when that transaction has failed, or has looked as well
-	foreach my $session ($one, $two)
-	{
-		push @states, $session->wait->{state};
-		$session->rows('ROLLBACK');
-	}
-	is(join(' ', grep { $_ ne '00000' && $_ ne '40P01' } @states), '', 'when each waits for the other one, that ends');
-	like("@states", qr/40P01/, 'by an error of one');
+	slow($node, $db, q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'tenancy worker' AND wait_event_type = 'Lock'}) or die 'no other worker waits';
+	kill 'STOP', $two->{pid};
+	sleep 3;
+	kill 'CONT', @pids;
+	@states = map { $_->wait->{state} } sort { $b->{pid} <=> $a->{pid} } $one, $two;
+	is("@states", '40P01 00000', 'when each waits for the other one, that ends by an error of one');
 	$_->quit for $one, $two;
 }
 
