@@ -110,6 +110,9 @@ SELECT public.prove('ALTER POLICY tenant_isolation ON regress_shop.item WITH CHE
 SELECT public.prove('ALTER POLICY tenant_isolation ON tenant_sam.item USING (tenancy.policy_is_tenant(''a1a1a1a1-0000-4000-8000-000000000004''))');
 SELECT public.prove('ALTER POLICY tenant_isolation ON tenant_sam.item USING (id > 0)');
 SELECT public.prove('ALTER POLICY tenant_isolation ON tenant_sam.item WITH CHECK (true)');
+-- who renames the column, whose name is noted, is told the new one
+SELECT public.prove('ALTER TABLE regress_shop.note RENAME COLUMN tenant_id TO owned_by',
+	'ALTER TABLE regress_shop.note RENAME COLUMN owned_by TO tenant_id; SELECT tenancy.protect_table(''regress_shop.note'')');
 SELECT public.prove('DROP POLICY tenant_isolation ON regress_shop.note; CREATE POLICY tenant_isolation ON regress_shop.note USING (tenant_id = tenancy.policy_tenant_id())');
 -- one that comes later has its policies at once, unless somebody has kept the event trigger from it
 SELECT public.prove('CREATE TABLE regress_shop.event_2 PARTITION OF regress_shop.event FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01''); ALTER TABLE regress_shop.event_2 OWNER TO regress_owner', 'DROP TABLE regress_shop.event_2');

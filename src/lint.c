@@ -172,7 +172,8 @@ typedef struct Lint
 /*
  * Shared tables that are protected, with their partitions and children, among
  * which there can be foreign tables; and without these.  A tree that is to be
- * protected again must have one owner.
+ * protected again must have one owner.  A tenant column that was renamed is what the
+ * policy, which follows it, depends on.
  */
 #define SHARED \
 	"SELECT m.*, coalesce(o.owners, '') || m.protect AS repair FROM member m" \
@@ -181,7 +182,15 @@ typedef struct Lint
 	"  GROUP BY x.root) o ON o.root = m.root" \
 	" WHERE m.relkind IN ('r', 'p')"
 #define MEMBER \
-	"WITH RECURSIVE covered (root, relation) AS (" \
+	"WITH RECURSIVE renamed AS (" \
+	" SELECT DISTINCT ON (p.relation) p.relation::oid AS root, a.attname" \
+	" FROM tenancy.protected_table p" \
+	" JOIN pg_policy i ON i.polrelid = p.relation AND i.polname = 'tenant_isolation'" \
+	" JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = i.oid AND d.refobjid = p.relation" \
+	" JOIN pg_attribute a ON a.attrelid = p.relation AND a.attnum = d.refobjsubid AND a.attnum > 0" \
+	" WHERE NOT EXISTS (SELECT FROM pg_attribute x WHERE x.attrelid = p.relation AND x.attname = p.tenant_column)" \
+	" ORDER BY p.relation)," \
+	" covered (root, relation) AS (" \
 	" SELECT p.relation::oid, p.relation::oid FROM tenancy.protected_table p" \
 	" UNION" \
 	" SELECT v.root, i.inhrelid FROM covered v JOIN pg_inherits i ON i.inhparent = v.relation)" \
@@ -189,7 +198,7 @@ typedef struct Lint
 	" n.oid AS nsp, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) AS name," \
 	" c.relkind, c.relispartition, c.relowner AS owner, c.relrowsecurity AS rls," \
 	" c.relforcerowsecurity AS forced, c.relacl AS acl," \
-	" format('SELECT tenancy.protect_table(%L, %L%s)', format('%I.%I', rn.nspname, rc.relname), p.tenant_column," \
+	" format('SELECT tenancy.protect_table(%L, %L%s)', format('%I.%I', rn.nspname, rc.relname), coalesce(z.attname, p.tenant_column)," \
 	"  CASE WHEN EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = v.root" \
 	"   AND f.contype = 'f' AND f.confrelid = 'tenancy.tenant'::regclass)" \
 	"  THEN '' ELSE ', foreign_key => false' END) AS protect" \
@@ -200,6 +209,7 @@ typedef struct Lint
 	" JOIN pg_class rc ON rc.oid = v.root" \
 	" JOIN pg_namespace rn ON rn.oid = rc.relnamespace" \
 	" LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = p.tenant_column AND NOT a.attisdropped" \
+	" LEFT JOIN renamed z ON z.root = v.root" \
 	" ORDER BY c.oid, v.root"
 
 /* All tables that tenants' rows are in: shared ones and those of schemas. */
