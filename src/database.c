@@ -349,6 +349,26 @@ refuse_existing(const TenancyTenant *tenant)
 }
 
 /*
+ * A tenant of this id whose transaction was ended by a crash may have left a database,
+ * and the row that tells of it.  The end of our transaction settles it.
+ */
+static void
+refuse_unsettled(const TenancyTenant *tenant)
+{
+	const char *id = tenancy_ident_uuid_text(&tenant->id);
+
+	if (tenancy_exec_format_as(tenancy_registry_owner(),
+							   "SELECT FROM tenancy.pending_database WHERE tenant_id OPERATOR(pg_catalog.=) '%s'"
+							   " AND action OPERATOR(pg_catalog.=) 'create'", id) == 0)
+		return;
+	tenancy_database_settle_creation(tenant);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a database that was begun for a tenant with id %s has not been dropped yet", id),
+			 errhint("Try again, or call tenancy.repair().")));
+}
+
+/*
  * Create the database of a tenant whose registry row the caller has just
  * inserted, or will change to its mode.  If the caller's transaction does not
  * commit, it is dropped again.  If it is not to be open, nobody may connect.
@@ -361,6 +381,7 @@ tenancy_database_create(const TenancyTenant *tenant, bool is_open)
 	Oid			oid;
 	ListCell   *lc;
 
+	refuse_unsettled(tenant);
 	refuse_existing(tenant);
 	tenancy_registry_lock_models(ShareLock);
 	tenancy_database_lock_keys(ShareLock);

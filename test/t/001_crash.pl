@@ -320,6 +320,24 @@ for my $moment (sort keys %moment)
 	is($node->safe_psql($db, 'SELECT * FROM tenancy.repair()'), '', 'and there is nothing to repair');
 }
 
+# The id of a tenant whose creation a crash has ended.
+{
+	my $s = session($node, $db);
+	my $again = q{SELECT tenancy.create_tenant('other', 'database', '00000000-0000-4000-8000-00000000000a')};
+
+	$s->rows(q{BEGIN; SELECT tenancy.create_tenant('same', 'database', '00000000-0000-4000-8000-00000000000a')});
+	$node->stop('immediate');
+	$s->quit;
+	$node->start;
+	is(sqlstate($node, $db, undef, $again), '55000', 'an id whose database a crash has left is not free');
+	slow($node, $db, $no_worker);
+	is(state_of($node, $db, 'same'), 'no tenant, no database', 'the attempt has that dropped');
+	is(sqlstate($node, $db, undef, $again), '00000', 'then the id is free');
+	is(leftovers($node, $db), '', 'and nothing is left behind');
+	$node->safe_psql($db, q{SELECT tenancy.drop_tenant('other', true)});
+	slow($node, $db, $no_worker);
+}
+
 # At any moment, of a creation that has to copy something.
 for my $round (1 .. 8)
 {
