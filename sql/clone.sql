@@ -594,6 +594,13 @@ SELECT tenancy.create_tenant('a', 'schema');
 ALTER FUNCTION regress_model.planted(oid, oid) OWNER TO regress_owner;
 DROP OPERATOR regress_model.= (oid, oid);
 SELECT tenancy.create_tenant('a', 'schema') IS NOT NULL AS created;
+
+-- Who is given the model gets what its owner needs.
+CREATE ROLE regress_heir NOLOGIN;
+REASSIGN OWNED BY regress_owner TO regress_heir;
+SELECT has_schema_privilege('regress_heir', 'tenancy', 'USAGE');
+SELECT tenancy.create_tenant('b', 'schema') IS NOT NULL AS created;
+SELECT has_schema_privilege('regress_heir', 'tenancy', 'USAGE');
 DROP EXTENSION tenancy CASCADE;
-DROP SCHEMA tenant_a, regress_model, regress_ref CASCADE;
-DROP ROLE regress_owner, regress_app, regress_member, regress_group, regress_reader;
+DROP SCHEMA tenant_a, tenant_b, regress_model, regress_ref CASCADE;
+DROP ROLE regress_heir, regress_owner, regress_app, regress_member, regress_group, regress_reader;

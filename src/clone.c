@@ -95,6 +95,7 @@
 #include "ident.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "module.h"
 #include "parser/analyze.h"
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
@@ -347,7 +348,8 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	m->result_context = CurrentMemoryContext;
 	m->owner = tenancy_registry_module_owner(module);
 	tenancy_registry_refuse_superuser(module->model_schema, m->owner);
-	m->namespace = get_namespace_oid(module->model_schema, false);
+	tenancy_module_ensure_owner(m->owner);
+	m->namespace = tenancy_registry_model_schema(module);
 	if (first != NULL)
 	{
 		m->main_namespace = get_namespace_oid(first->model_schema, false);

@@ -19,6 +19,8 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_namespace.h"
+#include "compat.h"
 #include "context.h"
 #include "exec.h"
 #include "fmgr.h"
@@ -27,6 +29,7 @@
 #include "module.h"
 #include "registry.h"
 #include "storage/lockdefs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
@@ -48,10 +51,23 @@ tenancy_module_owner_grants(Oid owner)
 					role, role, role);
 }
 
-void
-tenancy_module_grant_owner(Oid owner)
+static void
+grant_owner(Oid owner)
 {
+	tenancy_registry_lock_grants();
 	tenancy_exec_format_as(tenancy_registry_owner(), "%s", tenancy_module_owner_grants(owner));
+}
+
+/*
+ * Grant it what it lacks of that: tables, and a model, may have been given to another
+ * role since.  Granting costs every session its cache of the registry.
+ */
+void
+tenancy_module_ensure_owner(Oid owner)
+{
+	if (pg_attribute_aclcheck(tenancy_registry_relation("tenant"), 1, owner, ACL_REFERENCES) != ACLCHECK_OK ||
+		tenancy_namespace_aclcheck(get_namespace_oid("tenancy", false), owner, ACL_USAGE) != ACLCHECK_OK)
+		grant_owner(owner);
 }
 
 /* All DDL runs with the owner's rights, and row security must bind it. */
@@ -196,6 +212,6 @@ tenancy_module_create(PG_FUNCTION_ARGS)
 							quote_identifier(module.model_schema), roles);
 	tell_of_extensions(&exec, module.model_schema);
 	tenancy_exec_end(&exec);
-	tenancy_module_grant_owner(tenancy_registry_module_owner(&module));
+	grant_owner(tenancy_registry_module_owner(&module));
 	PG_RETURN_VOID();
 }

@@ -604,10 +604,7 @@ protect(TenancyProtection *protection)
 
 	flags_before(protection, &had_row_security, &had_force);
 
-	/* Granting costs every session its cache of the registry. */
-	if (pg_attribute_aclcheck(tenancy_registry_relation("tenant"), 1,
-							  protection->owner, ACL_REFERENCES) != ACLCHECK_OK)
-		tenancy_module_grant_owner(protection->owner);
+	tenancy_module_ensure_owner(protection->owner);
 
 	tenancy_policy_begin_as_owner(&exec, protection->owner);
 	tenancy_policy_add_column(protection);
