@@ -71,6 +71,10 @@ BEGIN
 END $$;
 CREATE TRIGGER stop BEFORE DELETE ON regress_model.doc
 	FOR EACH ROW WHEN (OLD.id = 25000) EXECUTE FUNCTION regress_stop();
+-- (not in a transaction that changes nothing: the worker's would)
+BEGIN READ ONLY;
+SELECT tenancy.drop_tenant('big', true);
+ROLLBACK;
 SELECT tenancy.drop_tenant('big', true);
 SELECT slug, status FROM tenancy.tenants ORDER BY slug;
 SELECT line, doc > 0 AS doc, node, hen, egg FROM regress_left WHERE slug = 'big';
@@ -133,6 +137,16 @@ SELECT count(*) FROM tenancy.tenants;
 -- What has outlived its tenant is reported, and left alone.
 SELECT tenancy.create_tenant('kept', 'schema', '00000000-0000-4000-8000-0000000000b3');
 SELECT tenancy.create_tenant('lost', 'schema', '00000000-0000-4000-8000-0000000000b4');
+SELECT * FROM tenancy.repair();
+-- While the model is called something else, nobody can tell whose a schema is.
+ALTER SCHEMA regress_model RENAME TO regress_renamed;
+SELECT * FROM tenancy.repair();
+SELECT tenancy.create_tenant('more');
+SELECT tenancy.create_tenant('more', 'schema');
+SELECT tenancy.set_tenant('kept');
+SELECT tenancy.drop_tenant('kept', true);
+SELECT * FROM tenancy.drift();
+ALTER SCHEMA regress_renamed RENAME TO regress_model;
 SELECT * FROM tenancy.repair();
 DELETE FROM tenancy.tenant WHERE slug = 'lost';
 CREATE SCHEMA tenant_kept_plugin_shop;

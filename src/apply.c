@@ -706,7 +706,7 @@ static void
 init_model_place(TenancyPlace *place, const TenancyModule *module, const char *following)
 {
 	place->module = module;
-	place->schema = get_namespace_oid(module->model_schema, false);
+	place->schema = tenancy_registry_model_schema(module);
 	place->owner = tenancy_registry_module_owner(module);
 	place->search_path = tenancy_apply_path(NULL, module, following ? following :
 											tenancy_apply_following(module, true));

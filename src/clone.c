@@ -352,7 +352,7 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	m->namespace = tenancy_registry_model_schema(module);
 	if (first != NULL)
 	{
-		m->main_namespace = get_namespace_oid(first->model_schema, false);
+		m->main_namespace = tenancy_registry_model_schema(first);
 		m->main_schema = tenant_schema(tenant, first);
 		m->has_extension_members = is_extension_home(m->main_namespace);
 	}
@@ -786,7 +786,7 @@ grant_plugin_owner(const TenancyTenant *tenant, const TenancyModule *first, Oid 
 	Oid			first_owner = tenancy_registry_schema_owner(schema);
 
 	if (first_owner == owner || !OidIsValid(first_owner) ||
-		tenancy_namespace_aclcheck(get_namespace_oid(first->model_schema, false), owner, ACL_USAGE) != ACLCHECK_OK)
+		tenancy_namespace_aclcheck(tenancy_registry_model_schema(first), owner, ACL_USAGE) != ACLCHECK_OK)
 		return;
 	tenancy_exec_format_as(first_owner,
 						   "GRANT USAGE ON SCHEMA %s TO %s", quote_identifier(schema), tenancy_clone_role_identifier(owner));

@@ -650,7 +650,7 @@ tenancy_clone_fingerprint(void)
 	foreach(lc, tenancy_registry_modules())
 	{
 		TenancyModule *module = lfirst(lc);
-		Oid			namespace = get_namespace_oid(module->model_schema, false);
+		Oid			namespace = tenancy_registry_model_schema(module);
 
 		add_oid(&namespaces, namespace);
 		add_default_privileges(&f, tenancy_registry_module_owner(module), namespace);

@@ -655,6 +655,11 @@ report_unprotected(ReturnSetInfo *rsinfo, const TenancyTenant *tenant)
 static void
 begin(Drift *drift)
 {
+	ListCell   *lc;
+
+	/* Nothing could be told from a copy whose model is missing. */
+	foreach(lc, tenancy_registry_modules())
+		(void) tenancy_registry_model_schema(lfirst(lc));
 	drift->context = CurrentMemoryContext;
 	drift->seen = create_seen();
 	tenancy_progress_start(&drift->progress);

@@ -675,7 +675,7 @@ tenancy_policy_protect_table(PG_FUNCTION_ARGS)
 static List *
 module_roots(const TenancyModule *module)
 {
-	Oid			schema = get_namespace_oid(module->model_schema, false);
+	Oid			schema = tenancy_registry_model_schema(module);
 	List	   *roots = NIL;
 	ListCell   *lc;
 
@@ -947,7 +947,7 @@ compare_strings(const ListCell *a, const ListCell *b)
 List *
 tenancy_policy_unprotected(const TenancyModule *module)
 {
-	Oid			schema = get_namespace_oid(module->model_schema, false);
+	Oid			schema = tenancy_registry_model_schema(module);
 	List	   *tables = NIL;
 	List	   *names = NIL;
 	ListCell   *lc;

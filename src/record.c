@@ -140,7 +140,7 @@ get_recording(bool lock)
 		return NULL;
 	recording->version = strtoi64(lsecond(values), NULL, 10);
 	recording->ignore = list_copy_tail(values, 2);
-	recording->schema = get_namespace_oid(recording->module.model_schema, false);
+	recording->schema = tenancy_registry_model_schema(&recording->module);
 	recording->owner = tenancy_registry_module_owner(&recording->module);
 	return recording;
 }

@@ -830,11 +830,23 @@ tenancy_registry_module_owner(const TenancyModule *module)
 	Oid			owner = tenancy_registry_schema_owner(module->model_schema);
 
 	if (!OidIsValid(owner))
+		(void) tenancy_registry_model_schema(module);	/* an error */
+	return owner;
+/* The module's model schema.  A DBA may have renamed or dropped it. */
+Oid
+tenancy_registry_model_schema(const TenancyModule *module)
+{
+	Oid			schema = get_namespace_oid(module->model_schema, true);
+
+	if (!OidIsValid(schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("model schema \"%s\" of module \"%s\" does not exist",
-						module->model_schema, module->name)));
-	return owner;
+						module->model_schema, module->name),
+				 errhint("If it was renamed, give it that name again; otherwise restore it.")));
+	return schema;
+}
+
 }
 
 /*
@@ -995,7 +1007,8 @@ tenancy_registry_tables(const TenancyTenant *tenant)
  * Is the schema, if it is there, one that we made?  Where a tenant's schema was
  * dropped by hand, anybody with CREATE on the database may have made another
  * one of its name, with tables and functions of his own.  Ours are owned as
- * the models are; a superuser's is one that a DBA has put in its place.
+ * the models are; a superuser's is one that a DBA has put in its place.  While a
+ * model schema is missing, nobody can tell: an error.
  */
 bool
 tenancy_registry_is_foreign_schema(const char *schema)
@@ -1007,7 +1020,7 @@ tenancy_registry_is_foreign_schema(const char *schema)
 		return false;
 	foreach(lc, tenancy_registry_modules())
 	{
-		if (tenancy_registry_schema_owner(((TenancyModule *) lfirst(lc))->model_schema) == owner)
+		if (tenancy_registry_module_owner(lfirst(lc)) == owner)
 			return false;
 	}
 	return !superuser_arg(owner);

@@ -104,6 +104,7 @@ extern bool tenancy_registry_may_act_for_all(Oid role);
 extern Oid	tenancy_registry_owner(void);
 extern Oid	tenancy_registry_relation(const char *name);
 extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
+extern Oid	tenancy_registry_model_schema(const TenancyModule *module);
 extern void tenancy_registry_refuse_superuser(const char *schema, Oid owner);
 
 /*

@@ -249,6 +249,7 @@ repair_moves(ReturnSetInfo *rsinfo)
 static void
 report_missing(ReturnSetInfo *rsinfo)
 {
+	bool		models_are_there = true;
 	ListCell   *lc;
 
 	foreach(lc, query_list("SELECT relation FROM tenancy.protected_tables WHERE NOT policies_intact"))
@@ -262,9 +263,17 @@ report_missing(ReturnSetInfo *rsinfo)
 						   " WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name)"))
 		report(rsinfo, psprintf("tenant %s", (char *) lfirst(lc)),
 			   "its schema does not exist", "none: restore the schema, or drop the tenant");
+	foreach(lc, query_list("SELECT m.name FROM tenancy.module m"
+						   " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n"
+						   "  WHERE n.nspname OPERATOR(pg_catalog.=) m.model_schema) ORDER BY m.position"))
+	{
+		report(rsinfo, psprintf("module %s", (char *) lfirst(lc)), "its model schema does not exist",
+			   "none: if it was renamed, give it the name in tenancy.module again; otherwise restore it");
+		models_are_there = false;
+	}
 	foreach(lc, query_list("SELECT t.schema_name FROM tenancy.tenant t WHERE t.schema_name IS NOT NULL ORDER BY 1"))
 	{
-		if (tenancy_registry_is_foreign_schema(lfirst(lc)))
+		if (models_are_there && tenancy_registry_is_foreign_schema(lfirst(lc)))
 			report(rsinfo, psprintf("schema %s", (char *) lfirst(lc)),
 				   "its owner is not the owner of the model",
 				   "none: find out who made it, and drop it or change its owner");
