@@ -195,7 +195,7 @@ tenancy_access_grant(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "role");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	check_grantee(role, name);
@@ -288,7 +288,7 @@ tenancy_access_revoke(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "role");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	role = PG_GETARG_OID(0);
 	name = role_identifier(role);
 	tenant = lock_tenant(fcinfo, &found);

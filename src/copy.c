@@ -49,7 +49,7 @@ tenancy_copy_tenant(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_require_arg(fcinfo, 1, "new_slug");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
 	slug = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	tenancy_ident_check_slug(slug);

@@ -587,7 +587,7 @@ tenancy_drop_tenant(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_require_arg(fcinfo, 1, "force");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
 	force = PG_GETARG_BOOL(1);
 	check_droppable(&tenant, force);

@@ -1223,7 +1223,7 @@ tenancy_import_tenant(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "directory");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -658,7 +658,7 @@ tenancy_migrate(PG_FUNCTION_ARGS)
 
 	tenancy_exec_refuse_transaction(fcinfo, "tenancy.migrate()", "It commits tenant by tenant.");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	read_arguments(fcinfo, 0, call);
 	lead(call, lead_up);
 	PG_RETURN_VOID();
@@ -696,7 +696,7 @@ tenancy_migrate_rollback(PG_FUNCTION_ARGS)
 	tenancy_exec_refuse_transaction(fcinfo, "tenancy.rollback()", "It commits tenant by tenant.");
 	tenancy_require_arg(fcinfo, 0, "version");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	read_arguments(fcinfo, 1, call);
 	if (call->modules == NIL)
 		ereport(ERROR,

@@ -599,7 +599,7 @@ tenancy_migration_add_migration(PG_FUNCTION_ARGS)
 			tenancy_require_arg(fcinfo, i, names[i]);
 	}
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	tenancy_migration_get_module(fcinfo, 3, &module);
 	draft.version = PG_GETARG_INT64(0);
 	draft.sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -859,7 +859,7 @@ tenancy_migration_load_migrations(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "directory");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	canonicalize_path(directory);
 	if (!is_absolute_path(directory))

@@ -167,7 +167,7 @@ tenancy_module_create(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "name");
 	tenancy_require_arg(fcinfo, 1, "model_schema");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 
 	memset(&module, 0, sizeof(module));
 	tenancy_ident_check_module(text_to_cstring(PG_GETARG_TEXT_PP(0)));

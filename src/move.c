@@ -546,7 +546,7 @@ tenancy_move_tenant(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 2, "online");
 	tenancy_exec_refuse_transaction(fcinfo, "tenancy.move_tenant()", "It commits before and after it copies the tenant's rows.");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	mode = tenancy_mode_from_datum(PG_GETARG_DATUM(1));
 	tenancy_registry_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), &tenant);
 	tenancy_exec_begin_procedure();

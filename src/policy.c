@@ -650,7 +650,7 @@ tenancy_policy_protect_table(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 2, "foreign_key");
 	protection.foreign_key = PG_GETARG_BOOL(2);
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	if (!PG_ARGISNULL(3))
 		protection.assign_to = find_assignee(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 
@@ -751,7 +751,7 @@ tenancy_policy_protect_module(PG_FUNCTION_ARGS)
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	column = get_column_arg(fcinfo, 1);
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	if (!tenancy_registry_module(name, &module))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -899,7 +899,7 @@ tenancy_policy_unprotect_table(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "rel");
 	relid = PG_GETARG_OID(0);
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 
 	ReleaseSysCache(tenancy_policy_fetch_class(relid));
 	if (registered_column(relid) == NULL)

@@ -147,7 +147,7 @@ tenancy_provision_create_tenant(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 1, "mode");
 	tenancy_require_arg(fcinfo, 4, "metadata");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 
 	memset(&tenant, 0, sizeof(tenant));
 	tenancy_ident_check_slug(text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -201,7 +201,7 @@ tenancy_provision_get_tenant(FunctionCallInfo fcinfo, TenancyTenant *tenant)
 {
 	tenancy_require_arg(fcinfo, 0, "tenant");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	tenancy_registry_lock_access(ShareLock);
 	tenancy_registry_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), tenant);
 }

@@ -746,7 +746,7 @@ tenancy_record_start(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 1, "description");
 	tenancy_require_arg(fcinfo, 3, "ignore_tables");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	description = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	ignore = OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(3));
 	tenancy_registry_lock_models(ExclusiveLock);
@@ -818,7 +818,7 @@ tenancy_record_stop(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "discard");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

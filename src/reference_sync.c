@@ -78,7 +78,7 @@ tenancy_reference_add(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "rel");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	relid = PG_GETARG_OID(0);
 	LockRelationOid(relid, AccessShareLock);
 	name = table_name(relid);
@@ -121,7 +121,7 @@ tenancy_reference_remove(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "rel");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	relid = PG_GETARG_OID(0);
 	name = table_name(relid);
 	refuse_needed(relid, name);
@@ -360,7 +360,7 @@ tenancy_reference_sync(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 
 	/* One call at a time: an older state must not follow a newer one. */
 	LockDatabaseObject(RelationRelationId, tenancy_registry_relation("reference_table"), 1, ExclusiveLock);

@@ -364,7 +364,7 @@ tenancy_refill_spares(PG_FUNCTION_ARGS)
 
 	tenancy_exec_refuse_transaction(fcinfo, "tenancy.refill_spares()", "It commits spare by spare.");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	tenancy_exec_begin_procedure();
 	init_tag(&tag);
 	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)

@@ -702,6 +702,18 @@ tenancy_registry_refuse_on_standby(void)
 				 errhint("Connect to the primary server.")));
 }
 
+/* And where nothing is to be changed: a worker's transaction would not be read-only. */
+void
+tenancy_registry_refuse_read_only(void)
+{
+	tenancy_registry_refuse_on_standby();
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot change tenants in a read-only transaction"),
+				 errhint("Use SET TRANSACTION READ WRITE, or look at default_transaction_read_only.")));
+}
+
 
 /* ----------------------------------------------------------------
  * Modules
@@ -823,15 +835,6 @@ tenancy_registry_schema_owner(const char *schema)
 	return owner;
 }
 
-/* The role that owns the module's model schema. */
-Oid
-tenancy_registry_module_owner(const TenancyModule *module)
-{
-	Oid			owner = tenancy_registry_schema_owner(module->model_schema);
-
-	if (!OidIsValid(owner))
-		(void) tenancy_registry_model_schema(module);	/* an error */
-	return owner;
 /* The module's model schema.  A DBA may have renamed or dropped it. */
 Oid
 tenancy_registry_model_schema(const TenancyModule *module)
@@ -847,6 +850,15 @@ tenancy_registry_model_schema(const TenancyModule *module)
 	return schema;
 }
 
+/* The role that owns the module's model schema. */
+Oid
+tenancy_registry_module_owner(const TenancyModule *module)
+{
+	Oid			owner = tenancy_registry_schema_owner(module->model_schema);
+
+	if (!OidIsValid(owner))
+		(void) tenancy_registry_model_schema(module);	/* an error */
+	return owner;
 }
 
 /*

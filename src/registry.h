@@ -78,6 +78,7 @@ extern bool tenancy_registry_home(TenancyTenant *tenant);
 extern bool tenancy_registry_is_home(const TenancyTenant *tenant);
 extern void tenancy_registry_refuse_home(void);
 extern void tenancy_registry_refuse_on_standby(void);
+extern void tenancy_registry_refuse_read_only(void);
 extern List *tenancy_registry_modules(void);
 extern bool tenancy_registry_module(const char *name, TenancyModule *module);
 extern bool tenancy_registry_is_installed(const TenancyTenant *tenant,
@@ -103,8 +104,8 @@ extern bool tenancy_registry_may_act(Oid role, const TenancyTenant *tenant);
 extern bool tenancy_registry_may_act_for_all(Oid role);
 extern Oid	tenancy_registry_owner(void);
 extern Oid	tenancy_registry_relation(const char *name);
-extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
 extern Oid	tenancy_registry_model_schema(const TenancyModule *module);
+extern Oid	tenancy_registry_module_owner(const TenancyModule *module);
 extern void tenancy_registry_refuse_superuser(const char *schema, Oid owner);
 
 /*

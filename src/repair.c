@@ -329,7 +329,7 @@ tenancy_repair(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	repair_databases(rsinfo);
 	repair_moves(rsinfo);
 	repair_rows(rsinfo);

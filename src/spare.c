@@ -296,7 +296,7 @@ tenancy_spare_set(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 0, "mode");
 	tenancy_require_arg(fcinfo, 1, "spares");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	mode = tenancy_mode_from_datum(PG_GETARG_DATUM(0));
 	spares = PG_GETARG_INT32(1);
 	if (mode == TENANCY_SHARED)

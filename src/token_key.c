@@ -647,7 +647,7 @@ tenancy_token_create_key(PG_FUNCTION_ARGS)
 	tenancy_require_arg(fcinfo, 1, "algorithm");
 	tenancy_require_arg(fcinfo, 2, "key");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	kid = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_kid(kid);
@@ -682,7 +682,7 @@ tenancy_token_drop_key(PG_FUNCTION_ARGS)
 
 	tenancy_require_arg(fcinfo, 0, "kid");
 	tenancy_registry_refuse_home();
-	tenancy_registry_refuse_on_standby();
+	tenancy_registry_refuse_read_only();
 	kid = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	if (tenancy_exec_format("DELETE FROM tenancy.token_key WHERE kid OPERATOR(pg_catalog.=) %s",

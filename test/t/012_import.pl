@@ -115,6 +115,8 @@ like($pool, qr/^502\|\w+\n502\|.*\n1000\|/, 'the rows that are to come back');
 # ---------------------------------------------------------------------------
 # Round trips
 # ---------------------------------------------------------------------------
+is(sqlstate($node, $db, 'keeper', "SET default_transaction_read_only = on; SELECT tenancy.import_tenant('$dir/pool', 'pool2', 'schema')"),
+	'25006', 'not where nothing is to be changed');
 is(import_as('keeper', "'$dir/pool', 'pool2', 'schema'"), '00000', 'shared rows into a schema');
 is(digest('pool2', 'tenant_pool2'), $pool, 'all of them, with the new id');
 is($node->safe_psql($db, q{SELECT a.id <> b.id, a.metadata = b.metadata, a.display_name = b.display_name
