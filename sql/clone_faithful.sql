@@ -78,6 +78,12 @@ ALTER TABLE parted ADD CONSTRAINT positive CHECK (b > 0) NOT VALID, ADD CONSTRAI
 ALTER TABLE parted_1 VALIDATE CONSTRAINT positive;
 ALTER TABLE parted_2 RENAME CONSTRAINT of_twice TO its_own;
 
+-- Types that were renamed, and whose functions were not
+CREATE TYPE spans AS RANGE (subtype = float8, multirange_type_name = many_spans);
+CREATE TABLE spanned (a spans DEFAULT spans(1, 2), b many_spans DEFAULT many_spans(spans(1, 2)));
+ALTER TYPE spans RENAME TO "spans, renamed";
+ALTER TYPE many_spans RENAME TO "many renamed";
+
 -- Parents that got columns later
 CREATE TABLE elder (a int, t text NOT NULL DEFAULT 't', CHECK (a > 0));
 CREATE TABLE younger (own serial PRIMARY KEY, z int CHECK (z > 0)) INHERITS (elder);

@@ -540,9 +540,52 @@ create_composite(Model *m, Object *object)
 	tenancy_clone_emit(m, buf.data);
 }
 
+/*
+ * The name by which PostgreSQL created a range or multirange type: that of the functions
+ * that it made along with it, which do not follow when the type is renamed.
+ */
+static const char *
+first_name(Model *m, Oid type)
+{
+	ListCell   *lc;
+
+	foreach(lc, tenancy_clone_rows2(&m->catalogs, CAT_REFERENCE, TypeRelationId, type))
+	{
+		Form_pg_depend dep = ROW(Form_pg_depend, lfirst(lc));
+
+		if (dep->classid == ProcedureRelationId && dep->deptype == DEPENDENCY_INTERNAL)
+			return quote_identifier(get_func_name(dep->objid));
+	}
+	elog(ERROR, "type %u has no functions of its own", type);
+	return NULL;				/* keep compiler quiet */
+}
+
+static char *
+type_name(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", oid);
+	name = pstrdup(NameStr(ROW(Form_pg_type, tuple)->typname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* Rename a type that was created by another name. */
+static void
+rename_type(Model *m, const char *from, const char *to)
+{
+	if (strcmp(from, to) != 0)
+		tenancy_clone_emit(m, psprintf("ALTER TYPE %s RENAME TO %s", from, to));
+}
+
 static void
 create_range(Model *m, Object *object)
 {
+	const char *name = first_name(m, object->oid);
+	const char *multirange_name;
 	HeapTuple	tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(object->oid));
 	Form_pg_range range;
 	StringInfoData buf;
@@ -552,7 +595,7 @@ create_range(Model *m, Object *object)
 	range = ROW(Form_pg_range, tuple);
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE TYPE %s AS RANGE (subtype = %s, subtype_opclass = %s",
-					 object->name, format_type_be(range->rngsubtype),
+					 name, format_type_be(range->rngsubtype),
 					 generate_opclass_name(range->rngsubopc));
 	if (OidIsValid(range->rngcollation))
 		appendStringInfo(&buf, ", collation = %s",
@@ -560,10 +603,12 @@ create_range(Model *m, Object *object)
 	if (OidIsValid(range->rngsubdiff))
 		appendStringInfo(&buf, ", subtype_diff = %s",
 						 tenancy_clone_function_name(m, range->rngsubdiff));
-	appendStringInfo(&buf, ", multirange_type_name = %s)",
-					 format_type_be(range->rngmultitypid));
-	ReleaseSysCache(tuple);
+	multirange_name = first_name(m, range->rngmultitypid);
+	appendStringInfo(&buf, ", multirange_type_name = %s)", multirange_name);
 	tenancy_clone_emit(m, buf.data);
+	rename_type(m, name, object->name);
+	rename_type(m, multirange_name, quote_identifier(type_name(range->rngmultitypid)));
+	ReleaseSysCache(tuple);
 }
 
 static void
