@@ -65,6 +65,15 @@
 
 #define Anum_spare_mode	2	/* tenancy.isolation_mode */
 
+#define Anum_recording_module	2	/* text */
+#define Anum_recording_version	3	/* bigint */
+
+#define Anum_migration_module		1	/* text */
+#define Anum_migration_version		2	/* bigint */
+#define Anum_migration_position		8	/* integer */
+#define Anum_migration_step			9	/* integer */
+#define Anum_migration_under_way	10	/* boolean */
+
 #define Anum_migration_run_id			1	/* bigint */
 #define Anum_migration_run_finished_at	15	/* timestamp with time zone */
 

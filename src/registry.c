@@ -1106,19 +1106,25 @@ tenancy_registry_unlock_models(void)
 void
 tenancy_registry_refuse_recording(const char *module)
 {
-	TenancyExec exec;
-	char	   *version;
+	Relation	rel = table_open(tenancy_registry_relation("recording"), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
 
-	tenancy_exec_begin(&exec, objects.owner, TENANCY_PATH_NONE);
-	version = tenancy_exec_text_format(&exec, "SELECT version FROM tenancy.recording WHERE module OPERATOR(pg_catalog.=) %s",
-									   quote_literal_cstr(module));
-	tenancy_exec_end(&exec);
-	if (version != NULL)
+	ScanKeyInit(&key, Anum_recording_module, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(module));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the model of module \"%s\" is being changed", module),
-				 errdetail("Migration %s is being recorded.", version),
+				 errdetail("Migration %lld is being recorded.",
+						   (long long) DatumGetInt64(heap_getattr(tuple, Anum_recording_version,
+																  RelationGetDescr(rel), &isnull))),
 				 errhint("Wait until tenancy.stop_recording() has been called.")));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
 
 /*
@@ -1128,17 +1134,33 @@ tenancy_registry_refuse_recording(const char *module)
 static void
 refuse_unfinished(const char *module)
 {
-	char	   *version = tenancy_exec_text_as(objects.owner, "SELECT version FROM tenancy.migration"
-											   " WHERE module OPERATOR(pg_catalog.=) %s AND position IS NULL"
-											   " AND (step OPERATOR(pg_catalog.>) 0 OR under_way) LIMIT 1",
-											   quote_literal_cstr(module));
+	Relation	rel = table_open(tenancy_registry_relation("migration"), AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
 
-	if (version != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the model of module \"%s\" is being changed", module),
-				 errdetail("It has had a part of migration %s.", version),
-				 errhint("Call tenancy.migrate() to finish that.")));
+	ScanKeyInit(&keys[0], Anum_migration_module, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(module));
+	ScanKeyEntryInitialize(&keys[1], SK_ISNULL | SK_SEARCHNULL, Anum_migration_position,
+						   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
+	scan = systable_beginscan(rel, tenancy_registry_relation("migration_module_position_key"),
+							  true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+
+		if (DatumGetInt32(heap_getattr(tuple, Anum_migration_step, desc, &isnull)) > 0 ||
+			DatumGetBool(heap_getattr(tuple, Anum_migration_under_way, desc, &isnull)))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the model of module \"%s\" is being changed", module),
+					 errdetail("It has had a part of migration %lld.",
+							   (long long) DatumGetInt64(heap_getattr(tuple, Anum_migration_version, desc, &isnull))),
+					 errhint("Call tenancy.migrate() to finish that.")));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
 
 /*
