@@ -20,6 +20,10 @@
  * tenancy.application_database, and nobody else touches it, or leads anybody
  * there.
  *
+ * Locks: to create a database takes the models' lock (registry.c), the keys'
+ * (database_settle.c) and the template's (database_template.c), in this order, in
+ * share mode to the end of the transaction.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

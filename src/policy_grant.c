@@ -3,6 +3,12 @@
  * policy_grant.c
  *	  What access roles must not hold on a table of tenants, taken from them.
  *
+ * All of it is done as the tables' owner, who can take back only what he gave
+ * himself; what others have passed on goes with their grant options.
+ *
+ * Locks: each table is locked as for reading while its privileges are changed, and
+ * released, because there may be more tables than there is room for locks.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

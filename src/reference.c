@@ -19,7 +19,9 @@
  * all reference tables as of one moment, each table's as its owner, restricted,
  * and one worker in each tenant's database compares and applies.
  *
- * Of rows, what is committed counts; of definitions, what the caller sees.
+ * Of rows, what is committed counts; of definitions, what the caller sees.  The
+ * tables are locked as for reading, before the snapshot is taken that their rows
+ * are read with.
  *
  *-------------------------------------------------------------------------
  */

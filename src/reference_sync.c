@@ -13,6 +13,10 @@
  * Nobody is kept from dropping or moving a tenant meanwhile: its database has
  * then been dealt with, or is none of ours any more.
  *
+ * Locks: one call at a time, by a lock of its own to the end of the transaction, so
+ * that an older state never follows a newer one.  Spares' rows that somebody has
+ * locked are passed over: who takes the spare brings it in step himself.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
