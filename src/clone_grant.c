@@ -21,7 +21,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "clone_catalog.h"
-#include "clone_create.h"
+#include "clone_function.h"
 #include "clone_grant.h"
 #include "clone_model.h"
 #include "utils/acl.h"
