@@ -90,6 +90,7 @@
 #include "clone_model.h"
 #include "clone_part.h"
 #include "clone_policy.h"
+#include "clone_read.h"
 #include "compat.h"
 #include "context.h"
 #include "exec.h"

@@ -150,6 +150,10 @@ extern void tenancy_clone_emit(Model *m, const char *sql);
 extern void tenancy_clone_emit_elevated(Model *m, const char *sql);
 extern void tenancy_clone_emit_refresh(Model *m, const char *sql);
 extern void tenancy_clone_emit_wall(Model *m, const char *sql);
+extern void tenancy_clone_set_address(Model *m, Oid classid, Oid oid, Object *object);
+extern Object *tenancy_clone_new_object(Model *m, ObjectKind kind, Size size, Oid classid, Oid oid, HeapTuple row);
+extern void tenancy_clone_add_whole(Model *m, Object *object, NameData name, List *dependencies);
+extern Object *tenancy_clone_new_part(Model *m, Object *whole, ObjectKind kind, Oid classid, Oid oid, HeapTuple row);
 extern Object *tenancy_clone_find_object(Model *m, Oid classid, Oid oid);
 extern Table *tenancy_clone_find_table(Model *m, Oid relid);
 extern const char *tenancy_clone_object_keyword(const Object *object);
@@ -162,7 +166,5 @@ extern Form_pg_attribute tenancy_clone_find_column_by_name(const Table *table,
 extern List *tenancy_clone_argument_defaults(HeapTuple row);
 extern Object *tenancy_clone_find_default(const Table *table, AttrNumber attno);
 extern void tenancy_clone_warn_of_other_owners(const Model *m);
-extern int tenancy_clone_compare_members(const ListCell *a, const ListCell *b);
-extern void tenancy_clone_read_members(Model *m);
 
 #endif							/* TENANCY_CLONE_MODEL_H */
