@@ -7,6 +7,7 @@
 #   make test-valgrind                      with the server under valgrind
 #   make check-static                       compilers' warnings, cppcheck, clang-tidy
 #   make soak                               many tenants at work, with crashes, for SOAK_SECONDS
+#   make fuzz-models [SEEDS=20] [SEED=n]   random models and the copies of them
 #   make demo, make demo-stop, make bench
 
 EXTENSION = tenancy
@@ -46,7 +47,7 @@ NO_LOCALE = yes
 EXTRA_CLEAN = src/*.o src/*.bc tenancy--*.sql.tmp
 
 # These work before there is any PostgreSQL to build against: they install it.
-STANDALONE = test test-asan test-valgrind test-matrix check-static soak demo demo-stop bench
+STANDALONE = test test-asan test-valgrind test-matrix check-static soak fuzz-models demo demo-stop bench
 
 ifneq ($(filter-out $(STANDALONE),$(or $(MAKECMDGOALS),all)),)
 PG_CONFIG ?= pg_config
@@ -84,6 +85,9 @@ check-static:
 
 soak:
 	@test/soak/run
+
+fuzz-models:
+	@FUZZ_SEEDS=$(SEEDS) FUZZ_FROM=$(FROM) FUZZ_SEED=$(SEED) SUITES=tap TESTS=models test/tools/run-tests
 
 demo:
 	@test/tools/demo

@@ -23,41 +23,6 @@ $node->safe_psql('postgres', $_) for 'CREATE ROLE model_owner NOLOGIN', 'CREATE 
 	'CREATE ROLE reader LOGIN', q{CREATE TABLESPACE elsewhere LOCATION ''}, 'GRANT CREATE ON TABLESPACE elsewhere TO model_owner',
 	'CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler';
 
-# What pg_dump says of a schema, with another name in its place, in lines: without what makes
-# its tables a tenant's, and the privileges on these relations.
-sub definition
-{
-	my ($database, $schema, $name, @withheld) = @_;
-	my ($out, $err) = run_command([ 'pg_dump', '--schema-only', '-n', $schema, '-d', $node->connstr($database) ]);
-	my @lines = grep { !/^(--|SET (?!default_)|SELECT pg_catalog\.set_config|\\(un)?restrict|$)/ } split /\n/, $out;
-	my $withheld = join '|', map { quotemeta } @withheld;
-
-	is($err, '', "pg_dump of $schema in $database");
-	s/\Q$schema\E\./$name./g, s/SCHEMA \Q$schema\E( |;|$)/SCHEMA $name$1/g for @lines;
-	for my $path ($schema, $name)
-	{
-		my $bare = $path =~ s/^"(.*)"$/$1/r =~ s/""/"/gr;
-
-		s/^(\s*SET search_path TO .*)'\Q$bare\E'/$1'the model'/ for @lines;
-	}
-	@lines = grep { !/^CREATE POLICY tenant_(isolation|access) ON|^ALTER TABLE (ONLY )?.+ (ENABLE|FORCE) ROW LEVEL SECURITY;$/ } @lines;
-	@lines = grep { !/^(GRANT|REVOKE) .* ON TABLE \Q$name\E\.($withheld) / } @lines if @withheld;
-	return [ sort @lines ];
-}
-
-# What differs, for people to read.
-sub differences
-{
-	my ($have, $want) = @_;
-	my (%count, @differences);
-
-	$count{$_}++ for @$have;
-	$count{$_}-- for @$want;
-	@differences = map { ($count{$_} > 0 ? '+ ' : '- ') . $_ } grep { $count{$_} } sort keys %count;
-	$#differences = 39 if @differences > 40;
-	return join("\n", @differences);
-}
-
 # What there is of each kind, for a note.
 sub kinds
 {
@@ -75,12 +40,12 @@ sub prove
 
 	note(kinds($database, $schema));
 	$node->safe_psql($database, qq{SELECT tenancy.create_tenant('$slug', 'schema')});
-	my $model = definition($database, $schema, $schema, @withheld);
+	my $model = definition($node, $database, $schema, $schema, @withheld);
 	cmp_ok(scalar(@$model), '>', $schema eq 'newer' ? 30 : 200, 'the model has ' . @$model . ' lines');
-	is(differences(definition($database, $copy, $schema, @withheld), $model), '', 'the copy in a schema is the model');
+	is(differences(definition($node, $database, $copy, $schema, @withheld), $model), '', 'the copy in a schema is the model');
 	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
 	$node->safe_psql($database, "CREATE TABLE $copy.added (a int)");
-	like(differences(definition($database, $copy, $schema, @withheld), $model), qr/^\+ CREATE TABLE .*\.added \($/m, '... which would notice a difference');
+	like(differences(definition($node, $database, $copy, $schema, @withheld), $model), qr/^\+ CREATE TABLE .*\.added \($/m, '... which would notice a difference');
 	like($node->safe_psql($database, 'SELECT object, difference FROM tenancy.drift()'), qr/^table added\|extra$/m, '... and so would drift()');
 	$node->safe_psql($database, "DROP TABLE $copy.added");
 	is($node->safe_psql($database, q{WITH model AS (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = (SELECT oid FROM pg_namespace WHERE quote_ident(nspname) = '} . $schema . q{')
@@ -89,14 +54,14 @@ sub prove
 		SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ') FROM copy c JOIN pg_depend d ON d.classid = c.classid AND d.objid = c.objid
 		JOIN model m ON d.refclassid = m.classid AND d.refobjid = m.objid}), '', 'nothing in it refers to the model');
 	$node->safe_psql($database, qq{SELECT tenancy.rename_tenant('$slug', 'renamed-$slug')});
-	is(differences(definition($database, qq{"tenant_renamed-$slug"}, $schema, @withheld), $model), '', 'renamed, it is the model as before');
+	is(differences(definition($node, $database, qq{"tenant_renamed-$slug"}, $schema, @withheld), $model), '', 'renamed, it is the model as before');
 	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
 
 	is($node->safe_psql($database, q{SELECT object FROM tenancy.check_isolation() WHERE lint LIKE '%_names_model'}), '', 'nothing leads from copies into the model');
 
 	# What cannot be in databases goes first.
 	$node->safe_psql($database, $_) for "SELECT tenancy.drop_tenant('renamed-$slug', true)", $local, "SELECT tenancy.create_tenant('d$slug', 'database')";
-	is(differences([ grep { $_ ne "GRANT USAGE ON SCHEMA $schema TO PUBLIC;" } @{ definition("tenant_d$slug", $schema, $schema) } ], definition($database, $schema, $schema)),
+	is(differences([ grep { $_ ne "GRANT USAGE ON SCHEMA $schema TO PUBLIC;" } @{ definition($node, "tenant_d$slug", $schema, $schema) } ], definition($node, $database, $schema, $schema)),
 		'', 'the copy in a database is the model, privileges included');
 	is($node->safe_psql($database, 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
 	$node->safe_psql($database, "SELECT tenancy.drop_tenant('d$slug', true)");
@@ -223,10 +188,10 @@ SKIP:
 	is($node->safe_psql('contrib', q{SELECT string_agg(DISTINCT mapdict::regdictionary::text, ' ') FROM pg_ts_config_map WHERE mapcfg = 'tenant_plugged_plugin_plugged.plain'::regconfig AND mapdict::regdictionary::text ~ 'un|mine'}),
 		'contrib.unaccent tenant_plugged.mine', 'its configuration has the extension\'s dictionary, and the tenant\'s');
 	is($node->safe_psql('contrib', 'SELECT * FROM tenancy.drift()'), '', 'drift() has nothing to say');
-	my $plugin = definition('contrib', 'plugged', 'plugged');
+	my $plugin = definition($node, 'contrib', 'plugged', 'plugged');
 
-	is(differences([ map { s/tenant_plugged\b/contrib/gr } @{ definition('contrib', 'tenant_plugged_plugin_plugged', 'plugged') } ], $plugin), '', 'the copy of the plug-in is its model');
-	is(differences([ grep { $_ ne 'GRANT USAGE ON SCHEMA plugged TO PUBLIC;' } @{ definition('tenant_dplugged', 'plugged', 'plugged') } ], $plugin), '', '... and so is the one in a database');
+	is(differences([ map { s/tenant_plugged\b/contrib/gr } @{ definition($node, 'contrib', 'tenant_plugged_plugin_plugged', 'plugged') } ], $plugin), '', 'the copy of the plug-in is its model');
+	is(differences([ grep { $_ ne 'GRANT USAGE ON SCHEMA plugged TO PUBLIC;' } @{ definition($node, 'tenant_dplugged', 'plugged', 'plugged') } ], $plugin), '', '... and so is the one in a database');
 	like(join("\n", @$plugin), qr/COMMUTATOR = OPERATOR\(contrib\.<#\)/, '... with an operator that goes together with the main module\'s');
 }
 

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of same_lines session sqlstate state_of leftovers slow recovered gate_function $gate);
+our @EXPORT = qw(init_cluster new_cluster new_application registry_of objects_of same_lines session sqlstate state_of leftovers slow recovered gate_function definition differences $gate);
 
 # Give up on whatever does not happen within this time.
 our $patience = 180;
@@ -191,6 +191,41 @@ sub state_of
 			CASE WHEN EXISTS (SELECT FROM pg_database WHERE datname = 'tenant_$slug')
 				THEN 'a database' ELSE 'no database' END)
 	});
+}
+
+# What pg_dump says of a schema, with another name in its place, in lines: without what makes
+# its tables a tenant's, and the privileges on these relations.
+sub definition
+{
+	my ($node, $database, $schema, $name, @withheld) = @_;
+	my ($out, $err) = run_command([ 'pg_dump', '--schema-only', '-n', $schema, '-d', $node->connstr($database) ]);
+	my @lines = grep { !/^(--|SET (?!default_)|SELECT pg_catalog\.set_config|\\(un)?restrict|$)/ } split /\n/, $out;
+	my $withheld = join '|', map { quotemeta } @withheld;
+
+	is($err, '', "pg_dump of $schema in $database");
+	s/\Q$schema\E\./$name./g, s/SCHEMA \Q$schema\E( |;|$)/SCHEMA $name$1/g for @lines;
+	for my $path ($schema, $name)
+	{
+		my $bare = $path =~ s/^"(.*)"$/$1/r =~ s/""/"/gr;
+
+		s/^(\s*SET search_path TO .*)'\Q$bare\E'/$1'the model'/ for @lines;
+	}
+	@lines = grep { !/^CREATE POLICY tenant_(isolation|access) ON|^ALTER TABLE (ONLY )?.+ (ENABLE|FORCE) ROW LEVEL SECURITY;$/ } @lines;
+	@lines = grep { !/^(GRANT|REVOKE) .* ON TABLE \Q$name\E\.($withheld) / } @lines if @withheld;
+	return [ sort @lines ];
+}
+
+# What differs, for people to read.
+sub differences
+{
+	my ($have, $want) = @_;
+	my (%count, @differences);
+
+	$count{$_}++ for @$have;
+	$count{$_}-- for @$want;
+	@differences = map { ($count{$_} > 0 ? '+ ' : '- ') . $_ } grep { $count{$_} } sort keys %count;
+	$#differences = 39 if @differences > 40;
+	return join("\n", @differences);
 }
 
 # What may be left behind nowhere; an empty string if there is nothing.
