@@ -595,6 +595,15 @@ ALTER FUNCTION regress_model.planted(oid, oid) OWNER TO regress_owner;
 DROP OPERATOR regress_model.= (oid, oid);
 SELECT tenancy.create_tenant('a', 'schema') IS NOT NULL AS created;
 
+-- An exclusion constraint's index may need what is younger than the table.
+SET ROLE regress_owner;
+CREATE FUNCTION regress_model.younger(int) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true;
+ALTER TABLE regress_model.item ADD CONSTRAINT alone EXCLUDE (id WITH =) WHERE (regress_model.younger(id));
+RESET ROLE;
+SELECT tenancy.create_tenant('c', 'schema') IS NOT NULL AS created;
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'alone' AND connamespace = 'tenant_c'::regnamespace;
+SELECT tenancy.drop_tenant('c', force => true);
+
 -- Who is given the model gets what its owner needs.
 CREATE ROLE regress_heir NOLOGIN;
 REASSIGN OWNED BY regress_owner TO regress_heir;

@@ -116,6 +116,10 @@ constraint_needs(Model *m, Object *part)
 		case CONSTRAINT_PRIMARY:
 		case CONSTRAINT_UNIQUE:
 			return NIL;
+		case CONSTRAINT_EXCLUSION:
+			/* What its expressions and operator classes need, its index does. */
+			return list_delete_ptr(add_needs_of(m, add_needs_of(m, NIL, ConstraintRelationId, con->oid),
+												RelationRelationId, con->conindid), part);
 		default:
 			return add_needs_of(m, NIL, ConstraintRelationId, con->oid);
 	}
