@@ -348,6 +348,7 @@ generate(Model *m, const TenancyModule *module, const TenancyTenant *tenant, con
 	m->tenant = tenant ? &tenant->id : NULL;
 	m->schema = schema;
 	m->result_context = CurrentMemoryContext;
+	m->scratch = AllocSetContextCreate(context, "tenancy scratch", ALLOCSET_DEFAULT_SIZES);
 	m->owner = tenancy_registry_module_owner(module);
 	tenancy_registry_refuse_superuser(module->model_schema, m->owner);
 	tenancy_module_ensure_owner(m->owner);

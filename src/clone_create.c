@@ -38,6 +38,7 @@
 #include "clone_table.h"
 #include "clone_type.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 static bool place(Model *m, Object *object);
 
@@ -387,6 +388,17 @@ add_part(Model *m, Object *part)
 	}
 }
 
+/* All that is left of it are its statements: what they were made of is soon used again. */
+static void
+create_table(Model *m, Table *table)
+{
+	MemoryContext old = MemoryContextSwitchTo(m->scratch);
+
+	tenancy_clone_create_table(m, table);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(m->scratch);
+}
+
 static void
 create(Model *m, Object *object)
 {
@@ -405,7 +417,7 @@ create(Model *m, Object *object)
 			tenancy_clone_create_sequence(m, object);
 			break;
 		case OBJ_TABLE:
-			tenancy_clone_create_table(m, (Table *) object);
+			create_table(m, (Table *) object);
 			break;
 		case OBJ_VIEW:
 			tenancy_clone_create_view(m, (Table *) object);

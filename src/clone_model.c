@@ -36,6 +36,7 @@
 void
 tenancy_clone_refuse(Model *m, Oid classid, Oid oid, const char *reason)
 {
+	MemoryContext old;
 	ObjectAddress address;
 	char	   *description;
 	ListCell   *lc;
@@ -51,7 +52,9 @@ tenancy_clone_refuse(Model *m, Oid classid, Oid oid, const char *reason)
 		if (strcmp(lfirst(lc), description) == 0)
 			return;
 	}
-	m->refused = lappend(m->refused, description);
+	old = MemoryContextSwitchTo(m->result_context);
+	m->refused = lappend(m->refused, pstrdup(description));
+	MemoryContextSwitchTo(old);
 }
 
 static int

@@ -138,6 +138,7 @@ typedef struct Model
 	List	   *handovers;		/* statements that give the owner what was created for it */
 	List	   *refused;		/* descriptions */
 
+	MemoryContext scratch;		/* for what makes up one statement */
 	MemoryContext result_context;
 	List	   *statements;		/* TenancyCloneStatements */
 	List	   *outside_keys;	/* likewise: of foreign keys that lead out of a tenant's copy */

@@ -40,6 +40,7 @@
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -271,7 +272,13 @@ tenancy_clone_create_indexes(Model *m, Table *table)
 															  index->indexrelid) != NULL;
 
 		if (!is_constraint)
+		{
+			MemoryContext old = MemoryContextSwitchTo(m->scratch);
+
 			tenancy_clone_emit(m, index_definition(m, table, lfirst(lc), name));
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(m->scratch);
+		}
 		adjust_index(m, lfirst(lc), name, is_constraint);
 		tenancy_clone_add_extension_needs(m,
 										  tenancy_clone_rows2(&m->catalogs, CAT_DEPEND,
@@ -297,12 +304,14 @@ tenancy_clone_create_indexes(Model *m, Table *table)
 static void
 add_foreign_keys(Model *m, const Table *table, bool outside)
 {
+	MemoryContext old;
 	bool		first = true;
 	StringInfoData buf;
 	ListCell   *lc;
 
 	foreach(lc, table->children)
 		add_foreign_keys(m, tenancy_clone_find_table(m, lfirst_oid(lc)), outside);
+	old = MemoryContextSwitchTo(m->scratch);
 	initStringInfo(&buf);
 	foreach(lc, table->object.parts)
 	{
@@ -318,6 +327,8 @@ add_foreign_keys(Model *m, const Table *table, bool outside)
 	}
 	if (!first)
 		tenancy_clone_emit(m, psprintf("ALTER TABLE %s%s", table->object.name, buf.data));
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(m->scratch);
 }
 
 /* Foreign keys that lead to tables of the copy, and stayed apart. */

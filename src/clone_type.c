@@ -23,6 +23,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -44,8 +45,14 @@ char *
 tenancy_clone_deparse(Table *table, Node *expr)
 {
 	if (table != NULL && table->context == NIL)
+	{
+		/* It lasts as long as the table, which may be longer than what is current. */
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+
 		table->context = deparse_context_for(NameStr(ROW(Form_pg_class, table->object.row)->relname),
 											 table->object.oid);
+		MemoryContextSwitchTo(old);
+	}
 	return deparse_expression(expr, table ? table->context : NIL, false, false);
 }
 
