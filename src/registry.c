@@ -121,6 +121,9 @@ static struct
 static void
 relcache_callback(Datum arg, Oid relid)
 {
+	/* REINDEX CONCURRENTLY puts others in place of their indexes. */
+	if (relid == objects.access || relid == objects.tenant_module)
+		objects.valid = false;
 	if (relid != InvalidOid && relid != objects.tenant)
 		return;
 	cache.valid = false;
@@ -1019,23 +1022,33 @@ tenancy_registry_tables(const TenancyTenant *tenant)
  * Is the schema, if it is there, one that we made?  Where a tenant's schema was
  * dropped by hand, anybody with CREATE on the database may have made another
  * one of its name, with tables and functions of his own.  Ours are owned as
- * the models are; a superuser's is one that a DBA has put in its place.  While a
- * model schema is missing, nobody can tell: an error.
+ * the models are; a superuser's is one that a DBA has put in its place.  If it is
+ * none of those, and a model schema is missing, nobody can tell: an error.
  */
 bool
 tenancy_registry_is_foreign_schema(const char *schema)
 {
 	Oid			owner = tenancy_registry_schema_owner(schema);
+	TenancyModule *missing = NULL;
 	ListCell   *lc;
 
 	if (!OidIsValid(owner))
 		return false;
 	foreach(lc, tenancy_registry_modules())
 	{
-		if (tenancy_registry_module_owner(lfirst(lc)) == owner)
+		TenancyModule *module = lfirst(lc);
+		Oid			model_owner = tenancy_registry_schema_owner(module->model_schema);
+
+		if (model_owner == owner)
 			return false;
+		if (!OidIsValid(model_owner))
+			missing = module;
 	}
-	return !superuser_arg(owner);
+	if (superuser_arg(owner))
+		return false;
+	if (missing != NULL)
+		(void) tenancy_registry_module_owner(missing);	/* says so */
+	return true;
 }
 
 void
