@@ -31,6 +31,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "apply.h"
+#include "catalog/pg_inherits.h"
 #include "compat.h"
 #include "database.h"
 #include "drop.h"
@@ -354,41 +355,16 @@ add_deletion(TenancyJob *job, List *tables, int *next, const pg_uuid_t *tenant)
 	step->expectation = _("a trigger or another session has kept some of the tenant's rows");
 }
 
-/*
- * Rows are deleted as the owner of their table.  Foreign keys' actions go on to tables of
- * others, a plug-in's, whose triggers would fire with his rights, and past FORCE ROW LEVEL
- * SECURITY as well: they would see the rows of all tenants.
- */
-static void
-refuse_borrowers(List *tables)
+/* OIDs of tables. */
+static List *
+table_oids(List *tables)
 {
-	StringInfoData oids;
-	char	   *borrower;
+	List	   *oids = NIL;
 	ListCell   *lc;
 
-	if (!TENANCY_ACTIONS_BORROW_RIGHTS || tables == NIL)
-		return;
-	initStringInfo(&oids);
 	foreach(lc, tables)
-		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", ((SharedTable *) lfirst(lc))->relid);
-	borrower = tenancy_exec_text_as(tenancy_registry_owner(),
-									"WITH RECURSIVE reach (owner, relid, constraint_id) AS (SELECT c.relowner, c.oid, 0::pg_catalog.oid"
-									"  FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])"
-									" UNION SELECT r.owner, k.conrelid, k.oid FROM reach r CROSS JOIN LATERAL " TENANCY_KEYS_TO("r.relid") " k"
-									"  WHERE k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))"
-									" SELECT pg_catalog.format('Foreign key %%I of table %%s, which belongs to role %%I, acts on rows there, and the table has trigger %%I.',"
-									"  k.conname, c.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(c.relowner), t.tgname)"
-									" FROM reach r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relid"
-									" JOIN pg_catalog.pg_constraint k ON k.oid OPERATOR(pg_catalog.=) r.constraint_id"
-									" JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal"
-									" WHERE NOT pg_catalog.pg_has_role(c.relowner, r.owner, 'MEMBER')"
-									" ORDER BY c.oid, k.oid, t.oid LIMIT 1", oids.data);
-	if (borrower != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot delete a tenant's rows: a trigger of another owner's would fire with the rights of the tables' owner"),
-				 errdetail_internal("%s", borrower),
-				 errhint("Let the foreign key have NO ACTION, drop the trigger, or let the tables have one owner.")));
+		oids = lappend_oid(oids, ((SharedTable *) lfirst(lc))->relid);
+	return oids;
 }
 
 /*
@@ -413,7 +389,7 @@ add_removal(TenancyJob *job, List *tables, const pg_uuid_t *tenant)
 			tenancy_exec_refuse_superuser(table->owner, table->name);
 		tables = foreach_delete_current(tables, lc);
 	}
-	refuse_borrowers(tables);
+	tenancy_remove_refuse_borrowers(table_oids(tables), NIL);
 	find_paths(tables);
 	add_ordered_batches(job, tables, tenant);
 	while (next < list_length(tables))
@@ -456,7 +432,10 @@ begin_dropping(const TenancyTenant *tenant, bool force)
 	return job;
 }
 
-/* Those of the tables, as OIDs, from which no foreign key leads to the registry. */
+/*
+ * Those of the tables, as OIDs, from which no foreign key leads to the registry, with their
+ * partitions and children, to which one can write without naming the root.
+ */
 static List *
 loose_tables(List *tables)
 {
@@ -468,7 +447,7 @@ loose_tables(List *tables)
 		SharedTable *table = lfirst(lc);
 
 		if (table->loose)
-			loose = lappend_oid(loose, table->relid);
+			loose = list_concat(loose, find_all_inheritors(table->relid, NoLock, NULL));
 	}
 	return loose;
 }

@@ -366,20 +366,33 @@ tenancy_exec_format_as(Oid role, const char *format,...)
 }
 
 /*
- * Does a query find a row, as of now?  The caller's transaction may have a
- * snapshot that is older than a row whose existence decides something.
+ * Run a query as of now.  The caller's transaction may have a snapshot that is older
+ * than a row whose existence decides something.
  */
-bool
-tenancy_exec_finds(const char *sql)
+static uint64
+run_latest(const char *sql, long limit)
 {
 	int			ret;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	ret = SPI_execute(sql, true, 1);
+	ret = SPI_execute(sql, true, limit);
 	PopActiveSnapshot();
 	if (ret < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(ret));
-	return SPI_processed > 0;
+	return SPI_processed;
+}
+
+uint64
+tenancy_exec_latest(const char *sql)
+{
+	return run_latest(sql, 0);
+}
+
+/* Does a query find a row, as of now? */
+bool
+tenancy_exec_finds(const char *sql)
+{
+	return run_latest(sql, 1) > 0;
 }
 
 /*

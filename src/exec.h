@@ -68,6 +68,7 @@ extern void tenancy_exec_unrestrict(void);
 extern void tenancy_exec_set(const char *setting, const char *value);
 extern void tenancy_exec_prefer_indexes(void);
 extern uint64 tenancy_exec_sql(const char *sql);
+extern uint64 tenancy_exec_latest(const char *sql);
 extern bool tenancy_exec_finds(const char *sql);
 extern uint64 tenancy_exec_format(const char *format,...) pg_attribute_printf(1, 2);
 extern uint64 tenancy_exec_format_as(Oid role, const char *format,...) pg_attribute_printf(2, 3);

@@ -37,6 +37,7 @@ typedef struct Reference
 {
 	char	   *name;
 	Oid			owner;			/* of the table that refers */
+	Oid			relid;			/* that table */
 	char		action;			/* as in pg_constraint.confdeltype */
 	bool		deferred;
 	char	   *table;			/* f, for SQL, with ONLY unless it is partitioned */
@@ -56,7 +57,7 @@ find_references(const char *id)
 
 	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
 	tenancy_exec_prefer_indexes();
-	nrows = tenancy_exec_format("SELECT k.conname, c.relowner, k.confdeltype, k.condeferred,"
+	nrows = tenancy_exec_latest(psprintf("SELECT k.conname, c.relowner, k.confdeltype, k.condeferred,"
 								" pg_catalog.concat(CASE c.relkind WHEN 'r' THEN 'ONLY ' END, c.oid::pg_catalog.regclass),"
 								" pg_catalog.string_agg(pg_catalog.format('%%L::%%s OPERATOR(%%I.%%s) f.%%I',"
 								"  pg_catalog.to_jsonb(t) OPERATOR(pg_catalog.->>) pa.attname::pg_catalog.text,"
@@ -64,7 +65,7 @@ find_references(const char *id)
 								" pg_catalog.string_agg(pg_catalog.format('%%I = NULL', fa.attname), ', ')"
 								"  FILTER (WHERE k.confdelsetcols IS NULL OR u.fk OPERATOR(pg_catalog.=) ANY (k.confdelsetcols)),"
 								" pg_catalog.string_agg(pg_catalog.format('%%I = DEFAULT', fa.attname), ', ')"
-								"  FILTER (WHERE k.confdelsetcols IS NULL OR u.fk OPERATOR(pg_catalog.=) ANY (k.confdelsetcols))"
+								"  FILTER (WHERE k.confdelsetcols IS NULL OR u.fk OPERATOR(pg_catalog.=) ANY (k.confdelsetcols)), c.oid"
 								" FROM tenancy.tenant t CROSS JOIN " TENANCY_KEYS_TO("%u") " k"
 								" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.conrelid"
 								" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey),"
@@ -75,12 +76,12 @@ find_references(const char *id)
 								" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace"
 								" WHERE t.id OPERATOR(pg_catalog.=) '%s' AND k.conparentid OPERATOR(pg_catalog.=) 0 AND " TENANCY_IS_ENFORCED
 								" GROUP BY k.oid, k.conname, c.oid, c.relowner, c.relkind, k.confdeltype, k.condeferred, k.confdelsetcols"
-								" ORDER BY c.relowner, k.oid", registry, registry, id);
+								" ORDER BY c.relowner, k.oid", registry, registry, id));
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(exec.caller_context);
 		Reference  *reference = palloc0(sizeof(Reference));
-		char	   *values[8];
+		char	   *values[9];
 
 		for (int n = 0; n < lengthof(values); n++)
 			values[n] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, n + 1);
@@ -92,11 +93,89 @@ find_references(const char *id)
 		reference->condition = values[5];
 		reference->set_null = values[6];
 		reference->set_default = values[7];
+		reference->relid = atooid(values[8]);
 		references = lappend(references, reference);
 		MemoryContextSwitchTo(old);
 	}
 	tenancy_exec_end(&exec);
 	return references;
+}
+
+/* OIDs as the text of an array. */
+static char *
+array_text(List *oids)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, oids)
+		appendStringInfo(&buf, "%s%u", buf.len > 0 ? "," : "{", lfirst_oid(lc));
+	appendStringInfoString(&buf, buf.len > 0 ? "}" : "{}");
+	return buf.data;
+}
+
+/*
+ * Rows of these tables are about to be deleted, or updated, as their owner.  Foreign keys'
+ * actions go on to tables of others, a plug-in's, whose triggers would fire with his rights,
+ * and past FORCE ROW LEVEL SECURITY as well: they would see the rows of all tenants.
+ *
+ * A key may refer to a partition or child as well, and a plug-in's may come after our look,
+ * between two transactions of those that delete very many rows.
+ */
+void
+tenancy_remove_refuse_borrowers(List *deleted, List *updated)
+{
+	char	   *borrower = NULL;
+	TenancyExec exec;
+
+	if (!TENANCY_ACTIONS_BORROW_RIGHTS || (deleted == NIL && updated == NIL))
+		return;
+	tenancy_exec_begin(&exec, tenancy_registry_owner(), TENANCY_PATH_NONE);
+	if (tenancy_exec_latest(psprintf("WITH RECURSIVE reach (owner, relid, constraint_id, is_updated) AS (SELECT c.relowner, c.oid, 0::pg_catalog.oid, u.is_updated"
+									 "  FROM (SELECT r, false FROM pg_catalog.unnest('%s'::pg_catalog.oid[]) r"
+									 "  UNION ALL SELECT r, true FROM pg_catalog.unnest('%s'::pg_catalog.oid[]) r) u (relid, is_updated)"
+									 "  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) u.relid"
+									 " UNION SELECT r.owner, s.relid, s.constraint_id, s.is_updated FROM reach r CROSS JOIN LATERAL ("
+									 "  SELECT k.conrelid, k.oid, r.is_updated OR k.confdeltype OPERATOR(pg_catalog.<>) 'c' FROM " TENANCY_KEYS_TO("r.relid") " k"
+									 "   WHERE CASE WHEN r.is_updated THEN k.confupdtype ELSE k.confdeltype END OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])"
+									 "  UNION ALL SELECT i.inhrelid, r.constraint_id, r.is_updated FROM pg_catalog.pg_inherits i"
+									 "   WHERE i.inhparent OPERATOR(pg_catalog.=) r.relid) s (relid, constraint_id, is_updated))"
+									 " SELECT pg_catalog.format('Foreign key %%I of table %%s, which belongs to role %%I, acts on rows there, and the table has trigger %%I.',"
+									 "  k.conname, c.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(c.relowner), t.tgname)"
+									 " FROM reach r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relid"
+									 " JOIN pg_catalog.pg_constraint k ON k.oid OPERATOR(pg_catalog.=) r.constraint_id"
+									 " JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal"
+									 " WHERE NOT pg_catalog.pg_has_role(c.relowner, r.owner, 'MEMBER')"
+									 " ORDER BY c.oid, k.oid, t.oid LIMIT 1", array_text(deleted), array_text(updated))) > 0)
+		borrower = MemoryContextStrdup(exec.caller_context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	tenancy_exec_end(&exec);
+	if (borrower != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot delete a tenant's rows: a trigger of another owner's would fire with the rights of the tables' owner"),
+				 errdetail_internal("%s", borrower),
+				 errhint("Let the foreign key have NO ACTION, drop the trigger, or let the tables have one owner.")));
+}
+
+/* The same for what these foreign keys ask for. */
+static void
+refuse_borrowers(List *references)
+{
+	List	   *deleted = NIL;
+	List	   *updated = NIL;
+	ListCell   *lc;
+
+	foreach(lc, references)
+	{
+		const Reference *reference = lfirst(lc);
+
+		if (reference->action == 'c')
+			deleted = lappend_oid(deleted, reference->relid);
+		else if (reference->action == 'n' || reference->action == 'd')
+			updated = lappend_oid(updated, reference->relid);
+	}
+	tenancy_remove_refuse_borrowers(deleted, updated);
 }
 
 /* Is one of them more than a check that is made at once? */
@@ -209,6 +288,7 @@ tenancy_remove(const pg_uuid_t *tenant)
 	by_hand = are_ours_to_do(references);
 	if (by_hand)
 	{
+		refuse_borrowers(references);
 		/* What is deferred by now is the caller's, and fires as such; nothing is from here on. */
 		AfterTriggerSetState(&immediate);
 		tenancy_exec_format_as(tenancy_registry_owner(),

@@ -242,6 +242,55 @@ $node->safe_psql($db, 'DROP TRIGGER rob ON extra.deep');
 is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('first', true)}), $borrows ? '00000' : '42704', 'without it, the tenant can be dropped');
 is($node->safe_psql($db, q{SELECT count(*) FROM extra.mark, extra.deep}), '0', '... with what refers to its rows');
 
+# by a key to a table that refers to the registry, to a partition, and by an update
+for my $way (
+	[ 'a table that refers to the registry', 'CREATE TABLE shop.way (id int PRIMARY KEY, tenant uuid REFERENCES tenancy.tenant (id) ON DELETE CASCADE)', q{SELECT 1, id}, 'id int REFERENCES shop.way ON DELETE CASCADE', 1 ],
+	[ 'a partition', 'CREATE TABLE shop.way (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE shop.way_1 PARTITION OF shop.way FOR VALUES IN (1)', undef, 'id int REFERENCES shop.way_1 ON DELETE CASCADE', 1 ],
+	[ 'what is set to null', 'CREATE TABLE shop.way (id int UNIQUE, tenant uuid UNIQUE REFERENCES tenancy.tenant (id) ON DELETE SET NULL)', q{SELECT 1, id}, 'id uuid REFERENCES shop.way (tenant) ON UPDATE SET NULL', 'third' ])
+{
+	my ($what, $table, $rows, $key, $value) = @$way;
+	my $before = $node->safe_psql($db, 'SELECT count(*) FROM tenancy.tenants');
+
+	$node->safe_psql($db, q{SELECT tenancy.create_tenant('third')});
+	my $id = $node->safe_psql($db, q{SELECT id FROM tenancy.tenants WHERE slug = 'third'});
+	$value = "'$id'" if $value eq 'third';
+	$node->safe_psql($db, "SET ROLE shop_owner; $table; GRANT REFERENCES ON ALL TABLES IN SCHEMA shop TO extra_owner; GRANT SELECT, INSERT ON shop.way TO app");
+	if ($rows) { $node->safe_psql($db, "INSERT INTO shop.way $rows FROM tenancy.tenant WHERE slug = 'third'") }
+	else { $node->safe_psql($db, q{SELECT tenancy.protect_table('shop.way'); BEGIN; SELECT tenancy.set_tenant('third'); SET ROLE app; INSERT INTO shop.way (id) VALUES (1); COMMIT}) }
+	$node->safe_psql($db, "SET ROLE extra_owner; CREATE TABLE extra.end ($key); INSERT INTO extra.end VALUES ($value);
+		CREATE TRIGGER rob AFTER DELETE OR UPDATE ON extra.end FOR EACH ROW EXECUTE FUNCTION extra.rob()");
+	is(sqlstate($node, $db, undef, q{SELECT tenancy.drop_tenant('third', true)}), $borrows ? '55000' : '00000', "the same by $what");
+	is($node->safe_psql($db, q{SELECT who FROM extra.loot WHERE who <> 'extra_owner'}), '', '... has seen no rows');
+	$node->safe_psql($db, 'DROP TABLE extra.end');
+	$node->safe_psql($db, q{SELECT tenancy.drop_tenant('third', true)}) if $borrows;
+	$node->safe_psql($db, 'DROP TABLE shop.way; TRUNCATE extra.loot');
+	is($node->safe_psql($db, 'SELECT count(*) FROM tenancy.tenants'), $before, '... and without it the tenant goes');
+}
+
+# ---------------------------------------------------------------------------
+# A model that is missing concerns those who have it; and the registry's indexes may be
+# built anew under sessions that know them
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, q{
+	CREATE ROLE gone_owner;
+	CREATE SCHEMA gone AUTHORIZATION gone_owner;
+	CREATE ROLE last_owner;
+	CREATE SCHEMA last AUTHORIZATION last_owner;
+	SELECT tenancy.create_module('gone', 'gone'), tenancy.create_module('last', 'last');
+	SELECT tenancy.create_tenant('third', 'schema');
+	SELECT tenancy.install_module('third', 'last');
+	DROP SCHEMA gone CASCADE;
+});
+my $enter = q{SET ROLE app; BEGIN; SELECT FROM tenancy.set_tenant('third'); COMMIT; RESET ROLE;};
+is($node->safe_psql($db, "$enter SELECT 'entered'"), 'entered', 'a tenant is served without a plug-in that it has not, and nobody has');
+is($node->safe_psql($db, "$enter\nREINDEX TABLE CONCURRENTLY tenancy.access;\nREINDEX TABLE CONCURRENTLY tenancy.tenant_module;\n$enter SELECT 'entered'"), 'entered', '... and after REINDEX CONCURRENTLY');
+$node->safe_psql($db, q{
+	SELECT tenancy.drop_tenant('third', true);
+	DROP SCHEMA last CASCADE;
+	DELETE FROM tenancy.module WHERE name IN ('gone', 'last');
+});
+
+
 # Its functions are not found where the main module's code runs, however well they fit.
 $node->safe_psql($db, q{
 	SET ROLE extra_owner;
