@@ -170,7 +170,8 @@ for my $protocol ('simple', 'prepared')
 {
 	for my $kind ('', '-session')
 	{
-		my ($out, $err) = run_command([ 'pgbench', '-n', '-c', '4', '-j', '2', '-t', '150', '-M', $protocol,
+		# one thread: several count a script's transactions without a lock
+		my ($out, $err) = run_command([ 'pgbench', '-n', '-c', '4', '-j', '1', '-t', '150', '-M', $protocol,
 			(map { ('-f', "$dir/$_$kind.sql") } @tenants), '-d', $node->connstr($db) . ' user=app' ]);
 		my @counts = $out =~ /^ - (\d+) transactions/mg;
 

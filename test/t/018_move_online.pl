@@ -389,7 +389,8 @@ $node->safe_psql($db, q{
 	$blocker->rows('COMMIT');
 	is($caller->wait->{state}, '00000', 'a cascade: the tenant has moved');
 	my $refused = $planner->wait;
-	is($refused->{state}, 'TN003', 'a cascade: it is refused, for it was for rows elsewhere');
+	# while it moves, or once it has
+	like($refused->{state}, qr/^TN00[23]$/, 'a cascade: it is refused, for it was for rows elsewhere');
 	unlike($refused->{messages}, qr/ERROR.*acme/, 'a cascade: and not told which tenant it is');
 	is($planner->state($plan), '00000', 'a cascade: and works again');
 	is($node->safe_psql($db, q{SELECT plan FROM shop.customer WHERE plan IS NOT NULL}), 'new', 'a cascade: which reaches the rows');

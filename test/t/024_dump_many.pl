@@ -77,7 +77,7 @@ note("$tables tables");
 
 timed('pg_dump', 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr($db));
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
-timed('pg_restore', 'pg_restore', '--exit-on-error', '-j', '2', '-d', $node->connstr('copy'), $dump);
+timed("pg_restore, $_", 'pg_restore', "--section=$_", '--exit-on-error', '-j', '2', '-d', $node->connstr('copy'), $dump) for 'pre-data', 'data', 'post-data';
 is($node->safe_psql('copy', $all), $node->safe_psql($db, $all), "$tenants tenants: all is as it was");
 is($node->safe_psql('copy', q{SELECT * FROM tenancy.check_isolation()}), '', 'isolated');
 is($node->safe_psql('copy', q{SELECT * FROM tenancy.drift() WHERE tenant !~ '^d'}), '', 'no drift');

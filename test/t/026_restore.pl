@@ -85,7 +85,7 @@ $node->command_ok([ 'pg_dump', '-Fd', '-j', '2', '-f', "$dir/shop.dir", '-d', $n
 my $file = "$dir/shop.dump";
 my %ways = (
 	'one transaction' => [ [ '--single-transaction', $file ] ],
-	'a directory' => [ [ '-j', '2', "$dir/shop.dir" ] ],
+	'a directory' => [ map { [ "--section=$_", '-j', '2', "$dir/shop.dir" ] } 'pre-data', 'data', 'post-data' ],
 	sections => [ map { [ "--section=$_", '-j', '2', $file ] } 'pre-data', 'data', 'post-data' ],
 	'schema, then data' => [ [ '--schema-only', $file ], [ '--data-only', '--disable-triggers', $file ] ],
 );
