@@ -519,6 +519,8 @@ find_target(const Import *import, Target *target)
 	char	   *ours;
 
 	target->oid = get_relname_relid(target->name, get_namespace_oid(target->part->schema, false));
+	if (!OidIsValid(target->oid))
+		refuse(psprintf("there is no table \"%s\" here", target->name), NULL);
 	theirs = query_text(TENANCY_PATH_NONE, psprintf("%s %s", sorted, from));
 	ours = query_text(psprintf("%s, pg_catalog", target->part->path), psprintf(
 		"%s FROM (SELECT attname::pg_catalog.text AS name, pg_catalog.format_type(atttypid, atttypmod) AS type"

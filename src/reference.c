@@ -471,6 +471,8 @@ tenancy_reference_begin(TenancyReferences *references)
 		Oid			relid = atooid(lfirst(lc));
 
 		LockRelationOid(relid, AccessShareLock);
+		if (get_rel_name(relid) == NULL)
+			continue;			/* dropped while we waited */
 		references->tables = lappend_oid(references->tables, relid);
 		tenancy_reference_check(relid);
 	}
@@ -589,7 +591,14 @@ tenancy_reference_digest(void)
 	foreach(lc, tenancy_exec_list_as(tenancy_registry_owner(),
 									 "SELECT r.relation::pg_catalog.oid FROM tenancy.reference_table r"
 									 " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relation ORDER BY 1"))
-		appendStringInfo(&digest, " %s/%s", (char *) lfirst(lc), rows_digest(atooid(lfirst(lc))));
+	{
+		Oid			relid = atooid(lfirst(lc));
+
+		/* As reading it does anyway; it may be dropped while we wait. */
+		LockRelationOid(relid, AccessShareLock);
+		if (get_rel_name(relid) != NULL)
+			appendStringInfo(&digest, " %u/%s", relid, rows_digest(relid));
+	}
 	return digest.data;
 }
 

@@ -211,6 +211,7 @@ tampered('a column within the type of another', '22023', sub {
 	@$columns = grep { $_ != $tenant } @$columns;
 }, sub { s/\t\Q$id\E$//mg });
 tampered('a table of another name', '22023', sub { $_[0]{tables}[1]{table} = 'pg_authid' });
+tampered('a table too many, without columns', '22023', sub { push @{ $_[0]{tables} }, { %{ $_[0]{tables}[0] }, table => 'nosuch', columns => [] } });
 tampered('a table twice', '22023', sub { push @{ $_[0]{tables} }, $_[0]{tables}[0] });
 tampered('a table missing', '22023', sub { pop @{ $_[0]{tables} } });
 tampered('another version', '22023', sub { $_[0]{tenancy} = '9.9' });

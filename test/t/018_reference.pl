@@ -304,6 +304,33 @@ slow($node, $db, $no_worker);
 $node->safe_psql($db, $sync);
 
 # ---------------------------------------------------------------------------
+# One is dropped while somebody waits for it
+# ---------------------------------------------------------------------------
+$node->safe_psql($db, qq{SET ROLE curator; CREATE TABLE global.gone$_ (id int PRIMARY KEY); RESET ROLE; SELECT tenancy.add_reference_table('global.gone$_')}) for 1 .. 3;
+$node->safe_psql($db, $sync);
+{
+	my ($caller, $other) = map { session($node, $db) } 1, 2;
+	my $waits = q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query ~ '^SELECT .*(create_tenant|sync_reference)' AND wait_event_type = 'Lock'};
+
+	$other->rows('BEGIN; DROP TABLE global.gone2');
+	$caller->send(q{SELECT tenancy.create_tenant('meanwhile', 'database')});
+	slow($node, $db, $waits) or die 'does not wait';
+	$other->rows('COMMIT');
+	is($caller->wait->{state}, '00000', 'a database is created while a reference table is dropped');
+	$other->rows('BEGIN; LOCK TABLE global.gone1');
+	$caller->send('SELECT * FROM tenancy.sync_reference_tables()');
+	slow($node, $db, $waits) or die 'does not wait';
+	$node->safe_psql($db, 'DROP TABLE global.gone3');
+	$other->rows('COMMIT');
+	is($caller->wait->{state}, '00000', 'and so are the copies brought in step');
+	$_->quit foreach $caller, $other;
+}
+$node->safe_psql($db, q{SELECT tenancy.drop_tenant('meanwhile', true); DROP TABLE global.gone1});
+$node->safe_psql($db, 'DELETE FROM tenancy.reference_table r WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation)');
+slow($node, $db, $no_worker);
+$node->safe_psql($db, $sync);
+
+# ---------------------------------------------------------------------------
 # A dump
 # ---------------------------------------------------------------------------
 my $dump = $node->basedir . '/shop.dump';
