@@ -1312,9 +1312,3 @@ tenancy_registry_may_act(Oid role, const TenancyTenant *tenant)
 		(void) hash_search(cache.access, &key, HASH_ENTER, NULL);
 	return true;
 }
-
-
-/* ----------------------------------------------------------------
- * create_module
- * ----------------------------------------------------------------
- */
