@@ -120,8 +120,8 @@ array_text(List *oids)
  * actions go on to tables of others, a plug-in's, whose triggers would fire with his rights,
  * and past FORCE ROW LEVEL SECURITY as well: they would see the rows of all tenants.
  *
- * A key may refer to a partition or child as well, and a plug-in's may come after our look,
- * between two transactions of those that delete very many rows.
+ * A key may refer to a partition or child as well.  One that comes after our look, between
+ * two transactions of those that delete very many rows, is not seen.
  */
 void
 tenancy_remove_refuse_borrowers(List *deleted, List *updated)
